@@ -20,9 +20,7 @@ class LocalFiles:
     label: str | int
     test_text: tuple[str, ...]
     # Split name of this project -> file stem.
-    files: dict[str, str] = field(
-        default_factory=lambda: {"train": "train", "validation": "dev", "test": "test"}
-    )
+    files: dict[str, str] = field(default_factory=lambda: {"train": "train", "validation": "dev", "test": "test"})
 
     @property
     def has_header(self) -> bool:

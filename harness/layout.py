@@ -1,0 +1,145 @@
+"""A table as text, and how it is laid out: markdown that reads well raw, LaTeX, and the terminal."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+NOTHING = "–"
+DAGGER = "†"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as text; notes are single lines of light markdown (`**bold**` and backticked code).
+
+    The first `left` columns are left-aligned, and with `long_last` the last one, which is then not padded.
+    """
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+    left: int = 1
+    long_last: bool = False
+    details: list[str] = field(default_factory=list)  # further notes, one a failed run; comments in LaTeX
+
+    def is_left(self, column: int) -> bool:
+        return column < self.left or (self.long_last and column == len(self.header) - 1)
+
+
+def markdown(table: Table) -> str:
+    """A markdown table whose columns line up as raw text."""
+    cells = [[text.replace("|", "\\|") for text in line] for line in [table.header, *table.rows]]
+    widths = [max(3, *(len(line[i]) for line in cells)) for i in range(len(table.header))]
+    left = [table.is_left(i) for i in range(len(widths))]
+    if table.long_last:
+        widths[-1] = len(table.header[-1])
+    rule = [("-" * width) if is_left else "-" * (width - 1) + ":" for width, is_left in zip(widths, left, strict=True)]
+
+    def padded(line: list[str]) -> list[str]:
+        places = zip(line, widths, left, strict=True)
+        return [text.ljust(width) if is_left else text.rjust(width) for text, width, is_left in places]
+
+    lines = [padded(cells[0]), rule, *map(padded, cells[1:])]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def latex(table: Table) -> str:
+    """A table float for `booktabs` and `graphicx`, with the title as its caption and the notes below."""
+    columns = "".join("l" if table.is_left(i) else "r" for i in range(len(table.header)))
+    rule = r" \\"
+    lines = [" & ".join(map(escape_latex, line)) + rule for line in [table.header, *table.rows]]
+    return "\n".join(
+        [
+            r"\begin{table*}[t]",
+            rf"\caption{{{escape_latex(table.title)}}}",
+            rf"\resizebox{{\textwidth}}{{!}}{{\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            lines[0],
+            r"\midrule",
+            *lines[1:],
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"\par\footnotesize\raggedright",
+            *(rf"{escape_latex(note)}\par" for note in table.notes),
+            r"\end{table*}",
+            *(f"% {note}" for note in table.details),
+        ]
+    )
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+    "|": r"\textbar{}",
+    DAGGER: r"\textdagger{}",
+    NOTHING: "--",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "÷": r"$\div$",
+    "−": "$-$",
+    "Σ": r"$\Sigma$",
+}
+
+
+def escape_latex(text: str) -> str:
+    """Text for LaTeX: special characters escaped, `**bold**` and backticked code as their commands."""
+    escaped = "".join(_LATEX.get(character, character) for character in text)
+    escaped = re.sub(r"^([+-])(?=\d)", r"$\1$", escaped)  # a sign, not a hyphen
+    escaped = re.sub(r"\*\*(.+?)\*\*", r"\\textbf{\1}", escaped)
+    return re.sub(r"`(.+?)`", r"\\texttt{\1}", escaped)
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Print to a terminal with the notes below; a table too wide for it goes in blocks of columns."""
+    console.print(Text(table.title, style="bold"))
+    for columns in column_blocks(table, console.width):
+        laid_out = RichTable(box=box.SIMPLE, pad_edge=False)
+        for i in columns:
+            laid_out.add_column(
+                Text(table.header[i]), justify="left" if table.is_left(i) else "right", max_width=_WIDEST
+            )
+        for line in table.rows:
+            laid_out.add_row(*(Text(_two_lines(line[i])) for i in columns))
+        console.print(laid_out)
+    for note in [*table.notes, *table.details]:
+        console.print(Text(f"- {plain_text(note)}"))
+    console.print()
+
+
+def column_blocks(table: Table, width: int) -> list[list[int]]:
+    """Column numbers in blocks that fit `width` characters, each led by the left-aligned columns of labels."""
+    lines = [table.header, *table.rows]
+
+    def room(i: int) -> int:
+        return 3 + min(_WIDEST, max(len(part) for line in lines for part in _two_lines(line[i]).split("\n")))
+
+    labels = list(range(table.left))
+    blocks: list[list[int]] = [list(labels)]
+    for i in range(table.left, len(table.header)):
+        if len(blocks[-1]) > len(labels) and sum(map(room, [*blocks[-1], i])) > width:
+            blocks.append(list(labels))
+        blocks[-1].append(i)
+    return blocks
+
+
+_WIDEST = 30  # characters; longer labels wrap
+
+
+def _two_lines(text: str) -> str:
+    """`86.5 ±0.4` on two lines, as eleven columns of scores fill a terminal."""
+    return text.replace(" ±", "\n±")
+
+
+def plain_text(note: str) -> str:
+    return note.replace("**", "").replace("`", "")

@@ -1,0 +1,78 @@
+"""Parameter accounting: counts by group, fractions and the multiple for several tasks (paper section 3.2, table 1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PretrainedConfig
+
+from harness.adapters import Adapter, get_family
+from harness.classifier import Classifier
+from harness.config import MethodConfig
+from harness.encoder import bare_encoder
+from harness.methods import apply_method
+from harness.replicas import ReplicatedLayerNorm
+
+PAPER_TASKS = 9  # the paper counts MNLI twice and leaves WNLI out
+GROUPS = ("adapter", "layernorm", "head", "pooler", "encoder", "embeddings")
+
+
+def count(config: PretrainedConfig, method: MethodConfig, outputs: int, *, has_pooler: bool = True) -> dict[str, Any]:
+    """The record's `parameters` for one run of `method` on an encoder of that shape; nothing is allocated.
+
+    trained_fraction = trained / parameters of the encoder with its pooler and without a head;
+    trained_fraction_layers = trained / parameters of the encoder layers, the paper's "2.1 %" for size 64.
+    """
+    with torch.device("meta"):
+        encoder = bare_encoder(config)
+        if not has_pooler:
+            encoder.pooler = None
+        whole = _size(encoder)
+        layers = _size(encoder.get_submodule(get_family(config.model_type).layers))
+        classifier = Classifier(encoder, outputs, generators=[None], dropout_rate=0.0)
+        apply_method(classifier, [method], [None])
+    groups = {group: {"total": 0, "trained": 0} for group in GROUPS}
+    for name, module in classifier.named_modules():
+        for parameter in module.parameters(recurse=False):
+            entry = groups[_group(classifier, name, module)]
+            entry["total"] += parameter.numel()
+            entry["trained"] += parameter.numel() * parameter.requires_grad
+    trained = sum(entry["trained"] for entry in groups.values())
+    return {
+        "groups": groups,
+        "total": sum(entry["total"] for entry in groups.values()),
+        "trained": trained,
+        "encoder": whole,
+        "encoder_layers": layers,
+        "trained_fraction": trained / whole,
+        "trained_fraction_layers": trained / layers,
+        "total_multiple": total_multiple([trained] * PAPER_TASKS, whole),
+    }
+
+
+def total_multiple(trained: list[int], encoder: int) -> float:
+    """Parameters stored for all tasks over one encoder's: `(encoder + sum of trained) / encoder`.
+
+    Where a task trains the whole encoder, the pre-trained copy is not needed: nine tasks are 9x, not 10x.
+    """
+    shared = 0 if all(count >= encoder for count in trained) else encoder
+    return (shared + sum(trained)) / encoder
+
+
+def _size(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _group(classifier: Classifier, name: str, module: nn.Module) -> str:
+    owners = [classifier.get_submodule(name.rsplit(".", depth)[0]) for depth in range(name.count(".") + 1)]
+    if any(isinstance(owner, Adapter) for owner in owners):
+        return "adapter"
+    if isinstance(module, (nn.LayerNorm, ReplicatedLayerNorm)):
+        return "layernorm"
+    if name.startswith("head"):
+        return "head"
+    if name.startswith("encoder.pooler"):
+        return "pooler"
+    return "embeddings" if name.startswith("encoder.embeddings") else "encoder"

@@ -1,0 +1,122 @@
+"""What a person sees while runs go on: bars on a terminal, one line a finished run elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from harness.records import Record
+
+if TYPE_CHECKING:
+    from harness.runner import Run
+
+
+class Progress:
+    """An overall bar (runs done, running, failed, time left) and one for the stack in training.
+
+    Bars are drawn on standard error, and only where that is a terminal; finished runs are told on standard output.
+    """
+
+    def __init__(self, run_ids: Iterable[str], *, quiet: bool = False) -> None:
+        self._left = set(run_ids)
+        self.total, self.done, self.running, self.failed = len(self._left), 0, 0, 0
+        self.console = Console(highlight=False, soft_wrap=True)
+        errors = Console(stderr=True)
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=errors,
+            disable=quiet or not errors.is_terminal,
+            transient=True,
+            redirect_stdout=False,
+        )
+        self._overall = self._bars.add_task("", total=self.total)
+        self._current = self._bars.add_task("", total=1, visible=False)
+
+    def __enter__(self) -> Progress:
+        self._bars.start()
+        self._describe()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None):
+        self._bars.stop()
+
+    def start(self, runs: Sequence[Run]) -> None:
+        """A stack begins to train."""
+        self.running = len(runs)
+        self._title = stack_title(runs)
+        self._bars.reset(self._current, description=self._title, visible=True, total=1)
+        self._describe()
+
+    def step(self, step: int, steps: int, loss: float) -> None:
+        """`step` of `steps` of the current stack are done; `loss` is the mean over its replicas."""
+        self._bars.update(
+            self._current,
+            description=f"{self._title} step {step}/{steps} loss {loss:.3f}",
+            completed=step,
+            total=steps,
+        )
+
+    def finish(self, records: Sequence[Record]) -> None:
+        """A stack has ended with these records."""
+        self.running = 0
+        for record in records:
+            self._left.discard(record["run_id"])
+            failed = record["status"] != "completed"
+            self.failed += failed
+            self.done += not failed
+            self.say(f"[{self.done + self.failed}/{self.total}] {summary(record)}")
+        self._bars.update(self._current, visible=False)
+        self._bars.update(self._overall, completed=self.done + self.failed)
+        self._describe()
+
+    def skip(self, run_ids: Iterable[str]) -> None:
+        """These runs were finished by another process; those that were told already are not counted again."""
+        elsewhere = self._left.intersection(run_ids)
+        self._left -= elsewhere
+        self.done += len(elsewhere)
+        self._bars.update(self._overall, completed=self.done + self.failed)
+        self._describe()
+
+    def say(self, line: str) -> None:
+        """One line, above the bars where there are any."""
+        above_bars = self.console.is_terminal and not self._bars.disable
+        console = self._bars.console if above_bars else self.console
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _describe(self) -> None:
+        text = f"runs {self.done} done, {self.running} running, {self.failed} failed of {self.total}"
+        self._bars.update(self._overall, description=text)
+
+
+def stack_title(runs: Sequence[Run]) -> str:
+    """`MRPC adapter x15`: task, method and, for more than one, the number of replicas."""
+    first = runs[0]
+    return f"{first.task.title} {first.config.method.name}" + (f" x{len(runs)}" if len(runs) > 1 else "")
+
+
+def summary(record: Record) -> str:
+    """One line: run id, status, headline scores and time."""
+    parts = [record["run_id"], record["status"]]
+    for name, scores in record.get("scores", {}).items():
+        shown = " ".join(
+            f"{metric} {'undefined' if value is None else f'{value:.4f}'}" for metric, value in scores.items()
+        )
+        parts.append(f"{name}: {shown}")
+    if record.get("degenerate"):
+        parts.append("DEGENERATE (constant prediction)")
+    if record.get("error"):
+        parts.append(record["error"])
+    if "time" in record:
+        stack = len(record["training"]["stack"])
+        parts.append(f"{record['time']['train_seconds']:.1f} s" + (f" for {stack} runs" if stack > 1 else ""))
+    return " | ".join(parts)

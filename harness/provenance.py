@@ -1,0 +1,61 @@
+"""Where a record comes from: commit, package versions, device."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("torch", "transformers", "datasets", "evaluate", "hydra-core", "pandas", "numpy", "scikit-learn", "scipy")
+
+
+def provenance(device: torch.device, *, bf16: bool, command: str) -> dict[str, Any]:
+    """The record's `provenance`."""
+    commit, dirty = commit_of_code()
+    return {
+        "commit": commit,
+        "dirty": dirty,
+        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
+        "device": device_title(device),
+        "precision": "bf16" if bf16 else "fp32",
+        "command": command,
+    }
+
+
+@cache
+def commit_of_code() -> tuple[str | None, bool | None]:
+    """Commit of the checkout that holds this package and whether its code was changed; (None, None) outside git."""
+    root = Path(__file__).resolve().parent.parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return commit, bool(git("status", "--porcelain", "--", "harness", "conf"))
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+
+
+@cache
+def device_title(device: torch.device) -> str:
+    """A GPU's name, or a CPU's model with its number of threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    return f"{model}, {torch.get_num_threads()} threads"
+
+
+def now() -> str:
+    """ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,166 @@
+"""Run records: one JSON file a run, the only thing that tables and figures are made from.
+
+A record lies at `<results_dir>/runs/<run_id>.json`. Its keys (schema 1):
+
+    schema        1
+    run_id        readable part and a hash of every field that can change a score
+    status        running | completed | failed | diverged
+    error         null, or one line (failed: the exception; diverged: step and loss)
+    degenerate    true where the prediction is constant on an evaluation set
+    config        the run's config: {task, method, model, data, train}, each a mapping
+    scores        {evaluation set: {metric: value in the metric's own range, or null}}
+    undefined     {evaluation set: {metric: why its value is null}}
+    majority      as scores, for the constant prediction of the training majority (regression: the training mean)
+    parameters    {groups: {group: {total, trained}}, total, trained, encoder, encoder_layers,
+                   trained_fraction         trained / parameters of the encoder with its pooler, without a head
+                   trained_fraction_layers  trained / parameters of the encoder layers (the paper's 2.1 %)
+                   total_multiple           of nine such tasks, in encoders (the paper's 1.3x)}
+    encoder       {title, name, family, sha256, revision, layers, width, pooling, checkpoint}
+    data          {source: synthetic|local|hub, is_glue, fingerprint, rows: {split: used}, available: {split: rows}}
+    training      {steps, examples, padding_share, stack: [run ids trained in the same pass], history: [{epoch, loss}]}
+    time          {started, finished: ISO 8601 UTC, train_seconds, evaluate_seconds, examples_per_second}
+    memory        {peak_bytes, of: device | process}
+    provenance    {commit, dirty, versions: {package: version}, device, precision, command}
+
+Records that are not completed lack the keys that were not reached.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UserError
+
+SCHEMA = 1
+FINISHED = ("completed", "diverged")  # deterministic outcomes: a second sweep does not repeat them
+
+Record = dict[str, Any]
+
+
+def runs_folder(results_dir: str | Path) -> Path:
+    return Path(results_dir) / "runs"
+
+
+def record_path(results_dir: str | Path, run_id: str) -> Path:
+    return runs_folder(results_dir) / f"{run_id}.json"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON so that a reader (or a crash) sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner can read
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_record(results_dir: str | Path, record: Record) -> Path:
+    """Write one record atomically.
+
+    Raises `UserError` where a record of that id with another config exists: it is never overwritten.
+    """
+    path = record_path(results_dir, record["run_id"])
+    before = read_record(results_dir, record["run_id"])
+    if before is not None and before["config"] != json.loads(json.dumps(record["config"])):
+        raise UserError(f"{path} holds a run of another config; move that file away or choose another results_dir")
+    write_json(path, record)
+    return path
+
+
+def write_records(results_dir: str | Path, records: list[Record]) -> None:
+    """Write the records of one stack: all of them, even where the process dies in between.
+
+    They go into one journal file first. `recover_records` finishes what a journal left behind holds, so a stack is
+    either wholly recorded or wholly to be done again, in the same composition.
+    """
+    if len(records) == 1:
+        write_record(results_dir, records[0])
+        return
+    name = _short_hash([record["run_id"] for record in records])
+    journal = Path(results_dir) / "pending" / f"{name}.json"
+    write_json(journal, records)
+    for record in records:
+        write_record(results_dir, record)
+    journal.unlink(missing_ok=True)
+
+
+def recover_records(results_dir: str | Path) -> None:
+    """Write out the records of journals that a killed process left behind; safe at any time."""
+    for journal in sorted((Path(results_dir) / "pending").glob("*.json")):
+        try:
+            records = json.loads(journal.read_text(encoding="utf-8"))
+        except FileNotFoundError:  # its owner was only slow
+            continue
+        for record in records:
+            write_record(results_dir, record)
+        journal.unlink(missing_ok=True)
+
+
+def read_record(results_dir: str | Path, run_id: str) -> Record | None:
+    """The record of that id, or None where there is none; `UserError` where the file is not a record."""
+    path = record_path(results_dir, run_id)
+    return _read(path) if path.exists() else None
+
+
+def load_records(results_dir: str | Path) -> list[Record]:
+    """Every record of a results folder, ordered by run id. `UserError` where there is none."""
+    recover_records(results_dir)
+    folder = runs_folder(results_dir)
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise UserError(f"no run records in {folder}; give the results_dir of a finished `python -m harness.run`")
+    return [_read(path) for path in paths]
+
+
+def prepare_results_dir(results_dir: str | Path) -> None:
+    """Make the folder and prove that it can be written, before any work starts."""
+    folder = runs_folder(results_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe"):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"results_dir={str(results_dir)!r} cannot be written ({reason}); choose another one") from None
+
+
+def write_plan(results_dir: str | Path, run_ids: Iterable[str]) -> None:
+    """Note which runs a sweep is going to do, so that the report can count the missing ones."""
+    ids = sorted(set(run_ids))
+    name = f"{len(ids)}-{_short_hash(ids)}.json"
+    write_json(Path(results_dir) / "plans" / name, {"run_ids": ids})
+
+
+def load_planned(results_dir: str | Path) -> set[str]:
+    """Ids of all runs that any sweep into this folder planned."""
+    plans = sorted((Path(results_dir) / "plans").glob("*.json"))
+    return {run_id for path in plans for run_id in json.loads(path.read_text(encoding="utf-8"))["run_ids"]}
+
+
+def _short_hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def _read(path: Path) -> Record:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["schema"] != SCHEMA:
+            raise UserError(f"{path} has record schema {record['schema']}, this version reads {SCHEMA}; move it away")
+        record["status"], record["run_id"], record["config"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is not a run record; move it out of that folder") from None
+    return record

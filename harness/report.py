@@ -1,0 +1,127 @@
+"""Tables of a folder of run records: `python -m harness.report RESULTS [--out DIR]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from harness.errors import UserError
+from harness.layout import Table, latex, markdown, print_table
+from harness.notes import CANDIDATES_NOTE, explain_marks, failure_notes, main_notes, size_notes, sweep_notes
+from harness.records import Record, load_planned, load_records
+from harness.reference import ANCHOR_NOTE, anchors_for
+from harness.selection import Group, comparable_groups, runs_table
+from harness.tables import (
+    anchors_table,
+    by_size_table,
+    candidates_table,
+    chosen_table,
+    group_scores,
+    main_table,
+    paper_table,
+    scores_frame,
+)
+
+LATEX_HEAD = "% Made by `python -m harness.report`; needs \\usepackage{booktabs} and \\usepackage{graphicx}."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status: 0, or 2 with one line on stderr for what the user can mend."""
+    options = _parser().parse_args(arguments)
+    try:
+        records = load_records(options.results)
+        missing = sorted(load_planned(options.results) - {record["run_id"] for record in records})
+        report(records, missing, options.out or options.results)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def report(records: Sequence[Record], missing: Sequence[str], out: Path) -> list[Path]:
+    """Write every table below `out`, print the main ones, and return the files.
+
+    `missing` are ids of runs that were planned and have no record. Raises `UserError` where `out` cannot be written.
+    """
+    groups = comparable_groups(records)
+    boards = [group_scores(group) for group in groups]
+    measured = [main_table(scores, main_notes(scores, missing), failure_notes(scores.group)) for scores in boards]
+    tables = [*map(explain_marks, measured), *published_tables(groups)]
+    files = {
+        "tables/glue.md": _document("GLUE scores", tables),
+        "tables/glue.tex": "\n\n".join([LATEX_HEAD, *map(latex, tables)]) + "\n",
+        "tables/glue.csv": scores_frame(boards).to_csv(index=False),
+        "tables/by_size.md": _document("Scores by bottleneck size", map(explain_marks, size_tables(groups))),
+        "tables/sweep.md": _document("What was tried and what was chosen", map(explain_marks, sweep_tables(groups))),
+        "runs.csv": runs_table(groups).to_csv(index=False),
+    }
+    paths = _write(out, files)
+    console = Console(highlight=False)
+    for table in tables:
+        if console.is_terminal:
+            print_table(table, console)
+        else:
+            print(_section(table))
+    print("\nWritten: " + ", ".join(str(path) for path in paths))
+    return paths
+
+
+def published_tables(groups: Iterable[Group]) -> list[Table]:
+    """The paper's table, and what others published for encoders like those of the records."""
+    titles = {record["encoder"]["title"] for group in groups for record in group.records if record.get("encoder")}
+    anchors = {row.label: row for title in sorted(titles) for row in anchors_for(title)}
+    return [paper_table()] + ([anchors_table(list(anchors.values()), [ANCHOR_NOTE])] if anchors else [])
+
+
+def size_tables(groups: Iterable[Group]) -> list[Table]:
+    return [by_size_table(group, family, size_notes(group)) for group in groups for family in group.sizes()]
+
+
+def sweep_tables(groups: Iterable[Group]) -> list[Table]:
+    pairs = [(chosen_table(group, sweep_notes(group)), candidates_table(group, [CANDIDATES_NOTE])) for group in groups]
+    return [table for pair in pairs for table in pair]
+
+
+def _section(table: Table) -> str:
+    notes = [f"- {note}" for note in [*table.notes, *table.details]]
+    return "\n".join([f"## {table.title}", "", markdown(table), "", *notes, ""])
+
+
+def _document(title: str, tables: Iterable[Table]) -> str:
+    sections = [_section(table) for table in tables] or ["No run has a bottleneck size.\n"]
+    return "\n".join([f"# {title}", "", *sections])
+
+
+def _write(out: Path, files: dict[str, str]) -> list[Path]:
+    paths = []
+    for name, text in files.items():
+        path = out / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"--out={str(out)!r} cannot be written ({reason}); choose another folder") from None
+        paths.append(path)
+    return paths
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.report",
+        description="Make tables from the run records below RESULTS. Runs that cannot be compared (another encoder, "
+        "data source, row limit or protocol) go into tables of their own.",
+        epilog="Writes tables/glue.{md,csv,tex} (scores by method and task), tables/by_size.md (adapter sizes), "
+        "tables/sweep.md (what was tried and chosen) and runs.csv (one row a run), and prints the first.",
+    )
+    parser.add_argument("results", metavar="RESULTS", type=Path, help="the results_dir that `harness.run` wrote")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="where the files go (default: RESULTS)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""python -m harness.run: train the run, or with --multirun the sweep, that the config and its overrides describe.
+
+    python -m harness.run task=mrpc method=adapter method.bottleneck_size=64 train.learning_rate=1e-3
+    python -m harness.run --multirun task=cola,mrpc method.bottleneck_size=8,64 train.learning_rate=3e-4,1e-3
+    python -m harness.run experiment=quick/adapter
+
+Exit status: 0 all runs completed, 1 some failed or diverged, 2 bad input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from harness import launcher
+from harness.config import METHOD_CONFIGS, RunConfig, register_configs
+from harness.errors import UserError
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="run")
+def _job(config: DictConfig) -> float:
+    """One job, alone or under another launcher than ours."""
+    return launcher.score_of(launcher.run_all([launcher.to_config(config)])[0])
+
+
+def main() -> int:
+    """Entry point; returns the exit status."""
+    register_configs()
+    launcher.register_launcher()
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and the error is told here in one line
+    try:
+        _job()
+    except UserError as error:
+        return _fail(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        if wants_traceback:
+            raise
+        return _fail(explain(error))
+    except OSError as error:
+        if wants_traceback:
+            raise
+        return _fail(f"{error.strerror or error}: {error.filename}; choose another results_dir or cache_dir")
+    except KeyboardInterrupt:
+        print("\ninterrupted; finished runs are kept. To go on:", file=sys.stderr)
+        print("  " + shlex.join(["python", "-m", "harness.run", *sys.argv[1:]]), file=sys.stderr)
+        return 130
+    return _report_failures()
+
+
+def explain(error: Exception) -> str:
+    """One line for a config that Hydra could not compose: the key, its value and what is allowed."""
+    text = "\n".join(str(part) for part in (error, error.__cause__) if part is not None)
+    overrides = [argument for argument in sys.argv[1:] if "=" in argument]
+    unknown = re.search(r"Key '([^']+)' (?:is )?not in (?:struct|'(\w+)')", text) or re.search(
+        r"Could not override '([^']+)'()", text
+    )
+    if unknown:
+        path = re.search(r"full_key: (\S+)", text)
+        key = path.group(1) if path else unknown.group(1)
+        given = next((item for item in overrides if item.lstrip("+~").split("=")[0].endswith(unknown.group(1))), key)
+        known = _known_keys(key, unknown.group(2))
+        close = get_close_matches(key.rpartition(".")[2], known, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        return f"{given}: there is no key {key!r} here; {hint}allowed: {', '.join(known)}"
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _known_keys(key: str, owner: str | None) -> list[str]:
+    """The keys beside `key`, by the schema that refused it or by its path."""
+    for schema in METHOD_CONFIGS.values():
+        if schema.__name__ == owner:
+            return [item.name for item in fields(schema)]
+    node: object = RunConfig
+    for name in key.split(".")[:-1]:
+        node = next((getattr(RunConfig(), item.name) for item in fields(node) if item.name == name), None)
+        if not is_dataclass(node):
+            return [item.name for item in fields(RunConfig)]
+    return [item.name for item in fields(node)]
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2
+
+
+def _report_failures() -> int:
+    bad = [record for record in launcher.RECORDS if record["status"] != "completed"]
+    if bad:
+        print(f"{len(bad)} of {len(launcher.RECORDS)} runs did not complete:", file=sys.stderr)
+        for record in bad:
+            print(f"  {record['run_id']} {record['status']}: {record['error']}", file=sys.stderr)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

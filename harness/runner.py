@@ -1,0 +1,297 @@
+"""Configs to records: resolve and check every run, then load, train, evaluate and write, one stack at a time."""
+
+from __future__ import annotations
+
+import copy
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import DatasetDict
+
+from harness import metrics, sources
+from harness.batches import Encoded, encode, limit_rows
+from harness.classifier import Classifier
+from harness.config import RunConfig, check, identity, run_id
+from harness.encoder import Checkpoint, find_checkpoint, load_encoder, load_tokenizer
+from harness.errors import UserError
+from harness.methods import apply_method
+from harness.parameters import count
+from harness.progress import Progress
+from harness.provenance import now, provenance
+from harness.records import SCHEMA, Record
+from harness.tasks import Task, get_task
+from harness.training import Training, has_bf16, hold_frozen_in_bf16, peak_memory, predict, train
+
+
+@dataclass(frozen=True)
+class Run:
+    """A checked config with everything that it names resolved; `id` is its run id."""
+
+    id: str
+    config: RunConfig
+    task: Task
+    data: sources.DataChoice
+    fingerprint: str
+    checkpoint: Checkpoint
+
+    def record(self, status: str, **entries: Any) -> Record:
+        """A record of this run with that status."""
+        what = identity(self.config, source=self.data.source, model=self.checkpoint.name)
+        head = {"schema": SCHEMA, "run_id": self.id, "status": status, "error": None, "degenerate": False}
+        return head | {"config": what} | entries
+
+
+def resolve(configs: Iterable[RunConfig]) -> list[Run]:
+    """Check every config and what it names, before any long work; one run a config, in their order.
+
+    Raises `UserError` for the first thing that is wrong: a value out of range, data or a checkpoint that is not
+    there, a device or precision that this machine lacks.
+    """
+    runs = []
+    for config in configs:
+        check(config)
+        device = pick_device(config.device)
+        pick_precision(config.train.precision, device)
+        task = get_task(config.task.name)
+        data = _choice(config.data.source, config.data.path, config.data.revision)
+        fingerprint = _fingerprint(data, task)
+        checkpoint = _checkpoint(config.model.name, config.model.revision)
+        identifier = run_id(config, data=fingerprint, encoder=checkpoint.sha256)
+        runs.append(Run(identifier, config, task, data, fingerprint, checkpoint))
+    return runs
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is the first GPU, else the CPU; `UserError` where the named device is not here."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UserError(f"device={name} is unknown; choose auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device={name} is not here ({torch.cuda.device_count()} GPUs visible); use device=auto")
+    return device
+
+
+def pick_precision(name: str, device: torch.device) -> bool:
+    """Whether to compute in bf16: as told, or where the hardware has it."""
+    return has_bf16(device) if name == "auto" else name == "bf16"
+
+
+def run_stack(runs: Sequence[Run], device: torch.device, progress: Progress) -> list[Record]:
+    """Train and evaluate compatible runs in one pass on that device; their records, in the order given.
+
+    Out of memory and other errors are raised: the caller knows whether a smaller stack can be tried.
+    """
+    first = runs[0]
+    started, clock = now(), time.perf_counter()
+    bf16 = pick_precision(first.config.train.precision, device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    splits, available = encoded_splits(first, device)
+    classifier = build_classifier(runs, device, bf16=bf16)
+    # Dropout is drawn from one stream a stack; its seed and the stack's composition are in the records.
+    torch.manual_seed(first.config.train.seed)
+    histories: list[dict[int, Any]] = [{} for _ in runs]
+
+    def evaluate_epoch(epoch: int) -> None:
+        if first.config.train.evaluate_every_epoch and epoch < first.config.train.epochs:
+            for history, results in zip(histories, _evaluate(classifier, first.task, splits, bf16=bf16), strict=True):
+                history[epoch] = results["scores"]
+
+    training = train(
+        classifier,
+        splits["train"],
+        first.config.train,
+        learning_rates=[run.config.train.learning_rate for run in runs],
+        seeds=[run.config.train.seed for run in runs],
+        bf16=bf16,
+        on_step=progress.step,
+        on_epoch=evaluate_epoch,
+    )
+    evaluated = time.perf_counter()
+    results = _evaluate(classifier, first.task, splits, bf16=bf16)
+    shared = {
+        "majority": _majority(first.task, splits),
+        "data": {
+            "source": first.data.source,
+            "is_glue": first.data.is_glue,
+            "fingerprint": first.fingerprint,
+            "rows": {name: len(split) for name, split in splits.items()},
+            "available": available,
+        },
+        "time": {
+            "started": started,
+            "finished": now(),
+            "train_seconds": round(training.seconds, 3),
+            "evaluate_seconds": round(time.perf_counter() - evaluated, 3),
+            "total_seconds": round(time.perf_counter() - clock, 3),
+            # Of the whole stack: each of its replicas trains this share of them.
+            "examples_per_second": round(training.examples * len(runs) / training.seconds, 1),
+        },
+        "memory": peak_memory(device),
+        "provenance": provenance(device, bf16=bf16, command=shlex.join(["python", "-m", "harness.run", *sys.argv[1:]])),
+    }
+    return [
+        _finished_record(run, index, training, results[index], histories[index], classifier)
+        | copy.deepcopy(shared)
+        | {"training": _training_entry(runs, index, training, histories[index])}
+        for index, run in enumerate(runs)
+    ]
+
+
+def build_classifier(runs: Sequence[Run], device: torch.device, *, bf16: bool) -> Classifier:
+    """The encoder with the runs' heads and methods, one replica a run, on the device."""
+    first = runs[0]
+    generators = [torch.Generator().manual_seed(run.config.train.seed) for run in runs]
+    rate = first.config.train.dropout
+    encoder = load_encoder(first.checkpoint, dropout=rate)
+    limit = getattr(encoder.config, "max_position_embeddings", first.config.train.max_length)
+    if first.config.train.max_length > limit:
+        raise UserError(
+            f"train.max_length={first.config.train.max_length} is beyond the {limit} positions of "
+            f"{first.checkpoint.title}; choose at most {limit}"
+        )
+    classifier = Classifier(encoder, first.task.outputs, generators=generators, dropout_rate=rate)
+    apply_method(classifier, [run.config.method for run in runs], generators)
+    if bf16:
+        hold_frozen_in_bf16(classifier)
+    return classifier.to(device)
+
+
+def encoded_splits(run: Run, device: torch.device) -> tuple[dict[str, Encoded], dict[str, int]]:
+    """Training and evaluation sets, cut to the row limits and tokenised, and the rows that each split has."""
+    splits = _load(run.data, run.task)
+    tokenizer = _tokenizer(run.checkpoint)
+    limits = {"train": run.config.data.max_train_rows}
+    names = ("train", *run.task.evaluation_sets)
+    encoded = {
+        name: encode(
+            limit_rows(splits[name], limits.get(name, run.config.data.max_eval_rows)),
+            run.task,
+            tokenizer,
+            max_length=run.config.train.max_length,
+            cache_dir=Path(run.config.cache_dir),
+            device=str(device),
+        )
+        for name in names
+    }
+    return encoded, {name: len(splits[name]) for name in names}
+
+
+def _evaluate(
+    classifier: Classifier, task: Task, splits: dict[str, Encoded], *, bf16: bool
+) -> list[dict[str, dict[str, Any]]]:
+    """For each replica: `scores`, `undefined` and `constant` (whether all predictions are one) by evaluation set."""
+    results = [{"scores": {}, "undefined": {}, "constant": {}} for _ in range(classifier.replicas)]
+    for name in task.evaluation_sets:
+        references = splits[name].labels.cpu().numpy()
+        for result, logits in zip(results, predict(classifier, splits[name], bf16=bf16), strict=True):
+            if not np.isfinite(logits).all():
+                result["scores"][name] = dict.fromkeys(task.metrics)
+                result["undefined"][name] = dict.fromkeys(task.metrics, "the outputs are not finite")
+                result["constant"][name] = True
+                continue
+            predictions = logits[:, 0].astype(np.float64) if task.is_regression else logits.argmax(-1)
+            result["scores"][name], reasons = metrics.score(task, predictions, references)
+            if reasons:
+                result["undefined"][name] = reasons
+            result["constant"][name] = bool(np.ptp(predictions) == 0)
+    return results
+
+
+def _finished_record(
+    run: Run, index: int, training: Training, result: dict[str, Any], history: dict, classifier: Classifier
+) -> Record:
+    step = training.diverged_at[index]
+    finite = all("the outputs are not finite" not in reasons.values() for reasons in result["undefined"].values())
+    diverged = step is not None or not finite
+    error = None
+    if diverged:
+        where = f"at step {step} of {training.losses.shape[1]}" if step else "in the last steps"
+        error = f"the loss was no longer finite {where}; lower train.learning_rate={run.config.train.learning_rate:g}"
+    config = classifier.encoder.config
+    return run.record(
+        "diverged" if diverged else "completed",
+        error=error,
+        degenerate=not diverged and any(result["constant"].values()),
+        scores={} if diverged else result["scores"],
+        undefined={} if diverged else result["undefined"],
+        parameters=_parameters(run, classifier),
+        encoder={
+            "title": run.checkpoint.title,
+            "name": run.checkpoint.name,
+            "family": run.checkpoint.family,
+            "sha256": run.checkpoint.sha256,
+            "revision": run.checkpoint.revision,
+            "layers": config.num_hidden_layers,
+            "width": config.hidden_size,
+            "pooling": "pooler" if classifier.has_pooler else "first token",
+        },
+    )
+
+
+def _parameters(run: Run, classifier: Classifier) -> dict[str, Any]:
+    return count(classifier.encoder.config, run.config.method, run.task.outputs, has_pooler=classifier.has_pooler)
+
+
+def _training_entry(runs: Sequence[Run], index: int, training: Training, history: dict[int, Any]) -> dict[str, Any]:
+    epochs = training.epoch_losses(index)
+    for entry in epochs:
+        if entry["epoch"] in history:
+            entry["scores"] = history[entry["epoch"]]
+    return {
+        "steps": training.losses.shape[1],
+        "examples": training.examples,
+        "padding_share": round(training.padding_share, 5),
+        "stack": [run.id for run in runs],
+        "history": epochs,
+    }
+
+
+def _majority(task: Task, splits: dict[str, Encoded]) -> dict[str, dict[str, float | None]]:
+    train_labels = splits["train"].labels.cpu().numpy()
+    scores = {}
+    for name in task.evaluation_sets:
+        constant = metrics.majority_prediction(task, train_labels, len(splits[name]))
+        scores[name], _ = metrics.score(task, constant, splits[name].labels.cpu().numpy())
+    return scores
+
+
+@cache
+def _choice(source: str, path: str | None, revision: str | None) -> sources.DataChoice:
+    return sources.resolve(source=source, path=path, revision=revision)
+
+
+@cache
+def _fingerprint(choice: sources.DataChoice, task: Task) -> str:
+    sources.check(choice, task)
+    return sources.fingerprint(choice, task)
+
+
+@cache
+def _checkpoint(name: str, revision: str | None) -> Checkpoint:
+    checkpoint = find_checkpoint(name, revision)
+    _tokenizer(checkpoint)
+    return checkpoint
+
+
+@cache
+def _tokenizer(checkpoint: Checkpoint):
+    return load_tokenizer(checkpoint)
+
+
+@cache
+def _load(choice: sources.DataChoice, task: Task) -> DatasetDict:
+    return sources.load(choice, task)

@@ -1,0 +1,361 @@
+"""The tables: scores of a group as rows in points, laid out as text, and written as markdown, LaTeX and CSV."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from harness.labels import differing_fields, method_title, short_number
+from harness.layout import DAGGER, NOTHING, Table
+from harness.reference import ANCHORS, TABLE_1, TABLE_1_NOTES, Published
+from harness.selection import (
+    Candidate,
+    Cell,
+    Group,
+    eligible_candidates,
+    to_frame,
+)
+from harness.tasks import Task
+
+UNDEFINED = "undef."
+
+
+@dataclass(frozen=True)
+class Column:
+    """One evaluation set of one task; MNLI has two."""
+
+    title: str
+    task: Task
+    evaluation_set: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One score in points (0 to 100), or the reason why there is none.
+
+    `state` is a run status, `missing`, `undefined` (a correlation that does not exist), or `constant`: the undefined
+    correlation of the majority baseline, which counts as 0.
+    """
+
+    points: float | None = None
+    std: float | None = None
+    seeds: int = 0
+    state: str = "missing"
+    degenerate: bool = False
+    fraction: float | None = None  # trained parameters over the encoder's, for this task
+
+    @property
+    def text(self) -> str:
+        if self.points is None:
+            words = {"missing": NOTHING, "constant": NOTHING, "undefined": UNDEFINED}
+            return words.get(self.state, self.state) + DAGGER * self.degenerate
+        spread = "" if self.std is None else f" ±{self.std:.1f}"
+        return f"{self.points:.1f}{spread}{DAGGER * self.degenerate}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of scores by column title. `keeps_copy`: the tasks share one pre-trained model, which counts once."""
+
+    label: str
+    entries: dict[str, Entry]
+    keeps_copy: bool = True
+
+    def fractions(self, columns: Sequence[Column]) -> list[float]:
+        found = [self.entries[column.title].fraction for column in columns]
+        return [fraction for fraction in found if fraction is not None]
+
+    def multiple(self, columns: Sequence[Column]) -> float | None:
+        """Parameters of all the row's tasks together, in encoders: 1 + Σ fractions (paper: 1.3x, and 9x for full)."""
+        fractions = self.fractions(columns)
+        return self.keeps_copy + sum(fractions) if fractions else None
+
+    def mean(self, columns: Sequence[Column]) -> float | None:
+        """Mean over `columns`; None unless the row has a score in each of them."""
+        entries = [self.entries[column.title] for column in columns]
+        points = [0.0 if entry.state == "constant" else entry.points for entry in entries]
+        return sum(points) / len(points) if points and None not in points else None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of a group; `counted` are the columns of the mean."""
+
+    group: Group
+    columns: list[Column]
+    counted: list[Column]
+    majority: Row
+    methods: list[Row]
+    pairs: list[tuple[Row, Row]]  # (adapters, full fine-tuning), for the rows of differences
+
+
+def table_columns(group: Group) -> list[Column]:
+    return [Column(task.column_title(name), task, name) for task in group.tasks for name in task.evaluation_sets]
+
+
+def method_row(label: str, cells: dict[str, Cell], columns: Sequence[Column]) -> Row:
+    """The scores of one cell a task, in points."""
+    entries = {column.title: _entry(cells.get(column.task.name), column) for column in columns}
+    return Row(label, entries, keeps_copy=not any(cell.method["name"] == "full" for cell in cells.values()))
+
+
+def group_scores(group: Group) -> Scores:
+    """Rows of the main table: majority, full fine-tuning, adapters (best size, then each size), the other methods."""
+    columns = table_columns(group)
+    by_key = {key: method_row(label, group.row(key), columns) for key, label in group.labels.items()}
+    full = next((by_key[key] for key in by_key if json.loads(key)["name"] == "full"), None)
+    families = group.sizes()
+    best = {family: best_size_row(group, family, columns) for family, sizes in families.items() if len(sizes) > 1}
+    first_of = {next(iter(sizes.values())): family for family, sizes in families.items()}
+    methods: list[Row] = []
+    for key, row in by_key.items():
+        if (family := first_of.get(key)) in best:
+            methods.append(best[family])
+        methods.append(row)
+    adapters = [best.get(family) or by_key[next(iter(sizes.values()))] for family, sizes in families.items()]
+    counted = counted_columns(columns, methods)
+    pairs = [(row, full) for row in adapters if full]
+    return Scores(group, columns, counted, _majority_row(group, columns), methods, pairs)
+
+
+def counted_columns(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:
+    """The columns of a mean: not WNLI, and some row has a completed run there."""
+    completed = {title for row in rows for title, entry in row.entries.items() if entry.fraction is not None}
+    return [column for column in columns if column.task.in_mean and column.title in completed]
+
+
+def best_size_row(group: Group, family: str, columns: Sequence[Column]) -> Row:
+    method = json.loads(family)
+    families = [other for name in group.sizes() if (other := json.loads(name))["name"] == method["name"]]
+    parts = ["best size", *differing_fields(method, families).values()]
+    return method_row(f"{method_title(method['name'])} ({', '.join(parts)})", group.best_size(family), columns)
+
+
+def main_table(scores: Scores, notes: list[str], details: list[str]) -> Table:
+    header = ["Method", f"Total ({len(scores.counted)})", "Trained", *(c.title for c in scores.columns), "Mean"]
+    rows = []
+    for row in [scores.majority, *scores.methods]:
+        mean = row.mean(scores.counted)
+        texts = [row.entries[column.title].text for column in scores.columns]
+        rows.append([row.label, *_sizes(row, scores.counted), *texts, NOTHING if mean is None else f"{mean:.1f}"])
+    for adapters, full in scores.pairs:
+        rows.append(_difference(adapters, full, scores))
+    return Table(scores.group.title, header, rows, notes, details=details)
+
+
+def by_size_table(group: Group, family: str, notes: list[str]) -> Table:
+    """Tasks × bottleneck sizes of one method family, with the mean over the tasks and the trained fraction."""
+    columns = table_columns(group)
+    sizes = {size: method_row(str(size), group.row(key), columns) for size, key in group.sizes()[family].items()}
+    best = group.best_size(family)
+    rows = []
+    for column in columns:
+        cell = best.get(column.task.name)
+        winner = str(cell.method["bottleneck_size"]) if cell and cell.chosen else NOTHING
+        rows.append([column.title, *(row.entries[column.title].text for row in sizes.values()), winner])
+    counted = counted_columns(columns, list(sizes.values()))
+    means = [row.mean(counted) for row in sizes.values()]
+    rows.append(["Mean", *(NOTHING if mean is None else f"{mean:.1f}" for mean in means), ""])
+    rows.append(["Trained", *(_sizes(row, counted)[1] for row in sizes.values()), ""])
+    label = best_size_row(group, family, columns).label.replace("best size", "by size")
+    return Table(f"{label}: {group.title}", ["Task", *map(str, sizes), "Best size"], rows, notes)
+
+
+def chosen_table(group: Group, notes: list[str]) -> Table:
+    """Per cell: what was chosen, from how many, and whether the learning rate sits on the edge of its grid."""
+    header = ["Task", "Method", "Chosen rate", "Epochs", "Score", "Seeds", "Candidates", "Rates tried", "Edge of grid"]
+    rows = []
+    for cell in ordered_cells(group):
+        rates = sorted({candidate.learning_rate or 0.0 for candidate in cell.candidates})
+        chosen = cell.chosen
+        texts = [NOTHING, NOTHING, cell.state, "0"]
+        if chosen:
+            entry = _entry(cell, _first_column(cell.task))
+            texts = [_number(chosen.learning_rate), _number(chosen.epochs), entry.text, str(entry.seeds)]
+        tried = " ".join(short_number(rate) for rate in rates)
+        rows.append([cell.task.title, group.label_of(cell), *texts, str(len(cell.candidates)), tried, grid_edge(cell)])
+    return Table(f"Chosen: {group.title}", header, rows, notes, left=2)
+
+
+def candidates_table(group: Group, notes: list[str]) -> Table:
+    """Every candidate of every cell with its score, its seeds and its run ids."""
+    header = ["Task", "Method", "Rate", "Epochs", "Other settings", "Score", "Seeds", "Not completed", "Choice", "Runs"]
+    rows = []
+    for cell in ordered_cells(group):
+        eligible = eligible_candidates(cell.candidates)
+        order = sorted(cell.candidates, key=lambda c: (c.learning_rate or 0.0, c.epochs or 0.0, c.key))
+        for candidate in order:
+            choice = "chosen" if candidate is cell.chosen else "" if candidate in eligible else "fewer seeds"
+            counts = {status: candidate.count(status) for status in ("failed", "diverged", "running")}
+            rows.append(
+                [
+                    cell.task.title,
+                    group.label_of(cell),
+                    _number(candidate.learning_rate),
+                    _number(candidate.epochs),
+                    other_settings(candidate, cell),
+                    _candidate_entry(candidate, _first_column(cell.task)).text,
+                    str(len(candidate.completed)),
+                    ", ".join(f"{count} {status}" for status, count in counts.items() if count),
+                    choice,
+                    " ".join(f"`{record['run_id']}`" for record in candidate.records),
+                ]
+            )
+    return Table(f"All candidates: {group.title}", header, rows, notes, left=2, long_last=True)
+
+
+def grid_edge(cell: Cell) -> str:
+    """Where the chosen learning rate lies among those tried: a best rate on the edge may not be the best one."""
+    rates = sorted({candidate.learning_rate or 0.0 for candidate in cell.candidates})
+    if cell.chosen is None:
+        return NOTHING
+    if len(rates) == 1:
+        return "one rate"
+    return {rates[0]: "lowest", rates[-1]: "highest"}.get(cell.chosen.learning_rate or 0.0, "inside")
+
+
+def other_settings(candidate: Candidate, cell: Cell) -> str:
+    """What else tells the candidates of a cell apart, beside learning rate and epochs."""
+    shown = ("train.learning_rate", "train.epochs")
+    differing = differing_fields(candidate.settings, [other.settings for other in cell.candidates])
+    return ", ".join(text for name, text in differing.items() if name not in shown)
+
+
+def ordered_cells(group: Group) -> list[Cell]:
+    """Cells by task in the paper's order, then by method in row order."""
+    keys = [(method, task.name) for task in group.tasks for method in group.labels]
+    return [group.cells[key] for key in keys if key in group.cells]
+
+
+def paper_table() -> Table:
+    titles = list(TABLE_1[0].scores)
+    header = ["Published (test)", "Total (9)", "Trained", *titles, "Mean", "GLUE score"]
+    rows = [
+        [row.label, f"{row.total_multiple:.1f}x", f"{row.trained_percent:.3g} %"]
+        + [_published_text(row, title, long_names=False) for title in titles]
+        + [f"{row.column_mean:.1f}", f"{row.total:.1f}"]
+        for row in TABLE_1
+    ]
+    return Table("Published: Table 1 of the paper", header, rows, list(TABLE_1_NOTES))
+
+
+def anchors_table(published: Sequence[Published], notes: list[str]) -> Table:
+    titles = list(ANCHORS[0].scores)
+    rows = [[row.label, *(_published_text(row, title) for title in titles), row.source] for row in published]
+    return Table(
+        "Published: similar encoders", ["Published (validation)", *titles, "Source"], rows, notes, long_last=True
+    )
+
+
+def scores_frame(boards: Sequence[Scores]) -> pd.DataFrame:
+    """The main tables as numbers: one line a row, its group spelled out, points, deviations and seeds a column."""
+    lines = []
+    for scores in boards:
+        key = scores.group.key
+        about = {
+            "group": scores.group.title,
+            "encoder": key.encoder,
+            "source": key.source,
+            "is_glue": key.is_glue,
+            "max_train_rows": key.max_train_rows,
+            "max_eval_rows": key.max_eval_rows,
+            "protocol": key.protocol,
+            "data_version": key.data_version,
+        }
+        for row in [scores.majority, *scores.methods]:
+            fractions = row.fractions(scores.counted)
+            line: dict[str, Any] = about | {
+                "row": row.label,
+                "total_multiple": row.multiple(scores.counted),
+                "tasks": len(fractions),
+                "trained_percent": 100 * sum(fractions) / len(fractions) if fractions else None,
+                "Mean": row.mean(scores.counted),
+            }
+            for title, entry in row.entries.items():
+                line |= {title: entry.points, f"{title} std": entry.std, f"{title} seeds": entry.seeds}
+                line |= {f"{title} state": entry.state, f"{title} degenerate": entry.degenerate}
+            lines.append(line)
+    return to_frame(lines)
+
+
+def _first_column(task: Task) -> Column:
+    return Column(task.title, task, task.evaluation_sets[0])
+
+
+def _entry(cell: Cell | None, column: Column) -> Entry:
+    if cell is None:
+        return Entry()
+    return _candidate_entry(cell.chosen, column) if cell.chosen else Entry(state=cell.state)
+
+
+def _candidate_entry(candidate: Candidate, column: Column) -> Entry:
+    if not candidate.completed:
+        return Entry()
+    score = candidate.score(column.evaluation_set)
+    known = {"seeds": score.seeds, "degenerate": candidate.degenerate, "fraction": candidate.trained_fraction}
+    if score.mean is None:
+        return Entry(state="undefined", **known)
+    return Entry(100 * score.mean, None if score.std is None else 100 * score.std, state="completed", **known)
+
+
+def _majority_row(group: Group, columns: Sequence[Column]) -> Row:
+    """The constant prediction of the training majority, from the first run of each task that noted it."""
+    noted = {record["config"]["task"]["name"]: record["majority"] for record in group.records if "majority" in record}
+    entries = {}
+    for column in columns:
+        entries[column.title] = Entry()
+        if column.task.name in noted:
+            value = noted[column.task.name].get(column.evaluation_set, {}).get(column.task.headline)
+            known = Entry(state="constant") if value is None else Entry(100 * value, state="completed")
+            entries[column.title] = known
+    return Row("Majority class", entries)
+
+
+def _difference(adapters: Row, full: Row, scores: Scores) -> list[str]:
+    texts = []
+    for column in scores.columns:
+        ours, theirs = adapters.entries[column.title].points, full.entries[column.title].points
+        texts.append(NOTHING if ours is None or theirs is None else _signed(ours - theirs))
+    shared = [
+        column
+        for column in scores.counted
+        if None not in (adapters.entries[column.title].points, full.entries[column.title].points)
+    ]
+    mean = NOTHING
+    if shared:
+        mean = _signed(adapters.mean(shared) - full.mean(shared)) + _of(len(shared), scores.counted)
+    label = f"{adapters.label} − {full.label[0].lower()}{full.label[1:]}"
+    return [label, "", "", *texts, mean]
+
+
+def _sizes(row: Row, counted: Sequence[Column]) -> list[str]:
+    """The total multiple and the mean trained fraction as texts."""
+    fractions, multiple = row.fractions(counted), row.multiple(counted)
+    if multiple is None:
+        return [NOTHING, NOTHING]
+    percent = 100 * sum(fractions) / len(fractions)
+    return [f"{multiple:.2f}x{_of(len(fractions), counted)}", f"{percent:.3g} %"]
+
+
+def _of(count: int, counted: Sequence[Column]) -> str:
+    """` (7)` where a number covers 7 of more columns."""
+    return "" if count == len(counted) else f" ({count})"
+
+
+def _signed(points: float) -> str:
+    return f"{round(points, 1) + 0.0:+.1f}"  # + 0.0 turns -0.0 into 0.0
+
+
+def _number(value: float | None) -> str:
+    return NOTHING if value is None else short_number(value)
+
+
+def _published_text(row: Published, title: str, *, long_names: bool = True) -> str:
+    if title not in row.scores:
+        return NOTHING
+    metric = row.metrics.get(title, "")
+    return f"{row.scores[title]:.1f} {metric if long_names else metric[:1]}".strip()

@@ -1,0 +1,183 @@
+"""The training loop, for one stack of replicas; a single run is a stack of one."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import get_linear_schedule_with_warmup
+
+from harness.batches import Encoded, evaluation_batches, padding_share, plan_epoch
+from harness.classifier import Classifier
+from harness.config import TrainConfig
+from harness.replicas import ParameterRows
+
+CHECK_EVERY = 50  # steps between looks at the losses: each look waits for the device
+_EVALUATION_TOKENS = {"cpu": 4096, "cuda": 65536}  # padded tokens of a whole stack in one evaluation batch
+
+
+@dataclass
+class Training:
+    """What one pass over a stack of R replicas did.
+
+    `losses [R, steps]`: mean batch losses, NaN where not reached; `diverged_at[r]`: the step (from 1) of the first
+    loss that was not finite, or None.
+    """
+
+    losses: np.ndarray
+    steps_per_epoch: int
+    diverged_at: list[int | None]
+    examples: int
+    padding_share: float
+    seconds: float = 0.0
+
+    def epoch_losses(self, replica: int) -> list[dict[str, float]]:
+        """Mean loss of every epoch that the replica finished."""
+        epochs = self.losses[replica].reshape(-1, self.steps_per_epoch).mean(1)
+        return [{"epoch": index + 1, "loss": float(loss)} for index, loss in enumerate(epochs) if np.isfinite(loss)]
+
+
+def train(
+    classifier: Classifier,
+    split: Encoded,
+    settings: TrainConfig,
+    *,
+    learning_rates: Sequence[float],
+    seeds: Sequence[int],
+    bf16: bool,
+    on_step: Callable[[int, int, float], None] = lambda step, steps, loss: None,
+    on_epoch: Callable[[int], None] = lambda epoch: None,
+) -> Training:
+    """Train every replica for `settings.epochs` epochs: AdamW, linear warm-up and decay, clipping (section 3.1).
+
+    Replicas share everything in `settings` but learning rate and seed (the order of their rows). `on_step` gets
+    step, steps and the mean loss of the replicas that go on, every few steps; `on_epoch` the epoch's number, from 1.
+    Ends early where every replica's loss has stopped being finite.
+    """
+    # The rows' views are strided on purpose, see ParameterRows.
+    warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
+    device = split.ids.device
+    rows = ParameterRows(classifier, classifier.replicas)
+    optimizer = torch.optim.AdamW(
+        rows.groups(learning_rates, settings.weight_decay),
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.epsilon,
+        fused=True,
+    )
+    steps_per_epoch = -(-len(split) // settings.batch_size)
+    steps = steps_per_epoch * settings.epochs
+    schedule = get_linear_schedule_with_warmup(optimizer, round(settings.warmup_fraction * steps), steps)
+    losses = torch.full((classifier.replicas, steps), torch.nan, device=device)
+    result = Training(losses.cpu().numpy(), steps_per_epoch, [None] * classifier.replicas, 0, 0.0)
+    shares = []
+    step = 0
+    started = time.perf_counter()
+    for epoch in range(settings.epochs):
+        classifier.train()
+        plans = [plan_epoch(split.lengths, settings.batch_size, seed=seed, epoch=epoch) for seed in seeds]
+        shares.append(padding_share(split.lengths, plans[0]))
+        # One transfer an epoch: batch k of every replica side by side.
+        batches = [np.concatenate(batch) for batch in zip(*plans, strict=True)]
+        widths = [int(split.lengths[batch].max()) for batch in batches]
+        on_device = torch.from_numpy(np.concatenate(batches)).to(device).split([len(batch) for batch in batches])
+        for batch, width in zip(on_device, widths, strict=True):
+            with autocast(device, bf16):
+                logits = classifier(*split.gather(batch, width))
+            loss = replica_losses(logits, split.labels[batch])
+            rows.zero_grad()
+            # The sum of the replicas' means: each replica's gradient is its own.
+            loss.sum().backward()
+            rows.clip(settings.clip_norm)
+            optimizer.step()
+            schedule.step()
+            losses[:, step] = loss.detach()
+            step += 1
+            if step % CHECK_EVERY == 0 or step == steps:
+                result.losses = losses.cpu().numpy()
+                result.diverged_at = [_first_divergence(row[:step]) for row in result.losses]
+                alive = [row[step - 1] for row, at in zip(result.losses, result.diverged_at, strict=True) if at is None]
+                if not alive:
+                    return _finish(result, step * settings.batch_size, shares, started)
+                on_step(step, steps, float(np.mean(alive)))
+        on_epoch(epoch + 1)
+    return _finish(result, len(split) * settings.epochs, shares, started)
+
+
+def replica_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy (labels int64) or squared error (float32) of each replica.
+
+    logits `[R, B, outputs]`, labels `[R * B]` -> `[R]`.
+    """
+    replicas = logits.shape[0]
+    if labels.is_floating_point():
+        return F.mse_loss(logits.flatten(), labels, reduction="none").view(replicas, -1).mean(1)
+    return F.cross_entropy(logits.flatten(0, 1), labels, reduction="none").view(replicas, -1).mean(1)
+
+
+@torch.inference_mode()
+def predict(classifier: Classifier, split: Encoded, *, bf16: bool) -> np.ndarray:
+    """Logits of every row by every replica, `[R, N, outputs]` float32, in the split's order."""
+    classifier.eval()
+    device = split.ids.device
+    replicas = classifier.replicas
+    parts, order = [], []
+    for batch in evaluation_batches(split.lengths, _EVALUATION_TOKENS[device.type] // replicas):
+        ids, keep, token_types = split.gather(torch.from_numpy(batch).to(device), int(split.lengths[batch].max()))
+        repeated = None if token_types is None else token_types.repeat(replicas, 1)
+        with autocast(device, bf16):
+            parts.append(classifier(ids.repeat(replicas, 1), keep.repeat(replicas, 1), repeated))
+        order.append(batch)
+    logits = torch.cat(parts, dim=1).cpu().numpy()
+    in_order = np.empty_like(logits)
+    in_order[:, np.concatenate(order)] = logits
+    return in_order
+
+
+def autocast(device: torch.device, bf16: bool) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bf16 natively; emulated bf16 is slower than fp32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # older torch cannot tell: fp32
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def hold_frozen_in_bf16(classifier: Classifier) -> None:
+    """Keep frozen products' weights in bf16: autocast would cast frozen fp32 weights anew at every use.
+
+    Embedding tables stay in fp32, they are only looked up.
+    """
+    for module in classifier.modules():
+        if isinstance(module, nn.Linear) and not any(parameter.requires_grad for parameter in module.parameters()):
+            module.bfloat16()
+
+
+def peak_memory(device: torch.device) -> dict[str, int | str]:
+    """Peak bytes allocated on the device, or resident in this process on a CPU."""
+    if device.type == "cuda":
+        return {"peak_bytes": torch.cuda.max_memory_allocated(device), "of": "device"}
+    scale = 1 if sys.platform == "darwin" else 1024  # Linux counts kilobytes
+    return {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale, "of": "process"}
+
+
+def _first_divergence(losses: np.ndarray) -> int | None:
+    bad = np.flatnonzero(~np.isfinite(losses))
+    return int(bad[0]) + 1 if len(bad) else None
+
+
+def _finish(result: Training, examples: int, shares: list[float], started: float) -> Training:
+    result.examples = examples
+    result.padding_share = float(np.mean(shares))
+    result.seconds = time.perf_counter() - started
+    return result

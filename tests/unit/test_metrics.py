@@ -1,0 +1,47 @@
+"""Metrics against hand-computed values."""
+
+import numpy as np
+import pytest
+
+from harness.metrics import majority_prediction, score
+from harness.tasks import TASKS, get_task
+
+
+def test_f1_and_accuracy():
+    scores, undefined = score(get_task("mrpc"), np.array([1, 1, 0, 1]), np.array([1, 0, 0, 1]))
+    assert scores == {"f1": pytest.approx(0.8), "accuracy": 0.75}
+    assert undefined == {}
+
+
+def test_matthews():
+    # tp 1, tn 2, fp 1, fn 0: (2 - 0) / sqrt(2 * 1 * 3 * 2)
+    scores, _ = score(get_task("cola"), np.array([1, 1, 0, 0]), np.array([1, 0, 0, 0]))
+    assert scores["matthews_correlation"] == pytest.approx(2 / np.sqrt(12))
+    constant, _ = score(get_task("cola"), np.array([1, 1, 1, 1]), np.array([1, 0, 0, 0]))
+    assert constant["matthews_correlation"] == 0
+
+
+def test_correlations():
+    predictions, references = np.array([1.0, 2.0, 4.0, 3.5]), np.array([1.0, 3.0, 4.0, 5.0])
+    scores, _ = score(get_task("stsb"), predictions, references)
+    assert scores["spearman"] == pytest.approx(0.8)
+    assert scores["pearson"] == pytest.approx(np.corrcoef(predictions, references)[0, 1])
+
+
+def test_a_constant_prediction_has_no_correlation_and_says_why():
+    scores, undefined = score(get_task("stsb"), np.full(4, 2.5), np.array([1.0, 3.0, 4.0, 5.0]))
+    assert scores == {"spearman": None, "pearson": None}
+    assert undefined == {"spearman": "the predictions are constant", "pearson": "the predictions are constant"}
+
+
+def test_every_task_scores_its_headline_metric():
+    for task in TASKS.values():
+        values = np.array([0, 1, 1, 0])
+        scores, _ = score(task, values, values)
+        assert list(scores) == list(task.metrics)
+        assert scores[task.headline] == pytest.approx(1.0)
+
+
+def test_majority():
+    assert majority_prediction(get_task("rte"), np.array([1, 0, 1]), 2).tolist() == [1, 1]
+    assert majority_prediction(get_task("stsb"), np.array([1.0, 4.0]), 3).tolist() == [2.5, 2.5, 2.5]

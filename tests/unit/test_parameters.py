@@ -1,0 +1,73 @@
+"""Parameter counts against the paper's figures and hand-computed values."""
+
+import pytest
+from transformers import BertConfig
+
+from harness.config import AdapterConfig, FullConfig
+from harness.parameters import count, total_multiple
+from tests.tiny import tiny_config
+
+LARGE = BertConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096)
+BASE = BertConfig()
+MINILM = BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
+
+
+@pytest.mark.parametrize(
+    ("config", "size", "trained"),
+    [
+        (LARGE, 8, 938_370),
+        (LARGE, 64, 6_446_082),
+        (LARGE, 256, 25_329_666),
+        (BASE, 8, 353_474),
+        (BASE, 64, 2_419_202),
+        (BASE, 256, 9_501_698),
+        (MINILM, 8, 89_186),
+        (MINILM, 64, 605_954),
+        (MINILM, 256, 2_377_730),
+    ],
+)
+def test_trained_parameters_of_adapters(config, size, trained):
+    assert count(config, AdapterConfig(bottleneck_size=size), 2)["trained"] == trained
+
+
+def test_the_papers_fractions_for_bert_large():
+    counted = count(LARGE, AdapterConfig(bottleneck_size=64), 2)
+    assert counted["encoder"] == pytest.approx(335.1e6, rel=1e-3)
+    assert counted["encoder_layers"] == pytest.approx(302.3e6, rel=1e-3)
+    assert round(100 * counted["trained_fraction_layers"], 1) == 2.1
+    assert round(100 * counted["trained_fraction"], 2) == 1.92
+    # Table 1: 1.2x at size 64; its best sizes per task average 3.6 %, which makes 1.3x.
+    assert round(counted["total_multiple"], 1) == 1.2
+    assert round(total_multiple([round(0.036 * counted["encoder"])] * 9, counted["encoder"]), 1) == 1.3
+
+
+def test_groups_of_an_adapted_bert_base():
+    groups = count(BASE, AdapterConfig(bottleneck_size=64), 3)["groups"]
+    assert groups["adapter"] == {"total": 24 * (2 * 768 * 64 + 768 + 64), "trained": 24 * (2 * 768 * 64 + 768 + 64)}
+    assert groups["layernorm"] == {"total": 38_400, "trained": 38_400}
+    assert groups["head"] == {"total": 3 * 768 + 3, "trained": 3 * 768 + 3}
+    assert groups["pooler"] == {"total": 590_592, "trained": 0}
+    assert groups["embeddings"]["total"] == (30_522 + 512 + 2) * 768
+    assert groups["encoder"] == {"total": 12 * 7_084_800, "trained": 0}
+
+
+def test_full_fine_tuning_trains_everything_and_nine_tasks_are_nine_encoders():
+    counted = count(BASE, FullConfig(), 2)
+    assert counted["trained"] == counted["total"] == counted["encoder"] + 2 * 768 + 2
+    assert counted["total_multiple"] == pytest.approx(9.0, abs=1e-3)
+
+
+def test_options_change_the_count():
+    paper = count(BASE, AdapterConfig(), 2)["trained"]
+    assert count(BASE, AdapterConfig(train_pooler=True), 2)["trained"] == paper + 590_592
+    assert count(BASE, AdapterConfig(train_layernorms=False), 2)["trained"] == paper - 38_400
+    assert count(BASE, AdapterConfig(train_head=False), 2)["trained"] == paper - (2 * 768 + 2)
+
+
+def test_an_encoder_without_a_pooler_has_none_counted():
+    config = tiny_config("distilbert")
+    counted = count(config, FullConfig(), 2)
+    assert counted["groups"]["pooler"]["total"] == 0
+    with_pooler = count(BASE, AdapterConfig(), 2)
+    without = count(BASE, AdapterConfig(), 2, has_pooler=False)
+    assert with_pooler["encoder"] - without["encoder"] == 590_592

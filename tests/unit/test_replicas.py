@@ -1,0 +1,115 @@
+"""Replicated modules, dropout and the flat rows of parameters."""
+
+import pytest
+import torch
+from torch import nn
+
+from harness.replicas import Dropout, ParameterRows, ReplicatedLayerNorm, ReplicatedLinear, dropout_mask
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_replicated_linear_equals_separate_linears(replicas):
+    torch.manual_seed(0)
+    module = ReplicatedLinear(replicas, 5, 4)
+    nn.init.normal_(module.weight)
+    nn.init.normal_(module.bias)
+    x = torch.randn(replicas * 2, 7, 5)
+    expected = [x[2 * r : 2 * r + 2] @ module.weight[r] + module.bias[r] for r in range(replicas)]
+    torch.testing.assert_close(module(x), torch.cat(expected))
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_replicated_layernorm_equals_separate_layernorms(replicas):
+    torch.manual_seed(0)
+    norms = [nn.LayerNorm(6, eps=1e-5) for _ in range(replicas)]
+    module = ReplicatedLayerNorm(norms[0], replicas)
+    for replica, norm in enumerate(norms):
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+        module.weight.data[replica], module.bias.data[replica] = norm.weight.data, norm.bias.data
+    x = torch.randn(replicas * 2, 3, 6)
+    expected = torch.cat([norm(part) for norm, part in zip(norms, x.chunk(replicas), strict=True)])
+    torch.testing.assert_close(module(x), expected)
+
+
+def test_dropout_mask_has_the_rate_and_keeps_the_mean():
+    torch.manual_seed(0)
+    mask = dropout_mask(torch.ones(1000, 1001), 0.1)
+    assert mask.unique().tolist() == pytest.approx([0.0, 1 / 0.9])
+    # A million draws: the standard error of the rate is 3e-4.
+    assert (mask == 0).float().mean().item() == pytest.approx(0.1, abs=1.5e-3)
+    assert (mask[:-1] == mask[1:]).float().mean().item() == pytest.approx(0.82, abs=5e-3)  # rows are independent
+
+
+def test_dropout_is_the_identity_in_evaluation():
+    module = Dropout(0.5)
+    x = torch.randn(4, 4)
+    assert torch.equal(module.eval()(x), x)
+    assert not torch.equal(module.train()(x), x)
+
+
+class Model(nn.Module):
+    def __init__(self, replicas):
+        super().__init__()
+        self.first = ReplicatedLinear(replicas, 3, 4)
+        self.norm = ReplicatedLayerNorm(nn.LayerNorm(4), replicas)
+        self.frozen = nn.Linear(4, 4).requires_grad_(False)
+        self.last = ReplicatedLinear(replicas, 4, 2)
+        for parameter in (self.first.weight, self.last.weight, self.last.bias):
+            nn.init.normal_(parameter)
+
+    def forward(self, x):
+        return self.last(self.frozen(self.norm(torch.tanh(self.first(x)))))
+
+
+def test_rows_train_like_separate_adamw_optimizers():
+    """Different rates, decay on matrices only, clipping active: R rows equal R models of their own."""
+    torch.manual_seed(0)
+    replicas, rates = 3, [0.1, 0.01, 0.001]
+    stacked = Model(replicas)
+    alone = []
+    for replica in range(replicas):
+        model = Model(1)
+        model.frozen.load_state_dict(stacked.frozen.state_dict())
+        for target, source in zip(model.parameters(), stacked.parameters(), strict=True):
+            if target.requires_grad:
+                target.data.copy_(source.data[replica : replica + 1])
+        alone.append(model)
+    rows = ParameterRows(stacked, replicas)
+    optimizer = torch.optim.AdamW(rows.groups(rates, 0.1), fused=True)
+    optimizers = []
+    for model, rate in zip(alone, rates, strict=True):
+        trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        matrices = [p for name, p in trained if name in ("first.weight", "last.weight")]
+        others = [p for name, p in trained if name not in ("first.weight", "last.weight")]
+        groups = [{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
+        optimizers.append(torch.optim.AdamW(groups, lr=rate))
+    for _ in range(20):
+        x, y = torch.randn(replicas * 8, 3), torch.randn(replicas * 8, 2)
+        rows.zero_grad()
+        ((stacked(x) - y) ** 2).view(replicas, -1).mean(1).sum().backward()
+        rows.clip(0.05)
+        optimizer.step()
+        for replica, (model, single) in enumerate(zip(alone, optimizers, strict=True)):
+            part = slice(8 * replica, 8 * replica + 8)
+            single.zero_grad()
+            ((model(x[part]) - y[part]) ** 2).mean().backward()
+            trained = [p for p in model.parameters() if p.requires_grad]
+            assert nn.utils.clip_grad_norm_(trained, 0.05) > 0.05
+            single.step()
+    for replica, model in enumerate(alone):
+        for target, source in zip(model.parameters(), stacked.parameters(), strict=True):
+            if target.requires_grad:
+                torch.testing.assert_close(source[replica : replica + 1], target, atol=1e-6, rtol=1e-5)
+
+
+def test_rows_hold_a_plain_module_as_the_only_replica():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 2), nn.LayerNorm(2))
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    rows = ParameterRows(model, 1)
+    for old, new in zip(before, model.parameters(), strict=True):
+        assert torch.equal(old, new)
+    assert [buffer.shape for buffer in rows.buffers] == [(1, 5 * 3 + 3 * 2), (1, 2 + 2 + 2)]
+    model(torch.tensor([1, 2])).square().sum().backward()
+    assert rows.gradients[0].abs().sum() > 0  # autograd wrote into the rows, not beside them

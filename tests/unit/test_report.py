@@ -1,0 +1,176 @@
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from make_records import make_record, write_all
+
+from harness.records import load_records, write_plan
+from harness.report import main, report
+
+
+def run_python(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=False, env=os.environ | environment
+    )
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A small sweep: two tasks, full fine-tuning and two sizes, one failed, one diverged and one missing run."""
+    records = [make_record("mrpc", "full", score=s, seed=i, rate=5e-5) for i, s in enumerate((0.85, 0.87))]
+    for size, scores in {8: (0.84, 0.86), 64: (0.86, 0.88)}.items():
+        records += [make_record("mrpc", score=s, seed=i, size=size) for i, s in enumerate(scores)]
+        records += [make_record("rte", score=s, seed=i, size=size) for i, s in enumerate(scores)]
+    records.append(make_record("rte", "full", status="failed", error="out of\nmemory"))
+    records.append(make_record("rte", seed=2, status="diverged", error="loss is nan at step 7"))
+    records.append(make_record("cola", score=0.5, source="synthetic", max_train_rows=500))
+    write_all(tmp_path, records)
+    write_plan(tmp_path, [*(record["run_id"] for record in records), "mrpc-never-started"])
+    return tmp_path
+
+
+def test_no_torch_on_the_reporting_side():
+    heavy = "{'torch', 'transformers', 'datasets', 'evaluate'}"
+    done = run_python("-c", f"import harness.report, sys; assert not {heavy} & set(sys.modules)")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_command_writes_and_prints_the_tables(results):
+    done = run_python("-m", "harness.report", str(results), PYTHONIOENCODING="utf-8")
+    assert done.returncode == 0, done.stderr
+    names = ["tables/glue.md", "tables/glue.tex", "tables/glue.csv", "tables/by_size.md", "tables/sweep.md", "runs.csv"]
+    assert all((results / name).stat().st_size and str(results / name) in done.stdout for name in names)
+    markdown = (results / "tables" / "glue.md").read_text(encoding="utf-8")
+    sections = markdown.split("\n## ")
+    assert [section.splitlines()[0] for section in sections[1:]] == [
+        "all-MiniLM-L6-v2 on GLUE (local), all rows",
+        "all-MiniLM-L6-v2 on synthetic data (NOT GLUE), at most 500 training rows",
+        "Published: Table 1 of the paper",
+        "Published: similar encoders",
+    ]
+    assert all(line in done.stdout for line in markdown.splitlines()[1:])
+    (adapters,) = (line for line in sections[1].splitlines() if line.startswith("| Adapters (64) "))
+    assert [cell.strip() for cell in adapters.split("|")[2:-1]] == [
+        "1.05x",
+        "2.67 %",
+        "87.0 ±1.4",
+        "87.0 ±1.4",
+        "87.0",
+    ]
+
+
+def test_notes_of_the_main_table(results, capsys):
+    assert main([str(results)]) == 0
+    printed = capsys.readouterr().out
+    first, second = printed.split("\n## ")[0:2]
+    assert "NOT GLUE: synthetic" not in first
+    assert "- **NOT GLUE: synthetic data.**" in second
+    for note in (
+        "22,713,216 parameters without head, 6 layers, width 384, pooling cls, sha256 53aa51172d14.",
+        "MRPC 3,668 / 1,000; RTE 2,490 / 1,000.",
+        "commit 0123456789; device cpu; precision fp32; torch 2.9.0, transformers 5.0.0.",
+        "MRPC F1; RTE accuracy.",
+        "the official validation set, which makes the scores optimistic.",
+        "Seeds: n = 2 (seeds 0, 1); ±",
+        "Seeds of a chosen config without a score: RTE Adapters (64) 1 diverged of 3.",
+        "Runs of this section: 10 completed, 1 failed, 1 diverged, 0 running or interrupted.",
+        "Missing, planned in this folder and without a record: 1 (`mrpc-never-started`).",
+        "`: out of memory",
+        "`: loss is nan at step 7",
+    ):
+        assert note in first, note
+    assert "CoLA 500 of 8,551 / 1,000." in second
+    assert "the validation set, which" in second  # not the official one
+    assert "Seeds: n = 1 (seed 0); one seed has no ±." in second
+
+
+def test_notes_list_what_differs_between_runs(tmp_path, capsys):
+    other = make_record(seed=1)
+    other["provenance"] |= {"commit": "fedcba9876543210", "dirty": True, "device": "cuda", "precision": "bf16"}
+    other["provenance"]["versions"] = {"torch": "2.10.0", "transformers": "5.0.0"}
+    write_all(tmp_path, [make_record(), other])
+    main([str(tmp_path)])
+    assert (
+        "commit 0123456789, fedcba9876 (dirty: uncommitted changes); device cpu, cuda; precision bf16, fp32; "
+        "torch 2.10.0 and 2.9.0, transformers 5.0.0." in capsys.readouterr().out
+    )
+
+
+def test_every_note_is_one_line(results):
+    main([str(results)])
+    for name in ("glue", "by_size", "sweep"):
+        text = (results / "tables" / f"{name}.md").read_text(encoding="utf-8")
+        assert all(line[:2] in ("", "# ", "##", "| ", "- ") for line in text.splitlines())
+
+
+def test_out_takes_the_files_and_results_stay_as_they_are(results, tmp_path):
+    out = tmp_path / "elsewhere" / "report"
+    assert main([str(results), "--out", str(out)]) == 0
+    assert (out / "tables" / "glue.md").exists()
+    assert not (results / "tables").exists()
+
+
+def test_runs_csv_has_every_run_and_comes_back(results):
+    main([str(results)])
+    frame = pd.read_csv(results / "runs.csv").set_index("run_id")
+    assert len(frame) == 13
+    assert dict(frame.status.value_counts()) == {"completed": 11, "failed": 1, "diverged": 1}
+    best = frame[(frame.task == "mrpc") & (frame.label == "Adapters (64)") & (frame.seed == 1)].iloc[0]
+    assert (best.score, best.bottleneck_size, best.learning_rate) == (0.88, 64, 1e-3)
+
+
+def test_by_size_and_sweep_files(results):
+    main([str(results)])
+    by_size = (results / "tables" / "by_size.md").read_text(encoding="utf-8")
+    assert "| MRPC    | 85.0 ±1.4 | 87.0 ±1.4 |        64 |" in by_size
+    assert "86.2 at size 8, 85.8 at size 64, 85.7 at size 256" in by_size
+    sweep = (results / "tables" / "sweep.md").read_text(encoding="utf-8")
+    # Two tasks × three rows, of which RTE full fine-tuning has no choice.
+    assert "0 of 6 cells chose the lowest or the highest learning rate" in sweep
+    assert "5 cells tried one rate only" in sweep
+
+
+def test_the_main_table_does_not_depend_on_the_order_of_the_records(results, tmp_path):
+    records = load_records(results)
+    report(records, [], tmp_path / "a")
+    report(records[::-1], [], tmp_path / "b")
+    for name in ("tables/glue.csv", "tables/glue.tex", "tables/by_size.md"):
+        first, second = ((tmp_path / folder / name).read_text(encoding="utf-8") for folder in "ab")
+        assert sorted(first.splitlines()) == sorted(second.splitlines())  # failures are listed in the order given
+
+
+def test_a_folder_of_failures_still_makes_a_report(tmp_path, capsys):
+    write_all(tmp_path, [make_record(status="failed", error="no such file")])
+    assert main([str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "| Adapters (64)  |         – |       – | failed |    – |" in printed
+    assert "No run has come as far as loading its encoder and data." in printed
+
+
+def test_full_fine_tuning_alone_has_no_table_by_size(tmp_path):
+    write_all(tmp_path, [make_record(method="full")])
+    main([str(tmp_path)])
+    assert "No run has a bottleneck size." in (tmp_path / "tables" / "by_size.md").read_text(encoding="utf-8")
+
+
+def test_an_empty_folder_is_the_users_error(tmp_path):
+    done = run_python("-m", "harness.report", str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "no run records in" in done.stderr
+
+
+def test_an_unwritable_out_is_the_users_error(results, tmp_path, capsys):
+    (tmp_path / "file").write_text("not a folder")
+    assert main([str(results), "--out", str(tmp_path / "file")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "cannot be written" in error
+
+
+def test_help_names_the_files(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    assert "by_size.md" in capsys.readouterr().out

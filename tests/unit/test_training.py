@@ -1,0 +1,163 @@
+"""The loop: stacked equals alone, seeds fix everything, divergence stays alone."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from harness.batches import Encoded
+from harness.classifier import Classifier
+from harness.config import AdapterConfig, FullConfig, TrainConfig
+from harness.methods import apply_method
+from harness.training import hold_frozen_in_bf16, predict, replica_losses, train
+from tests.tiny import tiny_encoder
+
+
+def rows(count=200, regression=False, seed=0):
+    """A learnable task: the label tells whether word 50 occurs."""
+    generator = np.random.default_rng(seed)
+    lengths = generator.integers(4, 14, count)
+    ids = np.zeros((count, 14), np.int32)
+    labels = generator.integers(0, 2, count)
+    for row, length in enumerate(lengths):
+        ids[row, :length] = generator.integers(60, 100, length)
+        ids[row, 0], ids[row, length - 1] = 2, 3
+        if labels[row]:
+            ids[row, 1] = 50
+    labels = torch.tensor(labels, dtype=torch.float32 if regression else torch.long)
+    return Encoded(torch.from_numpy(ids), None, lengths, labels, torch.from_numpy(lengths))
+
+
+def build(configs, seeds, *, dropout=0.0, encoder=None):
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    encoder = copy.deepcopy(encoder) if encoder is not None else tiny_encoder(dropout=dropout)
+    classifier = Classifier(encoder, 2, generators=generators, dropout_rate=dropout)
+    apply_method(classifier, configs, generators)
+    return classifier
+
+
+def test_a_stack_of_four_equals_four_runs_alone_for_fifty_steps():
+    """Different rates, seeds, sizes and initial scales; fp32, no dropout: losses equal to 1e-4."""
+    data = rows()
+    settings = TrainConfig(epochs=8, batch_size=32, dropout=0.0)
+    sizes, seeds, rates, stds = [2, 5, 8, 8], [0, 1, 2, 0], [3e-3, 1e-3, 1e-2, 1e-3], [1e-2, 1e-2, 1e-1, 1e-3]
+    configs = [AdapterConfig(bottleneck_size=size, init_std=std) for size, std in zip(sizes, stds, strict=True)]
+    stacked = build(configs, seeds)
+    together = train(stacked, data, settings, learning_rates=rates, seeds=seeds, bf16=False)
+    assert together.losses.shape == (4, 56)
+    outputs = predict(stacked, data, bf16=False)
+    for index in range(4):
+        single = build([configs[index]], [seeds[index]])
+        alone = train(single, data, settings, learning_rates=[rates[index]], seeds=[seeds[index]], bf16=False)
+        np.testing.assert_allclose(alone.losses[0], together.losses[index], atol=1e-4)
+        np.testing.assert_allclose(predict(single, data, bf16=False)[0], outputs[index], atol=1e-3)
+    # They are different runs, not one run four times.
+    assert len({tuple(np.round(row, 3)) for row in together.losses}) == 4
+    for adapter in (module for module in stacked.modules() if hasattr(module, "sizes")):
+        assert adapter.down.weight[0, :, 2:].abs().max() == 0
+        assert adapter.up.weight[1, 5:].abs().max() == 0
+
+
+@pytest.mark.parametrize("config", [AdapterConfig(bottleneck_size=8), FullConfig()])
+@pytest.mark.parametrize("bf16", [False, True])
+def test_it_learns(config, bf16):
+    classifier = build([config], [0], dropout=0.1)
+    if bf16:
+        hold_frozen_in_bf16(classifier)
+    settings = TrainConfig(epochs=15, batch_size=16)
+    result = train(classifier, rows(600), settings, learning_rates=[5e-3], seeds=[0], bf16=bf16)
+    held_out = rows(seed=1)
+    predicted = predict(classifier, held_out, bf16=bf16)[0].argmax(-1)
+    assert (predicted == held_out.labels.numpy()).mean() > 0.9
+    assert result.epoch_losses(0)[-1]["loss"] < result.epoch_losses(0)[0]["loss"]
+
+
+def test_regression_uses_the_squared_error():
+    logits = torch.tensor([[[1.0], [2.0]], [[0.0], [0.0]]])
+    labels = torch.tensor([0.0, 4.0, 3.0, 0.0])
+    assert replica_losses(logits, labels).tolist() == [2.5, 4.5]
+
+
+def test_classification_loss_is_each_replicas_own_mean():
+    logits = torch.zeros(2, 3, 4)
+    logits[1, :, 0] = 100.0
+    losses = replica_losses(logits, torch.tensor([0, 1, 2, 0, 0, 0]))
+    torch.testing.assert_close(losses, torch.tensor([np.log(4), 0.0], dtype=torch.float32))
+
+
+def test_the_same_seeds_give_the_same_losses_with_dropout():
+    def losses():
+        torch.manual_seed(3)
+        classifier = build([AdapterConfig(bottleneck_size=4)], [7], dropout=0.1, encoder=tiny_encoder(dropout=0.1))
+        torch.manual_seed(3)
+        settings = TrainConfig(epochs=2)
+        return train(classifier, rows(), settings, learning_rates=[1e-3], seeds=[7], bf16=False).losses
+
+    assert np.array_equal(losses(), losses())
+
+
+def test_a_diverging_replica_is_told_and_the_others_go_on():
+    configs = [AdapterConfig(bottleneck_size=4)] * 3
+    seeds, rates = [0, 1, 2], [1e-3, 1e30, 1e-3]
+    settings = TrainConfig(epochs=10, dropout=0.0)
+    classifier = build(configs, seeds)
+    result = train(classifier, rows(), settings, learning_rates=rates, seeds=seeds, bf16=False)
+    assert result.diverged_at[0] is None
+    assert result.diverged_at[2] is None
+    assert result.diverged_at[1] > 1
+    quiet = build([configs[0]], [0])
+    alone = train(quiet, rows(), settings, learning_rates=[1e-3], seeds=[0], bf16=False)
+    np.testing.assert_allclose(alone.losses[0], result.losses[0], atol=1e-4)
+
+
+def test_training_ends_early_where_every_replica_has_diverged():
+    classifier = build([AdapterConfig(bottleneck_size=4)], [0])
+    settings = TrainConfig(epochs=100, dropout=0.0)
+    seen = []
+    result = train(
+        classifier, rows(), settings, learning_rates=[1e30], seeds=[0], bf16=False, on_epoch=lambda e: seen.append(e)
+    )
+    assert result.diverged_at[0] is not None
+    assert len(seen) < 20
+
+
+def test_the_learning_rate_warms_up_and_decays_to_zero(monkeypatch):
+    rates = []
+    step = torch.optim.AdamW.step
+    monkeypatch.setattr(
+        torch.optim.AdamW, "step", lambda self, *a: (rates.append(self.param_groups[0]["lr"]), step(self, *a))[1]
+    )
+    classifier = build([AdapterConfig(bottleneck_size=4)], [0])
+    settings = TrainConfig(epochs=10, batch_size=20, warmup_fraction=0.1)
+    train(classifier, rows(), settings, learning_rates=[1.0e-3], seeds=[0], bf16=False)
+    assert len(rates) == 100
+    assert rates[0] == 0.0
+    assert rates[5] == pytest.approx(0.5e-3)
+    assert max(rates) == rates[10] == pytest.approx(1e-3)
+    assert rates[55] == pytest.approx(0.5e-3)
+    assert rates[-1] == pytest.approx(1e-3 / 90)
+
+
+def test_predictions_are_in_the_splits_order_whatever_the_batches():
+    classifier = build([AdapterConfig(bottleneck_size=4), AdapterConfig(bottleneck_size=6)], [0, 1])
+    data = rows()
+    whole = predict(classifier, data, bf16=False)
+    assert whole.shape == (2, 200, 2)
+    for row in (0, 17, 199):
+        one = slice(row, row + 1)
+        part = Encoded(data.ids[one], None, data.lengths[one], data.labels[one], data.device_lengths[one])
+        np.testing.assert_allclose(predict(classifier, part, bf16=False)[:, 0], whole[:, row], atol=1e-5)
+
+
+def test_frozen_products_are_held_in_bf16_and_trained_ones_in_fp32():
+    classifier = build([AdapterConfig(bottleneck_size=4)], [0])
+    hold_frozen_in_bf16(classifier)
+    for name, parameter in classifier.named_parameters():
+        linear = parameter.dim() == 2 and "embeddings" not in name and not parameter.requires_grad
+        assert parameter.dtype == (torch.bfloat16 if linear else parameter.dtype)
+        if parameter.requires_grad or "embeddings" in name:
+            assert parameter.dtype == torch.float32
+    full = build([FullConfig()], [0])
+    hold_frozen_in_bf16(full)
+    assert all(parameter.dtype == torch.float32 for parameter in full.parameters())
