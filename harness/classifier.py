@@ -23,7 +23,7 @@ class Classifier(nn.Module):
 
     forward: ids `[R * B, T]`, keep `[R * B, T]` (False at padding), token types or None -> logits `[R, B, outputs]`
     in fp32. The pooled output is the pre-trained pooler's where the checkpoint has one, else the last hidden state
-    of the first token.
+    of the first token. `dropout_rate` holds everywhere: in the encoder, in its attention and before the head.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Classifier(nn.Module):
                 values = torch.empty(width, outputs, device=weight.device)
                 truncated_normal_(values, encoder.config.initializer_range, generator)
                 weight.copy_(values)
-        replace_modules(encoder, nn.Dropout, lambda module: Dropout(module.p))
+        replace_modules(encoder, nn.Dropout, lambda module: Dropout(dropout_rate))
         encoder.set_attn_implementation(ATTENTION)
         _keep_first_token_only(encoder)
 

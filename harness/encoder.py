@@ -11,7 +11,7 @@ from pathlib import Path
 
 import transformers
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from harness.adapters import get_family
 from harness.errors import UserError
@@ -66,18 +66,14 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
         raise UserError(f"no tokenizer could be read for model.name={checkpoint.name}: {_one_line(error)}") from None
 
 
-def load_encoder(checkpoint: Checkpoint, *, dropout: float) -> PreTrainedModel:
-    """The encoder in fp32 on the CPU with that dropout rate everywhere.
+def load_encoder(checkpoint: Checkpoint) -> PreTrainedModel:
+    """The encoder in fp32 on the CPU; `UserError` where its weights cannot be read or are incomplete.
 
     A pooler that the checkpoint does not hold (RoBERTa's hub files) is left out: a frozen random one would be noise.
     """
     try:
-        config = AutoConfig.from_pretrained(checkpoint.folder)
-        _set_dropout(config, dropout)
         with _quiet():
-            encoder, loading = AutoModel.from_pretrained(
-                checkpoint.folder, config=config, dtype="float32", output_loading_info=True
-            )
+            encoder, loading = AutoModel.from_pretrained(checkpoint.folder, dtype="float32", output_loading_info=True)
     except Exception as error:
         raise UserError(
             f"the checkpoint of model.name={checkpoint.name} cannot be read: {_one_line(error)}; "
@@ -93,6 +89,12 @@ def load_encoder(checkpoint: Checkpoint, *, dropout: float) -> PreTrainedModel:
             f"({missing[0]}, ...); give a complete one"
         )
     return encoder
+
+
+def longest_input(encoder: PreTrainedModel) -> int:
+    """Tokens that its position embeddings reach; RoBERTa's start after the padding id."""
+    config = encoder.config
+    return config.max_position_embeddings - (config.pad_token_id + 1 if config.model_type == "roberta" else 0)
 
 
 def bare_encoder(config: transformers.PretrainedConfig) -> nn.Module:
@@ -153,13 +155,6 @@ def _weights_file(folder: Path, name: str) -> Path:
 def _sha256(path: Path, modified: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _set_dropout(config: transformers.PretrainedConfig, rate: float) -> None:
-    # The names of BERT's relatives and of DistilBERT.
-    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
-        if hasattr(config, name):
-            setattr(config, name, rate)
 
 
 def _one_line(error: Exception) -> str:

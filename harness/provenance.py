@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import subprocess
+import sys
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -15,7 +17,7 @@ import torch
 PACKAGES = ("torch", "transformers", "datasets", "evaluate", "hydra-core", "pandas", "numpy", "scikit-learn", "scipy")
 
 
-def provenance(device: torch.device, *, bf16: bool, command: str) -> dict[str, Any]:
+def provenance(device: torch.device, *, bf16: bool) -> dict[str, Any]:
     """The record's `provenance`."""
     commit, dirty = commit_of_code()
     return {
@@ -24,8 +26,17 @@ def provenance(device: torch.device, *, bf16: bool, command: str) -> dict[str, A
         "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
         "device": device_title(device),
         "precision": "bf16" if bf16 else "fp32",
-        "command": command,
+        "command": command_line(sys.argv[1:]),
     }
+
+
+def command_line(arguments: list[str]) -> str:
+    """The command with folders outside the working one cut to their last part: a record holds no machine's paths."""
+    parts = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        parts.append(f"{key}={Path(value).name}" if equals and value.startswith(("/", "~", "..")) else argument)
+    return shlex.join(["python", "-m", "harness.run", *parts])
 
 
 @cache

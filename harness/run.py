@@ -15,6 +15,7 @@ import shlex
 import sys
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 import hydra
 from hydra.errors import HydraException
@@ -26,7 +27,10 @@ from harness.config import METHOD_CONFIGS, RunConfig, register_configs
 from harness.errors import UserError
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="run")
+CONF = Path(__file__).resolve().parent.parent / "conf"
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="run")
 def _job(config: DictConfig) -> float:
     """One job, alone or under another launcher than ours."""
     return launcher.score_of(launcher.run_all([launcher.to_config(config)])[0])
@@ -37,19 +41,14 @@ def main() -> int:
     register_configs()
     launcher.register_launcher()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and the error is told here in one line
     try:
-        _job()
+        _with_raised_errors()
     except UserError as error:
         return _fail(str(error))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, OSError) as error:
         if wants_traceback:
             raise
         return _fail(explain(error))
-    except OSError as error:
-        if wants_traceback:
-            raise
-        return _fail(f"{error.strerror or error}: {error.filename}; choose another results_dir or cache_dir")
     except KeyboardInterrupt:
         print("\ninterrupted; finished runs are kept. To go on:", file=sys.stderr)
         print("  " + shlex.join(["python", "-m", "harness.run", *sys.argv[1:]]), file=sys.stderr)
@@ -57,8 +56,23 @@ def main() -> int:
     return _report_failures()
 
 
+def _with_raised_errors() -> None:
+    """Run the job or sweep; Hydra raises what it would else print over many lines and exit for."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        _job()
+    finally:
+        if before is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
 def explain(error: Exception) -> str:
     """One line for a config that Hydra could not compose: the key, its value and what is allowed."""
+    if isinstance(error, OSError) and not isinstance(error, HydraException):
+        return f"{error.filename}: {error.strerror or error}; choose another results_dir or cache_dir"
     text = "\n".join(str(part) for part in (error, error.__cause__) if part is not None)
     overrides = [argument for argument in sys.argv[1:] if "=" in argument]
     unknown = re.search(r"Key '([^']+)' (?:is )?not in (?:struct|'(\w+)')", text) or re.search(
@@ -72,6 +86,10 @@ def explain(error: Exception) -> str:
         close = get_close_matches(key.rpartition(".")[2], known, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         return f"{given}: there is no key {key!r} here; {hint}allowed: {', '.join(known)}"
+    missing = re.search(r"Could not find '([^']+)'\s+Available options in [^\n]*\n(.*?)\n\s*Config search", text, re.S)
+    if missing:
+        options = [name for name in missing.group(2).split() if not name.endswith("_schema")]
+        return f"there is no config {missing.group(1)}; choose one of {', '.join(options)}"
     return "; ".join(line.strip() for line in text.splitlines() if line.strip())
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shlex
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,12 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import DatasetDict
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from harness import metrics, sources
 from harness.batches import Encoded, encode, limit_rows
 from harness.classifier import Classifier
 from harness.config import RunConfig, check, identity, run_id
-from harness.encoder import Checkpoint, find_checkpoint, load_encoder, load_tokenizer
+from harness.encoder import Checkpoint, find_checkpoint, load_encoder, load_tokenizer, longest_input
 from harness.errors import UserError
 from harness.methods import apply_method
 from harness.parameters import count
@@ -62,8 +61,9 @@ def resolve(configs: Iterable[RunConfig]) -> list[Run]:
         pick_precision(config.train.precision, device)
         task = get_task(config.task.name)
         data = _choice(config.data.source, config.data.path, config.data.revision)
-        fingerprint = _fingerprint(data, task)
+        fingerprint = _fingerprint(data, task.name)
         checkpoint = _checkpoint(config.model.name, config.model.revision)
+        _check_length(config, checkpoint)
         identifier = run_id(config, data=fingerprint, encoder=checkpoint.sha256)
         runs.append(Run(identifier, config, task, data, fingerprint, checkpoint))
     return runs
@@ -141,7 +141,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, progress: Progress) -> 
             "examples_per_second": round(training.examples * len(runs) / training.seconds, 1),
         },
         "memory": peak_memory(device),
-        "provenance": provenance(device, bf16=bf16, command=shlex.join(["python", "-m", "harness.run", *sys.argv[1:]])),
+        "provenance": provenance(device, bf16=bf16),
     }
     return [
         _finished_record(run, index, training, results[index], histories[index], classifier)
@@ -155,15 +155,12 @@ def build_classifier(runs: Sequence[Run], device: torch.device, *, bf16: bool) -
     """The encoder with the runs' heads and methods, one replica a run, on the device."""
     first = runs[0]
     generators = [torch.Generator().manual_seed(run.config.train.seed) for run in runs]
-    rate = first.config.train.dropout
-    encoder = load_encoder(first.checkpoint, dropout=rate)
-    limit = getattr(encoder.config, "max_position_embeddings", first.config.train.max_length)
-    if first.config.train.max_length > limit:
-        raise UserError(
-            f"train.max_length={first.config.train.max_length} is beyond the {limit} positions of "
-            f"{first.checkpoint.title}; choose at most {limit}"
-        )
-    classifier = Classifier(encoder, first.task.outputs, generators=generators, dropout_rate=rate)
+    classifier = Classifier(
+        copy.deepcopy(_encoder(first.checkpoint)),
+        first.task.outputs,
+        generators=generators,
+        dropout_rate=first.config.train.dropout,
+    )
     apply_method(classifier, [run.config.method for run in runs], generators)
     if bf16:
         hold_frozen_in_bf16(classifier)
@@ -172,7 +169,7 @@ def build_classifier(runs: Sequence[Run], device: torch.device, *, bf16: bool) -
 
 def encoded_splits(run: Run, device: torch.device) -> tuple[dict[str, Encoded], dict[str, int]]:
     """Training and evaluation sets, cut to the row limits and tokenised, and the rows that each split has."""
-    splits = _load(run.data, run.task)
+    splits = _load(run.data, run.task.name)
     tokenizer = _tokenizer(run.checkpoint)
     limits = {"train": run.config.data.max_train_rows}
     names = ("train", *run.task.evaluation_sets)
@@ -269,14 +266,25 @@ def _majority(task: Task, splits: dict[str, Encoded]) -> dict[str, dict[str, flo
     return scores
 
 
+def _check_length(config: RunConfig, checkpoint: Checkpoint) -> None:
+    limit = longest_input(_encoder(checkpoint))
+    if config.train.max_length > limit:
+        raise UserError(
+            f"train.max_length={config.train.max_length} is beyond the {limit} positions of {checkpoint.title}; "
+            f"choose at most {limit}"
+        )
+
+
 @cache
 def _choice(source: str, path: str | None, revision: str | None) -> sources.DataChoice:
     return sources.resolve(source=source, path=path, revision=revision)
 
 
 @cache
-def _fingerprint(choice: sources.DataChoice, task: Task) -> str:
+def _fingerprint(choice: sources.DataChoice, task_name: str) -> str:
+    task = get_task(task_name)
     sources.check(choice, task)
+    _load(choice, task_name)
     return sources.fingerprint(choice, task)
 
 
@@ -284,14 +292,20 @@ def _fingerprint(choice: sources.DataChoice, task: Task) -> str:
 def _checkpoint(name: str, revision: str | None) -> Checkpoint:
     checkpoint = find_checkpoint(name, revision)
     _tokenizer(checkpoint)
+    _encoder(checkpoint)
     return checkpoint
 
 
 @cache
-def _tokenizer(checkpoint: Checkpoint):
+def _tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     return load_tokenizer(checkpoint)
 
 
 @cache
-def _load(choice: sources.DataChoice, task: Task) -> DatasetDict:
-    return sources.load(choice, task)
+def _encoder(checkpoint: Checkpoint) -> PreTrainedModel:
+    return load_encoder(checkpoint)
+
+
+@cache
+def _load(choice: sources.DataChoice, task_name: str) -> DatasetDict:
+    return sources.load(choice, get_task(task_name))

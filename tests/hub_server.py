@@ -104,7 +104,7 @@ def glue_repo(tasks: Iterable[str], commit: str = REVISION) -> Repo:
         configs.append((name, {"config_name": name, "data_files": data_files}, _dataset_info(task)))
     card = {"dataset_info": [info for _, _, info in configs], "configs": [config for _, config, _ in configs]}
     # JSON is YAML.
-    files["README.md"] = f"---\n{json.dumps(card, indent=1)}\n---\n# GLUE, tiny\n".encode()
+    files["README.md"] = f"---\n{json.dumps(card, indent=1)}\n---\n# GLUE, tiny, at {commit}\n".encode()
     return Repo(REPO, "datasets", commit, files)
 
 

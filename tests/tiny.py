@@ -26,14 +26,10 @@ def tiny_config(family: str = "bert"):
     return CONFIGS[family]()
 
 
-def tiny_encoder(family: str = "bert", *, dropout: float = 0.0, seed: int = 0):
+def tiny_encoder(family: str = "bert", seed: int = 0):
     """A random encoder whose LayerNorms and biases are not at their trivial start values."""
     torch.manual_seed(seed)
-    config = tiny_config(family)
-    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
-        if hasattr(config, name):
-            setattr(config, name, dropout)
-    encoder = AutoModel.from_config(config)
+    encoder = AutoModel.from_config(tiny_config(family))
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)

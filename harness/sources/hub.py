@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import TypeVar
 
 import datasets
 from datasets import ClassLabel, Dataset, DatasetDict
@@ -22,6 +25,11 @@ log = logging.getLogger(__name__)
 REPO = "nyu-mll/glue"
 REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
 
+# QQP, the largest task, is about 70 MB. A server that falls silent half-way would be waited for without end.
+DOWNLOAD_SECONDS = 900
+
+T = TypeVar("T")
+
 _REMEDIES = (
     "try again, or use data=local data.path=/folder/of/GLUE or data=synthetic, "
     "or set HF_ENDPOINT (a mirror) or HF_TOKEN (if it asks who you are)"
@@ -30,18 +38,35 @@ _REMEDIES = (
 
 def answers(timeout: float = 3.0) -> bool:
     """Whether the hub (`HF_ENDPOINT`, if set) hands out the data set: one request, done within `timeout` seconds."""
-    error = _ask(REVISION, timeout)
-    if error is not None:
+    try:
+        _ask(REVISION, timeout)
+    except Exception as error:  # from several libraries, without a common base class
         log.info("%s cannot be used: %s", constants.ENDPOINT, _reason(error))
-    return error is None
+        return False
+    return True
 
 
-def check(revision: str) -> None:
-    """`UserError` unless `revision` is a full commit hash: a branch moves, and then equal run ids hide unequal data."""
+def check(task: Task, revision: str) -> None:
+    """Prove that `load` can work: this commit was loaded before, or the hub knows it (one request).
+
+    Raises `UserError` otherwise, and where `revision` is no full commit hash: a branch moves, and then runs with the
+    same id would have been made from different rows.
+    """
     if not re.fullmatch("[0-9a-f]{40}", revision):
         raise UserError(
             f"data.revision={revision!r} is no commit of {REPO}; give all 40 hexadecimal digits of one, or leave it out"
         )
+    if _from_cache(task, revision) is not None:
+        return
+    if datasets.config.HF_HUB_OFFLINE:
+        raise UserError(
+            f"{REPO}@{revision} ({task.name}) is not in the cache and HF_HUB_OFFLINE (or HF_DATASETS_OFFLINE) is set; "
+            "unset it, or use data=local data.path=/folder/of/GLUE or data=synthetic"
+        )
+    try:
+        _ask(revision, constants.HF_HUB_ETAG_TIMEOUT)
+    except Exception as error:
+        raise _cannot_load(task, revision, error) from error
 
 
 def fingerprint(task: Task, revision: str) -> str:
@@ -54,7 +79,7 @@ def load(task: Task, revision: str) -> DatasetDict:
 
     Raises `UserError` for whatever goes wrong between here and the hub.
     """
-    check(revision)
+    check(task, revision)
     loaded = _from_cache(task, revision) or _from_hub(task, revision)
     return DatasetDict(
         {
@@ -64,22 +89,32 @@ def load(task: Task, revision: str) -> DatasetDict:
     )
 
 
-def _ask(revision: str, timeout: float) -> BaseException | None:
-    """What a request for the data set's description ends with; None is success."""
-    outcome: list[BaseException | None] = []
+def _ask(revision: str, timeout: float) -> None:
+    """One request for the data set's description; raises what went wrong."""
+    _within(timeout, lambda: HfApi().dataset_info(REPO, revision=revision, timeout=timeout))
 
-    def ask() -> None:
+
+def _within(seconds: float, work: Callable[[], T]) -> T:
+    """The result of `work`, or `TimeoutError`.
+
+    In a thread, since the libraries' own limits cover neither a slow name look-up nor a server that sends a byte every
+    second, and some of their requests have no limit at all.
+    """
+    outcome: Future[T] = Future()
+
+    def run() -> None:
         try:
-            HfApi().dataset_info(REPO, revision=revision, timeout=timeout)
-            outcome.append(None)
-        except Exception as error:  # from several libraries, without a common base class
-            outcome.append(error)
+            outcome.set_result(work())
+        except Exception as error:
+            outcome.set_exception(error)
 
-    # A thread, since the time limits of an HTTP client cover neither a slow name look-up nor a byte every second.
-    thread = threading.Thread(target=ask, name="ask the hub", daemon=True)
-    thread.start()
-    thread.join(timeout)
-    return outcome[0] if outcome else TimeoutError(f"{constants.ENDPOINT} did not answer in {timeout:g} s")
+    threading.Thread(target=run, name="ask the hub", daemon=True).start()
+    try:
+        return outcome.result(timeout=seconds)
+    except TimeoutError:
+        if outcome.done():
+            raise
+        raise TimeoutError(f"{constants.ENDPOINT} did not answer in time ({seconds:g} s)") from None
 
 
 def _from_cache(task: Task, revision: str) -> DatasetDict | None:
@@ -92,17 +127,8 @@ def _from_cache(task: Task, revision: str) -> DatasetDict | None:
 
 
 def _from_hub(task: Task, revision: str) -> DatasetDict:
-    if datasets.config.HF_HUB_OFFLINE:
-        raise UserError(
-            f"{REPO}@{revision} ({task.name}) is not in the cache and HF_HUB_OFFLINE (or HF_DATASETS_OFFLINE) is set; "
-            "unset it, or use data=local data.path=/folder/of/GLUE or data=synthetic"
-        )
-    # `load_dataset` sits for minutes before a server that hangs; this gives up after HF_HUB_ETAG_TIMEOUT (10 s).
-    error = _ask(revision, constants.HF_HUB_ETAG_TIMEOUT)
-    if error is not None:
-        raise _cannot_load(task, revision, error) from error
     try:
-        loaded = datasets.load_dataset(REPO, task.name, revision=revision)
+        loaded = _within(DOWNLOAD_SECONDS, lambda: datasets.load_dataset(REPO, task.name, revision=revision))
     except Exception as error:  # from half a dozen libraries, without a common base class
         raise _cannot_load(task, revision, error) from error
     commit = Path(loaded["train"].cache_files[0]["filename"]).parent.name
@@ -138,6 +164,8 @@ def _reason(error: BaseException) -> str:
         return "there is no such revision"
     if isinstance(error, HfHubHTTPError) and error.response is not None:
         return f"{constants.ENDPOINT} answered {error.response.status_code} {error.response.reason_phrase}"
+    if type(error).__name__ in ("ConnectTimeout", "ReadTimeout"):  # of httpx or httpx2, whichever the hub client uses
+        return f"{constants.ENDPOINT} did not answer in time"
     root = error
     while root.__cause__ is not None:
         root = root.__cause__

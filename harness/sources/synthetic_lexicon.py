@@ -51,7 +51,7 @@ PEOPLE = (
     ("soldier", "trooper"), ("merchant", "trader"), ("thief", "robber"), ("sailor", "seaman"),
     ("king", "monarch"), ("worker", "employee"), ("visitor", "guest"), ("customer", "client"),
     ("priest", "clergyman"), ("pilot", "airman"), ("reporter", "journalist"), ("scientist", "researcher"),
-    ("cook", "chef"), ("tailor", "dressmaker"), ("woman", "lady"), ("man", "gentleman"), ("buyer", "shopper"),
+    ("cook", "chef"), ("tailor", "dressmaker"), ("woman", "lady"), ("man", "gentleman"), ("singer", "vocalist"),
     ("neighbor", "person next door"), ("friend", "buddy"), ("guard", "watchman"), ("mayor", "head of the city"),
 )  # fmt: skip
 PLACES = (
@@ -98,7 +98,7 @@ _PLANS = (
 )  # fmt: skip
 _EVENTS = (
     ("meeting", "conference"), ("race", "running contest"), ("lesson", "class"), ("party", "celebration"),
-    ("journey", "trip"), ("job", "task"), ("concert", "musical show"), ("speech", "talk"), ("war", "armed conflict"),
+    ("journey", "trip"), ("job", "task"), ("concert", "musical show"), ("war", "armed conflict"), ("speech", "talk"),
 )  # fmt: skip
 _AMOUNTS = (
     ("price", "cost"), ("salary", "pay"), ("tax", "levy"), ("speed", "pace"), ("rent", "housing cost"),
@@ -127,7 +127,7 @@ FRAMES = (
     Frame(("help", "assist", "aid"), ("harm", "hurt"), PEOPLE),
     Frame(("hide", "conceal"), ("display", "show"), _GOODS),
     Frame(("defend", "protect"), ("attack", "assault"), _BUILDINGS + PEOPLE[10:]),
-    Frame(("remember", "recall"), ("forget",), _EVENTS + _WORKS),
+    Frame(("remember", "recall"), ("forget",), _EVENTS[:-1] + _WORKS),
     Frame(("cancel", "call off"), ("hold", "attend"), _EVENTS),
     Frame(("trust", "believe"), ("doubt", "mistrust"), PEOPLE),
     Frame(("keep", "retain"), ("throw away", "discard"), _GOODS),

@@ -58,7 +58,8 @@ _INTENTS = (
 _MANNERS = (
     ("without a teacher", "on my own"), ("with a teacher", "under supervision"),
     ("as a beginner", "without experience"), ("as an expert", "with much experience"),
-    ("in India", "if I live in India"), ("in America", "if I live in the US"), ("after the age of 60", "as a senior"), ("as a teenager", "before the age of 20"),
+    ("in India", "if I live in India"), ("in America", "if I live in the US"),
+    ("after the age of 60", "as a senior"), ("as a teenager", "before the age of 20"),
 )  # fmt: skip
 _COMPARED = (
     (CITIES, (("bigger", "smaller"), ("older", "younger"), ("richer", "poorer"), ("colder", "warmer"),
@@ -194,7 +195,7 @@ def qnli(rng: Random, label: int, genre: int) -> tuple[str, ...]:
             said_thing = other(rng, frame.objects, thing)
         case "topic":
             rival = other(rng, FRAMES, frame)
-            said_verbs, said_thing = rng.choice((rival.verbs, rival.opposites)), rng.choice(rival.objects)
+            said_verbs, said_thing = rng.choice((rival.verbs, rival.opposites)), other(rng, rival.objects, thing)
     noun, verb = f"the {thing[0]}", rng.choice(verbs)
     done = participle(verb)
     question = {

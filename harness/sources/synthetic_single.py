@@ -191,8 +191,9 @@ _GOOD_PHRASES = words(
 )
 _BAD_PHRASES = words(
     "put me to sleep,is a waste of time,made me check my watch,has no pulse,should have stayed on the shelf,"
-    "goes nowhere,wears out its welcome,left me cold,is a slog,insults the viewer,falls flat,collapses under its own weight,"
-    "made me want my money back,tests your patience,is hard to sit through,runs out of ideas,gets everything wrong,"
+    "goes nowhere,wears out its welcome,left me cold,is a slog,insults the viewer,falls flat,"
+    "collapses under its own weight,made me want my money back,tests your patience,is hard to sit through,"
+    "runs out of ideas,gets everything wrong,"
     "is best forgotten,drags on and on,has nothing to say",
     ",",
 )
@@ -214,8 +215,8 @@ _DISAGREEING = ("it is not true that {}", "i disagree that {}", "nobody believes
 
 
 def _claim(rng: Random, positive: bool, subject: str) -> str:
-    """A clause of that polarity, one in three within a clause that agrees with it or denies it."""
-    if rng.random() < 0.67:
+    """A clause of that polarity, some within a clause that agrees with it or denies it."""
+    if rng.random() < 0.7:
         return _judgement(rng, positive, subject)
     deny = rng.random() < 0.5
     return rng.choice(_DISAGREEING if deny else _AGREEING).format(_judgement(rng, positive != deny, subject))
@@ -225,7 +226,7 @@ def _judgement(rng: Random, positive: bool, subject: str) -> str:
     """A phrase, an adjective, or the denial of an adjective of the other polarity."""
     if rng.random() < 0.3:
         return f"{subject} {rng.choice(_GOOD_PHRASES if positive else _BAD_PHRASES)}"
-    deny = rng.random() < 0.5
+    deny = rng.random() < 0.35
     adjective, opposite = rng.choice(_GOOD), rng.choice(_BAD)
     if positive == deny:
         adjective, opposite = opposite, adjective
@@ -238,10 +239,10 @@ def sst2(rng: Random, label: int, genre: int) -> tuple[str, ...]:
     positive = label == 1
     first, second = (f"the {aspect}" for aspect in rng.sample(_ASPECTS, 2))
     kind = rng.random()
-    if kind < 0.4:
+    if kind < 0.5:
         where = rng.choice(("", "", "from start to finish", "in the end", "this time", "most of the time"))
         return (f"{_claim(rng, positive, first)} {where}".strip() + " .",)
-    if kind < 0.5:
+    if kind < 0.65:
         return (f"{_claim(rng, positive, first)} and {_claim(rng, positive, second)} .",)
     pattern = rng.choice(
         (

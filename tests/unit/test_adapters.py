@@ -23,9 +23,9 @@ def batch(family="bert", rows=6, width=9):
     return ids, keep, types
 
 
-def classifier(family="bert", configs=(AdapterConfig(bottleneck_size=4),), **options):
+def classifier(family="bert", configs=(AdapterConfig(bottleneck_size=4),)):
     generators = [torch.Generator().manual_seed(seed) for seed in range(len(configs))]
-    model = Classifier(tiny_encoder(family, **options), 2, generators=generators, dropout_rate=0.0)
+    model = Classifier(tiny_encoder(family), 2, generators=generators, dropout_rate=0.0)
     apply_method(model, list(configs), generators)
     return model
 

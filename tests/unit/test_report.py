@@ -4,7 +4,7 @@ import sys
 
 import pandas as pd
 import pytest
-from make_records import make_record, write_all
+from tests.unit.make_records import make_record, write_all
 
 from harness.records import load_records, write_plan
 from harness.report import main, report

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from make_records import make_record
+from tests.unit.make_records import make_record
 
 from harness.errors import UserError
 from harness.selection import Cell, Group, Score, choose, comparable_groups, runs_table

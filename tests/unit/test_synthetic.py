@@ -18,6 +18,7 @@ from harness.sources.synthetic_lexicon import (
     COUNTRY_OF,
     FRAMES,
     NAMES,
+    NUMBERS,
     TAXONOMY,
     a,
     gerund,
@@ -31,8 +32,17 @@ from harness.tasks import TASKS
 NAMES_OF_TASKS = [name for name in TASKS if name != "wnli"]
 every_task = pytest.mark.parametrize("name", NAMES_OF_TASKS)
 
-# Of all rows of version 1. A change here is a change of the data: raise VERSION with it.
-SHA256 = {}
+# Of all rows of version 1, first 16 digits. A change here is a change of the data: raise VERSION with it.
+SHA256 = {
+    "cola": "ea63487906cc19a5",
+    "sst2": "9ac5a288a945fb4e",
+    "mrpc": "666330c10ca758d1",
+    "stsb": "51be6e08775a0d5b",
+    "qqp": "5f42ffc6855ddffc",
+    "mnli": "362a99ec8a4c6e9f",
+    "qnli": "7710f6f82e7a44cf",
+    "rte": "aa4b1e751c3497a3",
+}
 
 
 def rows(name: str, split: str = "train") -> list[tuple]:
@@ -118,7 +128,7 @@ def test_stsb_score_rises_with_what_is_shared():
 
 def test_paraphrases_agree_in_city_and_number():
     def facts(text: str) -> list[str]:
-        return [word for word in text.replace(".", "").replace(",", "").split() if word in CITIES]
+        return [word for word in text.replace(".", "").replace(",", "").split() if word in CITIES + NUMBERS]
 
     differing = [label for first, second, label in rows("mrpc") if facts(first) != facts(second)]
     assert len(differing) > 50
@@ -233,7 +243,8 @@ def test_load_gives_each_caller_its_own_dictionary():
     ("form", "word", "expected"),
     [
         (past, "call off", "called off"), (past, "cancel", "canceled"), (past, "buy", "bought"),
-        (past, "stop", "stopped"), (participle, "give away", "given away"), (participle, "tear down", "torn down"),
+        (past, "stop", "stopped"), (past, "praise", "praised"),
+        (participle, "give away", "given away"), (participle, "tear down", "torn down"),
         (gerund, "hide", "hiding"), (gerund, "swim", "swimming"), (third, "watch", "watches"), (third, "cry", "cries"),
         (plural, "thief", "thieves"), (plural, "baby", "babies"), (plural, "boy", "boys"), (a, "apple", "an apple"),
     ],

@@ -2,7 +2,7 @@ import io
 
 import pandas as pd
 import pytest
-from make_records import ENCODER, adapter_parameters, make_record
+from tests.unit.make_records import ENCODER, adapter_parameters, make_record
 from rich.console import Console
 
 from harness.layout import Table, column_blocks, escape_latex, latex, markdown, print_table

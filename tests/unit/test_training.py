@@ -31,7 +31,7 @@ def rows(count=200, regression=False, seed=0):
 
 def build(configs, seeds, *, dropout=0.0, encoder=None):
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    encoder = copy.deepcopy(encoder) if encoder is not None else tiny_encoder(dropout=dropout)
+    encoder = copy.deepcopy(encoder) if encoder is not None else tiny_encoder()
     classifier = Classifier(encoder, 2, generators=generators, dropout_rate=dropout)
     apply_method(classifier, configs, generators)
     return classifier
@@ -89,7 +89,7 @@ def test_classification_loss_is_each_replicas_own_mean():
 def test_the_same_seeds_give_the_same_losses_with_dropout():
     def losses():
         torch.manual_seed(3)
-        classifier = build([AdapterConfig(bottleneck_size=4)], [7], dropout=0.1, encoder=tiny_encoder(dropout=0.1))
+        classifier = build([AdapterConfig(bottleneck_size=4)], [7], dropout=0.1)
         torch.manual_seed(3)
         settings = TrainConfig(epochs=2)
         return train(classifier, rows(), settings, learning_rates=[1e-3], seeds=[7], bf16=False).losses

@@ -1,0 +1,232 @@
+"""From the command line to the tables, on tiny random encoders and small files of the real formats."""
+
+import json
+import sys
+
+import pytest
+
+from harness import launcher, report, run
+from tests.end_to_end.commands import python, records
+from tests.tiny import save_tiny
+from tests.unit.glue_fixture import write_glue
+
+FAST = ["train.epochs=2", "train.batch_size=8", "train.max_length=32", "device=cpu"]
+
+
+@pytest.fixture(scope="module")
+def glue(tmp_path_factory):
+    return write_glue(tmp_path_factory.mktemp("glue"))
+
+
+@pytest.fixture
+def harness_run(monkeypatch, capsys, tmp_path, tiny_model, glue):
+    """`python -m harness.run` in this process on the tiny model and files: returns status, stdout, stderr."""
+    monkeypatch.setattr(launcher, "RECORDS", [])
+
+    def call(*arguments, model=tiny_model, data=glue, results=tmp_path / "results"):
+        launcher.RECORDS.clear()
+        where = [f"results_dir={results}", f"cache_dir={tmp_path / 'cache'}"]
+        where += ["model=local", f"model.name={model}"] if model else []
+        where += ["data=local", f"data.path={data}"] if data else []
+        flags = [argument for argument in arguments if argument.startswith("--")]
+        overrides = [argument for argument in arguments if not argument.startswith("--")]
+        monkeypatch.setattr(sys, "argv", ["harness.run", *flags, *FAST, *where, *overrides])
+        status = run.main()
+        out, err = capsys.readouterr()
+        return status, out, [line for line in err.splitlines() if not line.startswith("Error executing job")]
+
+    return call
+
+
+def test_every_task_runs_with_both_methods_and_the_report_shows_them(harness_run, tmp_path, capsys):
+    tasks = "task=cola,sst2,mrpc,stsb,qqp,mnli,qnli,rte,wnli"
+    status, out, _ = harness_run("--multirun", tasks, "method.bottleneck_size=2,4", "train.learning_rate=1e-3,1e-2")
+    assert status == 0, out
+    assert "36 runs to do in 18 passes" in out
+    status, out, _ = harness_run("--multirun", tasks, "method=full")
+    assert status == 0, out
+    done = records(tmp_path / "results")
+    assert len(done) == 36 + 9
+    assert {record["status"] for record in done.values()} == {"completed"}
+    for record in done.values():
+        name = record["config"]["task"]["name"]
+        sets = ["validation_matched", "validation_mismatched"] if name == "mnli" else ["validation"]
+        assert sorted(record["scores"]) == sets
+        assert record["data"]["rows"] == {"train": 48} | dict.fromkeys(sets, 16)
+        assert 0 <= record["training"]["padding_share"] < 0.3
+        assert len(record["training"]["history"]) == 2
+        assert len(record["training"]["stack"]) == (2 if record["config"]["method"]["name"] == "adapter" else 1)
+        assert record["provenance"]["precision"] in ("bf16", "fp32")
+    assert report.main([str(tmp_path / "results")]) == 0
+    printed = capsys.readouterr().out
+    table = (tmp_path / "results/tables/glue.md").read_text()
+    for words in ("Full fine-tuning", "Adapters (2)", "Adapters (4)", "best size", "MNLI-mm", "WNLI", "tiny-bert"):
+        assert words in table
+    assert "45 completed" in printed.replace("\n", " ") or "45" in printed
+    for name in ("tables/glue.csv", "tables/glue.tex", "tables/by_size.md", "tables/sweep.md", "runs.csv"):
+        assert (tmp_path / "results" / name).stat().st_size > 0
+
+
+def test_what_is_done_is_skipped_and_the_same_command_gives_the_same_scores(harness_run, tmp_path):
+    sweep = ["--multirun", "task=mrpc", "train.learning_rate=1e-3,3e-3", "train.seed=0,1"]
+    assert harness_run(*sweep)[0] == 0
+    first = records(tmp_path / "results")
+    status, out, _ = harness_run(*sweep)
+    assert status == 0
+    assert "0 runs to do" in out and "4 of 4 are done" in out
+    assert records(tmp_path / "results") == first
+    assert harness_run(*sweep, results=tmp_path / "again")[0] == 0
+    second = records(tmp_path / "again")
+    assert first.keys() == second.keys()
+    for run_id, record in first.items():
+        assert record["scores"] == second[run_id]["scores"]
+        assert record["training"]["history"] == second[run_id]["training"]["history"]
+
+
+def test_a_diverged_run_is_a_record_and_the_others_are_kept(harness_run, tmp_path):
+    status, _, err = harness_run("--multirun", "task=rte", "train.learning_rate=1e-3,1e30", "train.epochs=20")
+    assert status == 1
+    by_status = {record["status"]: record for record in records(tmp_path / "results").values()}
+    assert by_status.keys() == {"completed", "diverged"}
+    assert "no longer finite" in by_status["diverged"]["error"]
+    assert by_status["diverged"]["scores"] == {}
+    assert "1 of 2 runs did not complete" in err[0]
+    assert by_status["diverged"]["run_id"] in err[1]
+
+
+def test_a_constant_prediction_is_flagged(harness_run, tmp_path):
+    assert harness_run("task=rte", "train.learning_rate=1e-30")[0] == 0
+    assert harness_run("task=stsb", "train.learning_rate=1e-30")[0] == 0
+    for record in records(tmp_path / "results").values():
+        assert record["status"] == "completed"
+        if record["config"]["task"]["name"] == "rte":
+            assert record["degenerate"] is True
+
+
+def test_scores_of_every_epoch_on_request(harness_run, tmp_path):
+    assert harness_run("task=mrpc", "train.evaluate_every_epoch=true", "train.epochs=3")[0] == 0
+    (record,) = records(tmp_path / "results").values()
+    history = record["training"]["history"]
+    assert ["scores" in entry for entry in history] == [True, True, False]  # the last is the record's own
+    assert set(history[0]["scores"]["validation"]) == {"f1", "accuracy"}
+
+
+def drop_column(glue, tmp_path):
+    folder = write_glue(tmp_path / "other", tasks=["mrpc"])
+    file = folder / "MRPC" / "train.tsv"
+    file.write_text(file.read_text().replace("#2 String", "second"))
+    return folder
+
+
+def break_label(glue, tmp_path):
+    folder = write_glue(tmp_path / "other", tasks=["mrpc"])
+    file = folder / "MRPC" / "dev.tsv"
+    lines = file.read_text().splitlines()
+    lines[3] = "7" + lines[3][1:]
+    file.write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["method.bottleneck_size=0"], ["method.bottleneck_size=0", "at least 1"]),
+        (["train.learning_rate=-1"], ["train.learning_rate=-1", "above 0"]),
+        (["--multirun", "task=mrpc,rte", "train.learning_rate=1e-3,-1"], ["train.learning_rate=-1", "above 0"]),
+        (["data.path=/no/such/folder"], ["/no/such/folder", "CoLA/"]),
+        (["model.name=no/such-model"], ["no/such-model", "model=minilm"]),
+        (["device=cuda:99"], ["cuda:99", "device=auto"]),
+        (["device=tpu"], ["tpu", "cuda"]),
+        (["train.max_length=512"], ["train.max_length=512", "140"]),
+    ],
+)
+def test_bad_input_is_one_line_before_any_training(harness_run, tmp_path, arguments, words):
+    status, _, err = harness_run(*arguments)
+    assert status == 2
+    assert len(err) == 1, err
+    for word in words:
+        assert word in err[0]
+    assert not any(record["status"] == "completed" for record in records(tmp_path / "results").values())
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (drop_column, ["train.tsv", "#2 String"]),
+        (break_label, ["dev.tsv", "'7'"]),
+    ],
+)
+def test_bad_data_is_one_line(harness_run, tmp_path, glue, make, words):
+    status, _, err = harness_run(data=make(glue, tmp_path))
+    assert status == 2
+    assert len(err) == 1, err
+    for word in words:
+        assert word in err[0]
+
+
+def test_local_data_without_a_path(harness_run, monkeypatch):
+    monkeypatch.delenv("GLUE_DIR", raising=False)
+    status, _, err = harness_run("data=local", data=None)
+    assert (status, len(err)) == (2, 1)
+    assert "data.path" in err[0]
+
+
+def test_checkpoints_that_cannot_be_used(harness_run, tmp_path):
+    broken = save_tiny(tmp_path / "broken")
+    (broken / "model.safetensors").write_bytes(b"garbage")
+    status, _, err = harness_run(model=broken)
+    assert (status, len(err)) == (2, 1)
+    assert "cannot be read" in err[0]
+    strange = save_tiny(tmp_path / "strange")
+    config = json.loads((strange / "config.json").read_text())
+    (strange / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
+    status, _, err = harness_run(model=strange)
+    assert (status, len(err)) == (2, 1)
+    assert "'gpt2' is not supported" in err[0] and "roberta" in err[0]
+
+
+def test_a_results_folder_that_cannot_be_written(harness_run, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("kept")
+    for arguments in (["task=mrpc"], ["--multirun", "task=mrpc,rte"]):
+        status, _, err = harness_run(*arguments, results=file / "results")
+        assert (status, len(err)) == (2, 1), err
+        assert "results_dir" in err[0]
+    assert file.read_text() == "kept"
+
+
+@pytest.mark.parametrize("family", ["roberta", "electra", "distilbert"])
+def test_other_families_train(harness_run, tmp_path, family):
+    model = save_tiny(tmp_path / family, family)
+    status, out, err = harness_run("--multirun", "task=rte", "train.seed=0,1", model=model)
+    assert status == 0, err
+    for record in records(tmp_path / "results").values():
+        assert record["encoder"]["family"] == family
+        assert record["encoder"]["pooling"] == ("pooler" if family == "roberta" else "first token")
+
+
+def test_the_commands_as_processes(tmp_path, tiny_model, glue):
+    """Quiet without a terminal: finished runs on standard output, nothing on standard error."""
+    where = [f"results_dir={tmp_path / 'r'}", f"cache_dir={tmp_path / 'c'}", "model=local", f"model.name={tiny_model}"]
+    done = python("-m", "harness.run", "--multirun", "task=mrpc", "train.learning_rate=1e-3,1e-2", *FAST, *where,
+                  GLUE_DIR=str(glue))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "GLUE_DIR" in done.stdout
+    assert "[2/2]" in done.stdout
+    told = python("-m", "harness.report", str(tmp_path / "r"))
+    assert told.returncode == 0, told.stderr
+    assert "Adapters" in told.stdout
+    nothing = python("-m", "harness.report", str(tmp_path / "empty"))
+    assert nothing.returncode == 2
+    assert len(nothing.stderr.splitlines()) == 1
+
+
+def test_the_first_run_on_an_offline_machine_uses_synthetic_data_and_says_so(harness_run, tmp_path, monkeypatch):
+    monkeypatch.delenv("GLUE_DIR", raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    status, out, _ = harness_run("task=rte", "data.max_train_rows=64", "data.max_eval_rows=64", data=None)
+    assert status == 0
+    assert "NOT GLUE" in out
+    assert report.main([str(tmp_path / "results")]) == 0
+    assert "not glue" in (tmp_path / "results/tables/glue.md").read_text().lower()

@@ -1,0 +1,99 @@
+"""Which source is taken, why, and that the choice reaches the right one. (`auto` and the hub: test_hub_source.py.)"""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import sources
+from harness.errors import UserError
+from harness.sources import hub, synthetic
+from harness.tasks import TASKS
+from tests.unit.glue_fixture import write_glue
+
+
+@pytest.fixture
+def glue(tmp_path):
+    return write_glue(tmp_path / "glue", tasks=["rte"])
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """The hub must not be asked."""
+    monkeypatch.setattr(hub, "answers", lambda timeout: pytest.fail("asked the hub"))
+
+
+def test_auto_prefers_glue_dir(glue, no_network):
+    choice = sources.resolve(source="auto", environ={"GLUE_DIR": str(glue)})
+    assert (choice.source, choice.path, choice.revision) == ("local", str(glue), None)
+    assert choice.is_glue and choice.why == "GLUE_DIR is set"
+
+
+def test_auto_does_not_fall_back_from_a_missing_glue_dir(tmp_path, no_network):
+    with pytest.raises(UserError, match=r"GLUE_DIR=.*nowhere is no folder"):
+        sources.resolve(source="auto", environ={"GLUE_DIR": str(tmp_path / "nowhere")})
+
+
+def test_auto_asks_the_hub_for_seconds_and_says_what_came_of_it(monkeypatch):
+    asked = []
+    monkeypatch.setattr(hub, "answers", lambda timeout: not asked.append(timeout))
+    choice = sources.resolve(source="auto", environ={"GLUE_DIR": "", "HF_HUB_OFFLINE": "0"})
+    assert (choice.source, choice.revision, choice.why) == ("hub", hub.REVISION, "the hub answered")
+    assert asked == [3.0]
+    monkeypatch.setattr(hub, "answers", lambda timeout: False)
+    choice = sources.resolve(source="auto", environ={})
+    assert choice.source == "synthetic" and not choice.is_glue
+    assert choice.why == "GLUE_DIR is not set and the hub did not answer in 3 s: synthetic data, not GLUE"
+
+
+@pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"])
+def test_auto_does_not_ask_in_offline_mode(name, no_network):
+    choice = sources.resolve(source="auto", environ={name: "1"})
+    assert choice.source == "synthetic" and name in choice.why
+
+
+def test_hub_takes_the_pinned_commit_unless_another_is_given(glue, no_network):
+    choice = sources.resolve(source="hub", environ={"GLUE_DIR": str(glue)})
+    assert (choice.source, choice.path, choice.revision) == ("hub", None, hub.REVISION)
+    choice = sources.resolve(source="hub", revision="12" * 20)
+    assert sources.fingerprint(choice, TASKS["rte"]) == f"nyu-mll/glue@{'12' * 20}/rte"
+
+
+def test_local_takes_the_path_then_glue_dir_and_cannot_do_without(glue, tmp_path):
+    environ = {"GLUE_DIR": str(tmp_path)}
+    assert sources.resolve(source="local", path=str(glue), environ=environ).path == str(glue)
+    assert sources.resolve(source="local", environ=environ).path == str(tmp_path)
+    with pytest.raises(UserError, match=r"data=local needs data\.path=/folder/of/GLUE \(the folder that holds CoLA/"):
+        sources.resolve(source="local", environ={})
+    with pytest.raises(UserError, match=r"data\.path=.*train\.tsv is no folder"):
+        sources.resolve(source="local", path=str(glue / "RTE/train.tsv"), environ={})
+
+
+def test_a_relative_path_stays_valid_in_another_directory(glue, monkeypatch, tmp_path):
+    monkeypatch.chdir(glue.parent)
+    choice = sources.resolve(source="local", path="glue", environ={})
+    monkeypatch.chdir(tmp_path.parent)
+    sources.check(choice, TASKS["rte"])
+
+
+def test_an_unknown_source_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(UserError, match="'disk' is not one of auto, hub, local, synthetic"):
+        sources.resolve(source="disk", environ={})
+
+
+def test_the_choice_reaches_the_local_source(glue):
+    choice = sources.resolve(source="local", path=str(glue), environ={})
+    sources.check(choice, TASKS["rte"])
+    assert sources.fingerprint(choice, TASKS["rte"]).startswith("sha256:")
+    assert sources.load(choice, TASKS["rte"])["train"].num_rows == 48
+    with pytest.raises(UserError, match=r"CoLA.train\.tsv is missing"):
+        sources.check(choice, TASKS["cola"])
+
+
+def test_the_choice_reaches_the_synthetic_source():
+    choice = sources.resolve(source="synthetic", environ={})
+    task = TASKS["cola"]
+    sources.check(choice, task)
+    assert sources.fingerprint(choice, task) == synthetic.fingerprint(task)
+    assert set(sources.load(choice, task)["train"].column_names) == {"sentence1", "label", "idx"}
+    with pytest.raises(UserError):
+        sources.check(choice, TASKS["wnli"])  # the suite has no such task
