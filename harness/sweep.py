@@ -22,7 +22,7 @@ from harness.config import identity
 from harness.errors import UserError
 from harness.methods import METHODS, can_stack
 from harness.progress import Progress
-from harness.records import FINISHED, Record, read_record, recover_records, write_record, write_records
+from harness.records import FINISHED, Record, read_record, record_path, recover_records, write_record, write_records
 from harness.runner import Run, pick_device, run_stack
 
 # Replicas a stack: past these a step is bound by arithmetic and only its memory grows.
@@ -47,6 +47,7 @@ class Sweep:
     ) -> None:
         if max_stack is not None and max_stack < 1:
             raise UserError(f"hydra.launcher.max_stack={max_stack} is out of range: it must be at least 1, or null")
+        self.started = time.time()
         self.runs = list(runs)
         self.results_dir = Path(results_dir)
         self.devices = list(devices) if devices else default_devices(runs[0].config.device)
@@ -150,7 +151,11 @@ class Sweep:
 
     def _is_finished(self, run: Run) -> bool:
         record = read_record(self.results_dir, run.id)
-        return record is not None and record["status"] in FINISHED
+        if record is None or record["status"] in FINISHED:
+            return record is not None
+        # What failed since this sweep began, in whatever process, would fail again; an interrupted run would not.
+        is_recent = record_path(self.results_dir, run.id).stat().st_mtime >= self.started
+        return is_recent and record["status"] == "failed" and record["error"] != "interrupted"
 
 
 def make_stacks(runs: Iterable[Run], limit: int) -> list[list[Run]]:

@@ -195,6 +195,15 @@ def test_a_results_folder_that_cannot_be_written(harness_run, tmp_path):
     assert file.read_text() == "kept"
 
 
+def test_several_devices_share_the_stacks(harness_run, tmp_path):
+    """One process a device; each run is trained once."""
+    sweep = ["--multirun", "task=mrpc,rte", "train.seed=0,1", "hydra.launcher.devices=[cpu,cpu]"]
+    status, _, err = harness_run(*sweep, "hydra.launcher.max_stack=1")
+    assert status == 0, err
+    assert len(records(tmp_path / "results")) == 4
+    assert {len(record["training"]["stack"]) for record in records(tmp_path / "results").values()} == {1}
+
+
 @pytest.mark.parametrize("family", ["roberta", "electra", "distilbert"])
 def test_other_families_train(harness_run, tmp_path, family):
     model = save_tiny(tmp_path / family, family)

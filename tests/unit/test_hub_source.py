@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import datasets
 import pytest
 
+from harness.errors import UserError
+from harness.sources import hub as hub_source
 from harness.sources.hub import REVISION
 from harness.tasks import TASKS
 from tests.hub_server import GLUE_ROWS, Hub, fake_hub, glue_repo, model_repo
@@ -176,6 +179,17 @@ def test_a_wrong_revision_is_one_clear_line(silent):
     assert_one_clear_line(one.call("check", "cola", OTHER)["error"], OTHER, "no such revision")
     assert "40 hexadecimal digits" in one.call("load", "cola", "main")["error"]
     assert "40 hexadecimal digits" in one.call("check", "cola", "main")["error"]
+
+
+def test_errors_with_advice_of_many_lines_are_cut_to_their_cause(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("wrapped\nadvice") from OSError("disk full\nmore advice")
+
+    monkeypatch.setattr(hub_source, "_ask", fail)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    with pytest.raises(UserError) as caught:
+        hub_source.load(TASKS["cola"], OTHER)
+    assert_one_clear_line(str(caught.value), OTHER, "RuntimeError: disk full;")
 
 
 def test_answers_is_true_only_for_a_hub_that_hands_out_glue(silent):
