@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,7 +124,7 @@ def test_rows_arrive_with_our_columns_and_are_there_without_the_hub(tmp_path):
     with client(hub, tmp_path, HF_HUB_OFFLINE="1") as one:
         assert {task: one.call("load", task, REVISION) for task in tasks} == online
         assert one.call("check", "cola", REVISION) is None
-        assert_one_clear_line(one.call("load", "rte", REVISION)["error"], "(rte)", "HF_HUB_OFFLINE")
+        assert_one_clear_line(one.call("load", "rte", REVISION)["error"], "(rte) is not in the cache", "HF_HUB_OFFLINE")
         assert_one_clear_line(one.call("load", "cola", OTHER)["error"], OTHER, "HF_HUB_OFFLINE")
 
     mnli = online["mnli"]
@@ -190,6 +191,14 @@ def test_errors_with_advice_of_many_lines_are_cut_to_their_cause(monkeypatch):
     with pytest.raises(UserError) as caught:
         hub_source.load(TASKS["cola"], OTHER)
     assert_one_clear_line(str(caught.value), OTHER, "RuntimeError: disk full;")
+
+
+def test_work_that_does_not_end_is_given_up():
+    released = threading.Event()
+    with pytest.raises(TimeoutError, match="did not answer in time"):
+        hub_source._within(0.05, lambda: released.wait(5))
+    released.set()
+    assert hub_source._within(60, lambda: "done") == "done"
 
 
 def test_answers_is_true_only_for_a_hub_that_hands_out_glue(silent):
