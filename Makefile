@@ -10,7 +10,9 @@ RESULTS ?= results/$(SCALE)
 # Further Hydra overrides for every sweep, e.g. ARGS="train.seed=0,1,2".
 ARGS ?=
 # GLUE_DIR=/path/to/glue (the official directory layout) is handed on to data=auto.
+ifneq ($(GLUE_DIR),)
 export GLUE_DIR
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help install test lint format reproduce-glue report clean

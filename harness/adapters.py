@@ -60,7 +60,7 @@ class Adapter(nn.Module):
 
 @dataclass(frozen=True)
 class Family:
-    """Where the sub-layers of one encoder family end: module paths inside a layer.
+    """Where one encoder family keeps its layers, and where their sub-layers end: module paths inside a layer.
 
     The module at such a path is the last one before the residual addition; `Sequential(module, adapter)` in its
     place is the paper's position (dense, dropout, adapter, residual, LayerNorm) and moves no checkpoint key.
@@ -69,6 +69,8 @@ class Family:
     layers: str
     attention_end: str
     feed_forward_end: str
+    attention: str = "attention.self"
+    projections: tuple[str, ...] = ("query", "key", "value")  # of the same input, in the order of their calls
 
 
 _BERT = Family("encoder.layer", "attention.output.dropout", "output.dropout")
@@ -77,7 +79,9 @@ FAMILIES: dict[str, Family] = {
     "roberta": _BERT,
     "electra": _BERT,
     # DistilBERT has no dropout after the attention's output projection.
-    "distilbert": Family("transformer.layer", "attention.out_lin", "ffn.dropout"),
+    "distilbert": Family(
+        "transformer.layer", "attention.out_lin", "ffn.dropout", "attention", ("q_lin", "k_lin", "v_lin")
+    ),
 }
 
 

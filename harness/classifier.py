@@ -6,16 +6,12 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AttentionInterface, PreTrainedModel
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
+from transformers import PreTrainedModel
 
+from harness import attention
 from harness.adapters import get_family
 from harness.replicas import Dropout, ReplicatedLinear, replace_modules, truncated_normal_
-from harness.replicas import dropout as drop
-
-ATTENTION = "harness"
 
 
 class Classifier(nn.Module):
@@ -47,7 +43,7 @@ class Classifier(nn.Module):
                 truncated_normal_(values, encoder.config.initializer_range, generator)
                 weight.copy_(values)
         replace_modules(encoder, nn.Dropout, lambda module: Dropout(dropout_rate))
-        encoder.set_attn_implementation(ATTENTION)
+        encoder.set_attn_implementation(attention.NAME)
         _keep_first_token_only(encoder)
 
     @property
@@ -62,46 +58,6 @@ class Classifier(nn.Module):
         pooled = output.pooler_output if self.has_pooler else output.last_hidden_state[:, 0]
         logits = self.head(self.dropout(pooled))
         return logits.float().view(self.replicas, -1, logits.shape[-1])
-
-
-def attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    dropout: float = 0.0,  # the names are transformers' attention interface
-    scaling: float | None = None,
-    **_: object,
-) -> tuple[Tensor, None]:
-    """transformers' attention interface: torch's fused attention, except for dropout on a CPU.
-
-    There torch has no fused kernel and draws its masks with `bernoulli_`. Shapes: query `[N, heads, Tq, d]`,
-    key and value `[N, heads, T, d]`, mask `[N, 1, 1, T]` (True keeps) -> `[N, Tq, heads, d]`.
-    """
-    if dropout > 0 and query.device.type == "cpu":
-        context = _attention_with_dropout(query, key, value, attention_mask, dropout, scaling)
-    else:
-        context = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=attention_mask, dropout_p=dropout, scale=scaling
-        )
-    return context.transpose(1, 2), None
-
-
-def _attention_with_dropout(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, rate: float, scaling: float | None
-) -> Tensor:
-    scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    if mask is not None:
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    weights = drop(scores.softmax(-1, dtype=torch.float32), rate)
-    return weights.to(value.dtype) @ value
-
-
-# Registered by name, as transformers asks for it; the mask arrives ready-made, so that no forward
-# synchronises on `padding_mask.all()`.
-AttentionInterface.register(ATTENTION, attention)
-ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION, sdpa_mask)
 
 
 def _keep_first_token_only(encoder: PreTrainedModel) -> None:
@@ -121,7 +77,7 @@ def _first_token_context(query: nn.Module, key: nn.Module, value: nn.Module, x: 
         projection(states).unflatten(-1, (heads, -1)).transpose(1, 2)
         for projection, states in ((query, first), (key, x), (value, x))
     )
-    context, _ = attention(owner, q, k, v, mask, dropout=rate if owner.training else 0.0)
+    context, _ = attention.attention(owner, q, k, v, mask, dropout=rate if owner.training else 0.0)
     return first, context.flatten(2)
 
 
@@ -142,3 +98,10 @@ def _distilbert_first_token(layer: nn.Module, x: Tensor, attention_mask: Tensor 
     )  # fmt: skip
     attended = layer.sa_layer_norm(inner.out_lin(context) + first)
     return layer.output_layer_norm(layer.ffn(attended) + attended)
+
+
+def fuse_projections(classifier: Classifier) -> None:
+    """Run the frozen query, key and value products of every layer but the last as one product a layer."""
+    family = get_family(classifier.encoder.config.model_type)
+    for layer in classifier.encoder.get_submodule(family.layers)[:-1]:
+        attention.fuse_frozen_projections(layer.get_submodule(family.attention), family.projections)

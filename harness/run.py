@@ -26,7 +26,6 @@ from harness import launcher
 from harness.config import METHOD_CONFIGS, RunConfig, register_configs
 from harness.errors import UserError
 
-
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
 

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from harness import metrics, sources
 from harness.batches import Encoded, encode, limit_rows
-from harness.classifier import Classifier
+from harness.classifier import Classifier, fuse_projections
 from harness.config import RunConfig, check, identity, run_id
 from harness.encoder import Checkpoint, find_checkpoint, load_encoder, load_tokenizer, longest_input
 from harness.errors import UserError
@@ -162,6 +162,7 @@ def build_classifier(runs: Sequence[Run], device: torch.device, *, bf16: bool) -
         dropout_rate=first.config.train.dropout,
     )
     apply_method(classifier, [run.config.method for run in runs], generators)
+    fuse_projections(classifier)
     if bf16:
         hold_frozen_in_bf16(classifier)
     return classifier.to(device)

@@ -24,6 +24,7 @@ from harness.methods import METHODS, can_stack
 from harness.progress import Progress
 from harness.records import FINISHED, Record, read_record, record_path, recover_records, write_record, write_records
 from harness.runner import Run, pick_device, run_stack
+from harness.training import keep_freed_memory
 
 # Replicas a stack: past these a step is bound by arithmetic and only its memory grows.
 MAX_STACK = {"cpu": 8, "cuda": 32}
@@ -73,6 +74,8 @@ class Sweep:
         return [read_record(self.results_dir, run.id) or run.record("failed", error="lost") for run in self.runs]
 
     def _work_on(self, device: torch.device, progress: Progress) -> None:
+        if device.type == "cpu":
+            keep_freed_memory()
         waiting = [stack for stack in self.stacks if self.open(stack)]
         while waiting:
             left = [stack for stack in waiting if not self._take(stack, device, progress)]

@@ -207,7 +207,7 @@ def test_several_devices_share_the_stacks(harness_run, tmp_path):
 @pytest.mark.parametrize("family", ["roberta", "electra", "distilbert"])
 def test_other_families_train(harness_run, tmp_path, family):
     model = save_tiny(tmp_path / family, family)
-    status, out, err = harness_run("--multirun", "task=rte", "train.seed=0,1", model=model)
+    status, _, err = harness_run("--multirun", "task=rte", "train.seed=0,1", model=model)
     assert status == 0, err
     for record in records(tmp_path / "results").values():
         assert record["encoder"]["family"] == family

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from harness.adapters import ACTIVATIONS, FAMILIES, Adapter, adapters, get_family, insert_adapters
-from harness.classifier import Classifier
+from harness.classifier import Classifier, fuse_projections
 from harness.config import AdapterConfig, FullConfig
 from harness.errors import UserError
 from harness.methods import apply_method
@@ -23,7 +23,8 @@ def batch(family="bert", rows=6, width=9):
     return ids, keep, types
 
 
-def classifier(family="bert", configs=(AdapterConfig(bottleneck_size=4),)):
+def classifier(family="bert", configs=None):
+    configs = configs or [AdapterConfig(bottleneck_size=4)]
     generators = [torch.Generator().manual_seed(seed) for seed in range(len(configs))]
     model = Classifier(tiny_encoder(family), 2, generators=generators, dropout_rate=0.0)
     apply_method(model, list(configs), generators)
@@ -178,6 +179,26 @@ def test_last_layer_for_the_first_token_alone_is_exact(family):
     for (name, expected), parameter in zip(plain.named_parameters(), model.encoder.parameters(), strict=True):
         if expected.grad is not None:
             torch.testing.assert_close(parameter.grad, expected.grad, atol=1e-4, rtol=1e-3, msg=name)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("config", [AdapterConfig(bottleneck_size=4), FullConfig()])
+def test_fused_projections_change_nothing(family, config):
+    ids, keep, types = batch(family)
+    plain, fused = classifier(family, [config]).eval(), classifier(family, [config]).eval()
+    fuse_projections(fused)
+    is_fused = any("shared" in name for name, _ in fused.named_parameters())
+    assert is_fused == (config.name == "adapter")  # trained projections are left alone
+    outputs = [model(ids, keep, types) for model in (plain, fused)]
+    torch.testing.assert_close(*outputs)
+    for output in outputs:
+        output.square().sum().backward()
+    gradients = [
+        {name: p.grad for name, p in model.named_parameters() if p.grad is not None} for model in (plain, fused)
+    ]
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, atol=1e-4, rtol=1e-3, msg=name)
 
 
 def test_unknown_family_lists_the_known_ones():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.replicas import Dropout, ParameterRows, ReplicatedLayerNorm, ReplicatedLinear, dropout_mask
+from harness.replicas import Dropout, ParameterRows, ReplicatedLayerNorm, ReplicatedLinear, draw_dropped
 
 
 @pytest.mark.parametrize("replicas", [1, 3])
@@ -32,13 +32,22 @@ def test_replicated_layernorm_equals_separate_layernorms(replicas):
     torch.testing.assert_close(module(x), expected)
 
 
-def test_dropout_mask_has_the_rate_and_keeps_the_mean():
+def test_dropped_elements_have_the_rate_and_are_independent():
     torch.manual_seed(0)
-    mask = dropout_mask(torch.ones(1000, 1001), 0.1)
-    assert mask.unique().tolist() == pytest.approx([0.0, 1 / 0.9])
+    dropped = draw_dropped((1000, 1001), 0.1).float()
     # A million draws: the standard error of the rate is 3e-4.
-    assert (mask == 0).float().mean().item() == pytest.approx(0.1, abs=1.5e-3)
-    assert (mask[:-1] == mask[1:]).float().mean().item() == pytest.approx(0.82, abs=5e-3)  # rows are independent
+    assert dropped.mean().item() == pytest.approx(0.1, abs=1.5e-3)
+    assert (dropped[:-1] * dropped[1:]).mean().item() == pytest.approx(0.01, abs=1e-3)
+    assert (dropped[:, :-1] * dropped[:, 1:]).mean().item() == pytest.approx(0.01, abs=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_zeroes_scales_and_passes_the_gradient_of_what_it_kept(dtype):
+    x = torch.ones(50, 40, dtype=dtype, requires_grad=True)
+    y = Dropout(0.25).train()(x)
+    assert sorted(y.unique().tolist()) == pytest.approx([0.0, 4 / 3], rel=1e-2)
+    y.sum().backward()
+    assert torch.equal(x.grad, y.detach())
 
 
 def test_dropout_is_the_identity_in_evaluation():

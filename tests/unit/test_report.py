@@ -4,10 +4,10 @@ import sys
 
 import pandas as pd
 import pytest
-from tests.unit.make_records import make_record, write_all
 
 from harness.records import load_records, write_plan
 from harness.report import main, report
+from tests.unit.make_records import make_record, write_all
 
 
 def run_python(*arguments, **environment):

@@ -1,10 +1,10 @@
 import math
 
 import pytest
-from tests.unit.make_records import make_record
 
 from harness.errors import UserError
 from harness.selection import Cell, Group, Score, choose, comparable_groups, runs_table
+from tests.unit.make_records import make_record
 
 
 def only_group(records) -> Group:

@@ -2,7 +2,6 @@ import io
 
 import pandas as pd
 import pytest
-from tests.unit.make_records import ENCODER, adapter_parameters, make_record
 from rich.console import Console
 
 from harness.layout import Table, column_blocks, escape_latex, latex, markdown, print_table
@@ -19,6 +18,7 @@ from harness.tables import (
     paper_table,
     scores_frame,
 )
+from tests.unit.make_records import ENCODER, adapter_parameters, make_record
 
 NINE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte")  # MNLI is two of the nine columns
 

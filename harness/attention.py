@@ -1,0 +1,116 @@
+"""Attention and frozen projections without what is not arithmetic.
+
+transformers' attention interface is given torch's fused attention, except for dropout on a CPU: there torch has no
+fused kernel, copies scores between dtypes and draws its masks with `bernoulli_`.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
+
+from harness.replicas import draw_dropped
+
+NAME = "harness"
+
+
+def attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **_: object,
+) -> tuple[Tensor, None]:
+    """transformers' attention interface.
+
+    Shapes: query `[N, heads, Tq, d]`, key and value `[N, heads, T, d]`, mask `[N, 1, 1, T]` (True keeps)
+    -> `[N, Tq, heads, d]`. `dropout` is the rate at which attention weights are dropped.
+    """
+    if dropout > 0 and query.device.type == "cpu":
+        scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+        flat = [states.flatten(0, 1) for states in (query, key, value)]
+        context = _DroppedAttention.apply(*flat, attention_mask, scaling, dropout).view_as(query)
+    else:
+        context = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=attention_mask, dropout_p=dropout, scale=scaling
+        )
+    return context.transpose(1, 2), None
+
+
+class _DroppedAttention(torch.autograd.Function):
+    """softmax(scale * q k^T + mask) with dropped weights, times v, in the dtype of its inputs `[N * heads, T, d]`.
+
+    Softmax accumulates in fp32 inside torch's kernel. Only the weights and one byte a weight are kept for backward.
+    """
+
+    @staticmethod
+    def forward(ctx, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float, rate: float):
+        heads = 1 if mask is None else len(query) // len(mask)
+        shape = (len(query), query.shape[1], key.shape[1])
+        if mask is None:
+            scores = torch.bmm(query, key.mT).mul_(scaling)
+        else:
+            lowest = torch.finfo(query.dtype).min
+            bias = torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, lowest)
+            bias = bias.expand(len(mask), heads, 1, shape[2]).reshape(shape[0], 1, shape[2])
+            scores = torch.baddbmm(bias, query, key.mT, alpha=scaling)
+        weights = scores.softmax(-1)
+        dropped = draw_dropped(shape, rate)
+        # The scale 1 / (1 - rate) goes to the values, which are fewer than the weights.
+        scaled = value * (1 / (1 - rate))
+        ctx.save_for_backward(query, key, scaled, weights, dropped)
+        ctx.scaling, ctx.rate = scaling, rate
+        return torch.bmm(weights.masked_fill(dropped, 0), scaled)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        query, key, scaled, weights, dropped = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        to_value = torch.bmm(weights.masked_fill(dropped, 0).mT, gradient).mul_(1 / (1 - ctx.rate))
+        to_weights = torch.bmm(gradient, scaled.mT).masked_fill_(dropped, 0)
+        to_scores = torch._softmax_backward_data(to_weights, weights, -1, weights.dtype).mul_(ctx.scaling)
+        return torch.bmm(to_scores, key), torch.bmm(to_scores.mT, query), to_value, None, None, None
+
+
+# Registered by name, as transformers asks for it; the classifier hands the mask over ready-made, so that no forward
+# synchronises on `padding_mask.all()`.
+AttentionInterface.register(NAME, attention)
+ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, sdpa_mask)
+
+
+class _Projection(nn.Module):
+    """One of several frozen projections of the same input that run as one product; the first one called computes."""
+
+    def __init__(self, shared: nn.Linear, parts: int, index: int, results: list[Tensor]) -> None:
+        super().__init__()
+        self.shared, self.parts, self.index, self.results = shared, parts, index, results
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.index == 0:
+            self.results[:] = self.shared(x).chunk(self.parts, dim=-1)
+        result = self.results[self.index]
+        self.results[self.index] = None
+        return result
+
+
+def fuse_frozen_projections(owner: nn.Module, names: tuple[str, ...]) -> None:
+    """Let `owner`'s frozen projections of one input run as one product: one cast, one gradient of the input.
+
+    They must be called with the same input in the order of `names`; trained ones are left alone.
+    """
+    modules = [getattr(owner, name) for name in names]
+    frozen = all(not parameter.requires_grad for module in modules for parameter in module.parameters())
+    if not frozen or any(type(module) is not nn.Linear for module in modules):
+        return
+    shared = nn.Linear(modules[0].in_features, sum(module.out_features for module in modules), device="meta")
+    shared.weight = nn.Parameter(torch.cat([module.weight for module in modules]), requires_grad=False)
+    shared.bias = nn.Parameter(torch.cat([module.bias for module in modules]), requires_grad=False)
+    results: list[Tensor] = [None] * len(modules)
+    for index, name in enumerate(names):
+        setattr(owner, name, _Projection(shared, len(modules), index, results))

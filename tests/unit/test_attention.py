@@ -1,0 +1,53 @@
+"""The CPU attention with dropped weights against the plain formula."""
+
+import pytest
+import torch
+
+from harness import attention as module
+from harness.attention import attention
+
+
+def inputs(requires_grad=True):
+    torch.manual_seed(0)
+    states = [torch.randn(3, 2, 5, 4, dtype=torch.float64, requires_grad=requires_grad) for _ in range(3)]
+    mask = torch.ones(3, 1, 1, 5, dtype=torch.bool)
+    mask[1, ..., 3:] = False
+    return states, mask
+
+
+def plain(query, key, value, mask, dropped, rate):
+    scores = query @ key.mT * query.shape[-1] ** -0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    weights = scores.softmax(-1).masked_fill(dropped, 0) / (1 - rate)
+    return (weights @ value).transpose(1, 2)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_output_and_gradients_equal_the_formula(monkeypatch, masked):
+    """Masked keys get no weight, dropped weights none either, the others are scaled up."""
+    dropped = torch.rand(6, 5, 5) < 0.3
+    monkeypatch.setattr(module, "draw_dropped", lambda shape, rate: dropped)
+    (query, key, value), mask = inputs()
+    mask = mask if masked else None
+    context, _ = attention(None, query, key, value, mask, dropout=0.3)
+    expected = plain(query, key, value, mask, dropped.view(3, 2, 5, 5), 0.3)
+    torch.testing.assert_close(context, expected)
+    weight = torch.randn_like(expected)
+    got = torch.autograd.grad((context * weight).sum(), (query, key, value))
+    want = torch.autograd.grad((expected * weight).sum(), (query, key, value))
+    torch.testing.assert_close(got, want)
+
+
+def test_its_mean_over_masks_is_attention_without_dropout():
+    states, mask = inputs(requires_grad=False)
+    expected, _ = attention(None, *states, mask)
+    mean = sum(attention(None, *states, mask, dropout=0.1)[0] for _ in range(2000)) / 2000
+    assert (mean - expected).abs().max() < 0.05
+
+
+def test_one_query_against_all_keys():
+    (query, key, value), mask = inputs(requires_grad=False)
+    whole, _ = attention(None, query, key, value, mask)
+    first, _ = attention(None, query[:, :, :1], key, value, mask)
+    torch.testing.assert_close(first, whole[:, :1])
