@@ -15,7 +15,7 @@ export GLUE_DIR
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint format reproduce-glue report clean
+.PHONY: help install test lint format reproduce-glue benchmark report clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,9 +42,17 @@ format: install ## Mend lint and format
 reproduce-glue: install ## Train adapters and full fine-tuning, print the GLUE table (SCALE, GLUE_DIR)
 	@$(PYTHON) scripts/reproduce.py --scale $(SCALE) --results $(RESULTS) -- $(ARGS)
 
+.venv-peers/installed:
+	$(BOOTSTRAP) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 adapters accelerate
+	@touch $@
+
+benchmark: install .venv-peers/installed ## Time this harness beside AdapterHub and Hugging Face's Trainer
+	$(PYTHON) scripts/benchmark.py $(ARGS)
+
 report: install ## Make the tables of RESULTS anew
 	@$(PYTHON) -m harness.report $(RESULTS)
 
 clean: ## Remove .venv, caches and build files (results are kept)
-	rm -rf $(VENV) .cache .pytest_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) .venv-peers .cache .pytest_cache .ruff_cache build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

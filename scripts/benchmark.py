@@ -1,0 +1,242 @@
+"""Side by side in one run on one machine: AdapterHub, Hugging Face's Trainer, this harness alone and stacked.
+
+    make benchmark                                   # CoLA (or its synthetic stand-in), MiniLM, size 64, one epoch
+    python scripts/benchmark.py --task mrpc --examples 1024 --skip adapterhub-padded
+
+Every contender trains the same rows with the same encoder, batch size and number of examples, each in a process of
+its own. Prints examples per second per replica, the time of a 15-point sweep, the share of the measured
+matrix-product peak, peak memory and ratios; writes them with machine and versions to results/benchmarks/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SWEEP = 15
+# name -> (arguments of the peer script, what it is)
+PEERS = {
+    "adapterhub-padded": (["--padding", "max"], "adapters, padded to 128, fp32, as its GLUE example runs"),
+    "adapterhub-dynamic": (["--padding", "dynamic"], "adapters, dynamic padding, fp32"),
+    "adapterhub-grouped": (["--padding", "grouped"], "adapters, dynamic padding, length groups, fp32"),
+    "adapterhub-bf16": (["--padding", "dynamic", "--bf16"], "adapters, dynamic padding, bf16"),
+    "trainer-full": (["--method", "full", "--padding", "max"], "Trainer, full fine-tuning, padded to 128, fp32"),
+}
+OURS = ("ours-full", "ours-1", "ours-2", "ours-4", "ours-8", "ours-15")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="cola")
+    parser.add_argument("--examples", type=int, default=2048)
+    parser.add_argument("--peers-python", default=str(ROOT / ".venv-peers/bin/python"))
+    parser.add_argument("--skip", nargs="*", default=[], choices=[*PEERS, *OURS])
+    parser.add_argument("--output", type=Path, default=ROOT / "results/benchmarks")
+    parser.add_argument("--one", help=argparse.SUPPRESS)  # a contender of ours, in its own process
+    parser.add_argument("--rows", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure_ours(arguments)))
+        return 0
+    return compare(arguments)
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    from harness.encoder import find_checkpoint
+
+    results: dict[str, dict] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        rows, source = write_rows(arguments, Path(folder) / "rows.jsonl")
+        model = find_checkpoint("minilm").folder
+        machine = measure_machine() | {"source": source, "task": arguments.task, "examples": arguments.examples}
+        print(json.dumps(machine), flush=True)
+        for name, (options, _) in PEERS.items():
+            if name not in arguments.skip:
+                script = [arguments.peers_python, ROOT / "scripts/peers/adapters_glue.py"]
+                command = [*script, "--model", model, "--rows", rows, "--output", folder, *options]
+                results[name] = run(name, command)
+        for name in OURS:
+            if name not in arguments.skip:
+                own = [sys.executable, __file__, "--one", name, "--task", arguments.task, "--rows", rows]
+                results[name] = run(name, own)
+    table = tabulate(results, machine)
+    print("\n" + table)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    stem = arguments.output / f"{arguments.task}-{machine['device'].split(',')[0].replace(' ', '-').lower()}"
+    record = {"machine": machine, "results": results}
+    stem.with_suffix(".json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    stem.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
+    print(f"written: {stem}.json, {stem}.md")
+    return 0 if all("error" not in result for result in results.values()) else 1
+
+
+def run(name: str, command: list) -> dict:
+    """The JSON of a contender's last line, with its peak resident memory; an error is a result too."""
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
+    )  # fmt: skip
+    peak = 0
+    status = Path(f"/proc/{process.pid}/status")
+    while process.poll() is None:
+        try:
+            lines = status.read_text().splitlines()
+            peak = max([peak, *(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))])
+        except OSError:
+            pass
+        time.sleep(0.2)
+    out, err = process.communicate()
+    if process.returncode:
+        result = {"error": (err.strip().splitlines() or ["no message"])[-1]}
+    else:
+        result = json.loads(out.strip().splitlines()[-1])
+        result["peak_bytes"] = result.get("peak_bytes") or peak
+    print(f"{name}: {result.get('error') or f'{result['seconds']:.1f} s'} "
+          f"({time.perf_counter() - started:.0f} s with loading)", flush=True)  # fmt: skip
+    return result
+
+
+def write_rows(arguments: argparse.Namespace, path: Path) -> tuple[Path, str]:
+    """The same training rows for every contender, and where they come from."""
+    from harness import sources
+    from harness.batches import limit_rows
+    from harness.tasks import get_task
+
+    task = get_task(arguments.task)
+    choice = sources.resolve(source="auto")
+    split = limit_rows(sources.load(choice, task)["train"], arguments.examples)
+    with path.open("w", encoding="utf-8") as file:
+        for row in split:
+            file.write(json.dumps({name: row[name] for name in (*task.columns, "label")}) + "\n")
+    return path, choice.source + ("" if choice.is_glue else " (not GLUE)")
+
+
+def measure_machine() -> dict:
+    """Device and its matrix-product rates in GFLOP/s (best of ten products of 2048 x 2048)."""
+    import torch
+
+    from harness.provenance import commit_of_code, device_title
+    from harness.runner import pick_device
+
+    device = pick_device("auto")
+    peaks = {}
+    size = 8192 if device.type == "cuda" else 2048
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+        times = []
+        for _ in range(12):
+            _synchronise(device)
+            started = time.perf_counter()
+            a @ b
+            _synchronise(device)
+            times.append(time.perf_counter() - started)
+        peaks[name] = 2 * size**3 / min(times[2:]) / 1e9
+    commit, dirty = commit_of_code()
+    return {"device": device_title(device), "peak_gflops": peaks, "torch": torch.__version__,
+            "commit": commit, "dirty": dirty}  # fmt: skip
+
+
+def measure_ours(arguments: argparse.Namespace) -> dict:
+    """One epoch of ours: `ours-R` is a stack of R adapter runs, `ours-full` full fine-tuning."""
+    import torch
+    from datasets import Dataset
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from harness.batches import encode
+    from harness.classifier import Classifier, fuse_projections
+    from harness.config import AdapterConfig, FullConfig, TrainConfig
+    from harness.encoder import find_checkpoint, load_encoder, load_tokenizer
+    from harness.methods import apply_method
+    from harness.runner import pick_device
+    from harness.tasks import get_task
+    from harness.training import has_bf16, hold_frozen_in_bf16, keep_freed_memory, train
+
+    keep_freed_memory()
+    device, task = pick_device("auto"), get_task(arguments.task)
+    with Path(arguments.rows).open(encoding="utf-8") as file:
+        rows = Dataset.from_list([json.loads(line) for line in file])
+    checkpoint = find_checkpoint("minilm")
+    kind = arguments.one.removeprefix("ours-")
+    replicas = 1 if kind == "full" else int(kind)
+    config = FullConfig() if kind == "full" else AdapterConfig(bottleneck_size=64)
+    bf16 = has_bf16(device)
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer = load_tokenizer(checkpoint)
+        split = encode(rows, task, tokenizer, max_length=128, cache_dir=Path(folder), device=str(device))
+
+    def epoch(count: int) -> float:
+        generators = [torch.Generator().manual_seed(seed) for seed in range(count)]
+        classifier = Classifier(load_encoder(checkpoint), task.outputs, generators=generators, dropout_rate=0.1)
+        apply_method(classifier, [config] * count, generators)
+        fuse_projections(classifier)
+        if bf16:
+            hold_frozen_in_bf16(classifier)
+        classifier.to(device)
+        rates = [1e-4 * (replica + 1) for replica in range(count)]
+        result = train(classifier, split, TrainConfig(epochs=1), learning_rates=rates, seeds=range(count), bf16=bf16)
+        _synchronise(device)
+        return result.seconds
+
+    with FlopCounterMode(display=False) as counter:
+        epoch(1)
+    seconds = epoch(replicas)
+    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else None
+    flops = counter.get_total_flops() * replicas
+    return {"examples": len(rows), "replicas": replicas, "seconds": seconds, "flops": flops, "peak_bytes": peak,
+            "precision": "bf16" if bf16 else "fp32"}  # fmt: skip
+
+
+def tabulate(results: dict[str, dict], machine: dict) -> str:
+    """A markdown table; ratios are examples per second per replica against two rows of AdapterHub."""
+    rates = {
+        name: r["examples"] * r.get("replicas", 1) / r["seconds"] for name, r in results.items() if "error" not in r
+    }
+    bases = ("adapterhub-padded", "adapterhub-dynamic", "ours-1")
+    lines = [
+        f"{machine['task']}, {machine['examples']} examples, one epoch, batch 32, MiniLM, size 64; data {machine['source']}; "
+        f"{machine['device']}; products {machine['peak_gflops']['bf16']:.0f} GFLOP/s in bf16, "
+        f"{machine['peak_gflops']['fp32']:.0f} in fp32; commit {(machine['commit'] or 'none')[:10]}"
+        f"{' (dirty)' if machine['dirty'] else ''}",
+        "",
+        f"| contender | examples/s | s for {SWEEP} runs | share of peak | peak memory, GB | "
+        + " | ".join(f"× {base}" for base in bases) + " |",
+        "|---|---:|---:|---:|---:|" + "---:|" * len(bases),
+    ]  # fmt: skip
+    for name, result in results.items():
+        if "error" in result:
+            lines.append(f"| {name} | failed: {result['error']} | | | |" + " |" * len(bases))
+            continue
+        share = ""
+        if "flops" in result:
+            peak = machine["peak_gflops"][result["precision"]] * 1e9
+            share = f"{100 * result['flops'] / result['seconds'] / peak:.0f} %"
+        ratios = [f"{rates[name] / rates[base]:.2f}" if base in rates else "–" for base in bases]
+        sweep = SWEEP * result["examples"] / rates[name]
+        lines.append(
+            f"| {name} | {rates[name]:.0f} | {sweep:.0f} | {share} | {result['peak_bytes'] / 1e9:.2f} | "
+            + " | ".join(ratios) + " |"
+        )  # fmt: skip
+    lines += ["", *(f"- {name}: {what}" for name, (_, what) in PEERS.items() if name in results)]
+    lines.append(f"- ours-R: R runs in one pass, examples of all runs counted; times of {SWEEP} runs are those of one "
+                 f"pass times {SWEEP} / R")  # fmt: skip
+    return "\n".join(lines)
+
+
+def _synchronise(device) -> None:
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

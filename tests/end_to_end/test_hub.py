@@ -1,0 +1,41 @@
+"""Data and encoder from a hub: the real code against a local stand-in."""
+
+import subprocess
+import sys
+
+from tests.conftest import ROOT
+from tests.end_to_end.commands import environment, records
+from tests.hub_server import fake_hub, glue_repo, model_repo
+
+
+def run(hub, home, results, *arguments, **more):
+    where = [f"results_dir={results}", f"cache_dir={home / 'cache'}", "train.max_length=16", "train.epochs=1"]
+    return subprocess.run(
+        [sys.executable, "-m", "harness.run", "task=rte", *where, *arguments],
+        cwd=ROOT,
+        env=environment() | hub.environment(home, OMP_NUM_THREADS="1") | more,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_auto_trains_on_the_hub_with_a_hub_model_and_then_without_a_network(tmp_path):
+    model = model_repo()
+    choice = ["model=local", f"model.name={model.name}", f"model.revision={model.commit}"]
+    with fake_hub(glue_repo(["rte"]), model) as hub:
+        done = run(hub, tmp_path, tmp_path / "r", *choice)
+        assert done.returncode == 0, done.stderr
+        assert "data: hub" in done.stdout
+        wrong = run(hub, tmp_path, tmp_path / "r", *choice[:2], "model.revision=" + "cd" * 20)
+        assert wrong.returncode == 2
+        assert "cdcd" in wrong.stderr.splitlines()[-1]
+    (first,) = records(tmp_path / "r").values()
+    assert first["data"]["source"] == "hub"
+    assert first["data"]["is_glue"] is True
+    assert first["encoder"]["revision"] == model.commit
+    again = run(hub, tmp_path, tmp_path / "again", "data=hub", *choice, HF_HUB_OFFLINE="1")
+    assert again.returncode == 0, again.stderr
+    (second,) = records(tmp_path / "again").values()
+    assert second["run_id"] == first["run_id"]
+    assert second["scores"] == first["scores"]

@@ -1,0 +1,108 @@
+"""Killed, interrupted and concurrent sweeps, as real processes."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.end_to_end.commands import environment, records
+from tests.unit.glue_fixture import write_glue
+
+# 12 runs in 6 stacks of 2, long enough to be hit in between.
+SWEEP = [
+    *("--multirun", "task=rte", "method.bottleneck_size=2,4", "train.learning_rate=1e-3,3e-3,1e-2", "train.seed=0,1"),
+    *("train.epochs=30", "train.batch_size=8", "train.max_length=32", "device=cpu", "hydra.launcher.max_stack=2"),
+]
+TIMELY = ("time", "memory", "provenance")
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory, tiny_model):
+    glue = write_glue(tmp_path_factory.mktemp("glue"), tasks=["rte"])
+    cache = tmp_path_factory.mktemp("cache")
+
+    def call(results) -> subprocess.Popen:
+        where = [f"results_dir={results}", f"cache_dir={cache}", "model=local", f"model.name={tiny_model}"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "harness.run", *SWEEP, *where],
+            cwd=ROOT,
+            env=environment(GLUE_DIR=str(glue)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def undisturbed(start, tmp_path_factory):
+    results = tmp_path_factory.mktemp("undisturbed")
+    process = start(results)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return timeless(results)
+
+
+def timeless(results):
+    """The records without what depends on time."""
+    found = records(results)
+    return {run_id: {k: v for k, v in record.items() if k not in TIMELY} for run_id, record in found.items()}
+
+
+def wait_for_training(process, results, count):
+    """Until that many records are there, of whatever status, or the process has ended."""
+    deadline = time.monotonic() + 120
+    while len(list((results / "runs").glob("*.json"))) < count and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_sweep_killed_ten_times_ends_as_an_undisturbed_one(start, tmp_path, undisturbed):
+    dice = random.Random(0)
+    kills = 0
+    for attempt in range(10):
+        process = start(tmp_path)
+        # At every kill a little further, so that all stages of the sweep are hit.
+        wait_for_training(process, tmp_path, min(12, attempt + 1))
+        time.sleep(dice.uniform(0, 0.4))
+        if process.poll() is None:
+            process.kill()
+            kills += 1
+        process.communicate()
+    assert kills >= 3
+    process = start(tmp_path)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert timeless(tmp_path) == undisturbed
+    assert {record["status"] for record in records(tmp_path).values()} == {"completed"}
+    again = start(tmp_path)
+    out, _ = again.communicate(timeout=300)
+    assert "0 runs to do" in out
+
+
+def test_two_sweeps_at_once_train_each_run_once(start, tmp_path, undisturbed):
+    processes = [start(tmp_path), start(tmp_path)]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    trained = [line.split()[1] for out in outputs for line in out.splitlines() if " completed " in line]
+    assert len(trained) == len(set(trained)) == 12
+    assert timeless(tmp_path) == undisturbed
+
+
+def test_an_interrupt_keeps_what_is_done_and_tells_how_to_go_on(start, tmp_path):
+    process = start(tmp_path)
+    wait_for_training(process, tmp_path, 3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    lines = err.strip().splitlines()
+    assert lines[-2].startswith("interrupted") and lines[-1].strip().startswith("python -m harness.run --multirun")
+    assert "Traceback" not in err
+    found = records(tmp_path).values()
+    assert {record["status"] for record in found} <= {"completed", "failed"}
+    assert any(record["error"] == "interrupted" for record in found)
