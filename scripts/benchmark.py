@@ -100,8 +100,8 @@ def run(name: str, command: list) -> dict:
     else:
         result = json.loads(out.strip().splitlines()[-1])
         result["peak_bytes"] = result.get("peak_bytes") or peak
-    print(f"{name}: {result.get('error') or f'{result['seconds']:.1f} s'} "
-          f"({time.perf_counter() - started:.0f} s with loading)", flush=True)  # fmt: skip
+    told = result.get("error") or f"{result['seconds']:.1f} s"
+    print(f"{name}: {told} ({time.perf_counter() - started:.0f} s with loading)", flush=True)
     return result
 
 
@@ -197,15 +197,14 @@ def measure_ours(arguments: argparse.Namespace) -> dict:
 
 def tabulate(results: dict[str, dict], machine: dict) -> str:
     """A markdown table; ratios are examples per second per replica against two rows of AdapterHub."""
-    rates = {
-        name: r["examples"] * r.get("replicas", 1) / r["seconds"] for name, r in results.items() if "error" not in r
-    }
+    measured = {name: result for name, result in results.items() if "error" not in result}
+    rates = {name: r["examples"] * r.get("replicas", 1) / r["seconds"] for name, r in measured.items()}
     bases = ("adapterhub-padded", "adapterhub-dynamic", "ours-1")
+    peaks, commit = machine["peak_gflops"], (machine["commit"] or "none")[:10] + (" (dirty)" * bool(machine["dirty"]))
     lines = [
-        f"{machine['task']}, {machine['examples']} examples, one epoch, batch 32, MiniLM, size 64; data {machine['source']}; "
-        f"{machine['device']}; products {machine['peak_gflops']['bf16']:.0f} GFLOP/s in bf16, "
-        f"{machine['peak_gflops']['fp32']:.0f} in fp32; commit {(machine['commit'] or 'none')[:10]}"
-        f"{' (dirty)' if machine['dirty'] else ''}",
+        f"{machine['task']}, {machine['examples']} examples, one epoch, batch 32, MiniLM, size 64; "
+        f"data {machine['source']}; {machine['device']}; products {peaks['bf16']:.0f} GFLOP/s in bf16, "
+        f"{peaks['fp32']:.0f} in fp32; commit {commit}",
         "",
         f"| contender | examples/s | s for {SWEEP} runs | share of peak | peak memory, GB | "
         + " | ".join(f"× {base}" for base in bases) + " |",
