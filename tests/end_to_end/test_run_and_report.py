@@ -42,7 +42,7 @@ def test_every_task_runs_with_both_methods_and_the_report_shows_them(harness_run
     tasks = "task=cola,sst2,mrpc,stsb,qqp,mnli,qnli,rte,wnli"
     status, out, _ = harness_run("--multirun", tasks, "method.bottleneck_size=2,4", "train.learning_rate=1e-3,1e-2")
     assert status == 0, out
-    assert "36 runs to do in 18 passes" in out
+    assert "36 runs to do in 9 passes" in out
     status, out, _ = harness_run("--multirun", tasks, "method=full")
     assert status == 0, out
     done = records(tmp_path / "results")
@@ -55,7 +55,7 @@ def test_every_task_runs_with_both_methods_and_the_report_shows_them(harness_run
         assert record["data"]["rows"] == {"train": 48} | dict.fromkeys(sets, 16)
         assert 0 <= record["training"]["padding_share"] < 0.3
         assert len(record["training"]["history"]) == 2
-        assert len(record["training"]["stack"]) == (2 if record["config"]["method"]["name"] == "adapter" else 1)
+        assert len(record["training"]["stack"]) == (4 if record["config"]["method"]["name"] == "adapter" else 1)
         assert record["provenance"]["precision"] in ("bf16", "fp32")
     assert report.main([str(tmp_path / "results")]) == 0
     printed = capsys.readouterr().out
