@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from harness.records import Record
-
-if TYPE_CHECKING:
-    from harness.runner import Run
 
 
 class Progress:
@@ -50,10 +46,10 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None):
         self._bars.stop()
 
-    def start(self, runs: Sequence[Run]) -> None:
-        """A stack begins to train."""
-        self.running = len(runs)
-        self._title = stack_title(runs)
+    def start(self, title: str, count: int) -> None:
+        """A stack of `count` runs begins to train; `title` names task and method."""
+        self.running = count
+        self._title = title + (f" x{count}" if count > 1 else "")
         self._bars.reset(self._current, description=self._title, visible=True, total=1)
         self._describe()
 
@@ -96,12 +92,6 @@ class Progress:
     def _describe(self) -> None:
         text = f"runs {self.done} done, {self.running} running, {self.failed} failed of {self.total}"
         self._bars.update(self._overall, description=text)
-
-
-def stack_title(runs: Sequence[Run]) -> str:
-    """`MRPC adapter x15`: task, method and, for more than one, the number of replicas."""
-    first = runs[0]
-    return f"{first.task.title} {first.config.method.name}" + (f" x{len(runs)}" if len(runs) > 1 else "")
 
 
 def summary(record: Record) -> str:

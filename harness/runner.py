@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,6 @@ from harness.encoder import Checkpoint, find_checkpoint, load_encoder, load_toke
 from harness.errors import UserError
 from harness.methods import apply_method
 from harness.parameters import count
-from harness.progress import Progress
 from harness.provenance import now, provenance
 from harness.records import SCHEMA, Record
 from harness.tasks import Task, get_task
@@ -89,10 +88,10 @@ def pick_precision(name: str, device: torch.device) -> bool:
     return has_bf16(device) if name == "auto" else name == "bf16"
 
 
-def run_stack(runs: Sequence[Run], device: torch.device, progress: Progress) -> list[Record]:
+def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int, int, float], None]) -> list[Record]:
     """Train and evaluate compatible runs in one pass on that device; their records, in the order given.
 
-    Out of memory and other errors are raised: the caller knows whether a smaller stack can be tried.
+    `on_step` is told step, steps and mean loss every few steps. Out of memory and other errors are raised: the caller knows whether a smaller stack can be tried.
     """
     first = runs[0]
     started, clock = now(), time.perf_counter()
@@ -117,7 +116,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, progress: Progress) -> 
         learning_rates=[run.config.train.learning_rate for run in runs],
         seeds=[run.config.train.seed for run in runs],
         bf16=bf16,
-        on_step=progress.step,
+        on_step=on_step,
         on_epoch=evaluate_epoch,
     )
     evaluated = time.perf_counter()

@@ -114,7 +114,7 @@ class Sweep:
         """Train one stack; where it fails, its halves, so that memory suffices and one bad run stands alone."""
         for run in stack:
             write_record(self.results_dir, run.record("running"))
-        progress.start(stack)
+        progress.start(f"{stack[0].task.title} {stack[0].config.method.name}", len(stack))
         records, error, log = self._attempt(stack, device, progress)
         if records is None and len(stack) > 1 and not isinstance(error, UserError):
             half = (len(stack) + 1) // 2
@@ -140,7 +140,7 @@ class Sweep:
         self, stack: list[Run], device: torch.device, progress: Progress
     ) -> tuple[list[Record] | None, Exception | None, str]:
         try:
-            return run_stack(stack, device, progress), None, ""
+            return run_stack(stack, device, progress.step), None, ""
         except KeyboardInterrupt:
             for run in stack:
                 write_record(self.results_dir, run.record("failed", error="interrupted"))

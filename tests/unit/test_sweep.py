@@ -36,7 +36,7 @@ def trained(monkeypatch):
     """Replaces training: every stack that is asked for is noted and completes."""
     stacks = []
 
-    def run_stack(stack, device, progress):
+    def run_stack(stack, device, on_step):
         stacks.append([run.id for run in stack])
         return [run.record("completed", training={"stack": stacks[-1]}, time={"train_seconds": 1.0}) for run in stack]
 
@@ -46,7 +46,7 @@ def trained(monkeypatch):
 
 def test_runs_that_share_all_but_rate_seed_scale_and_small_sizes_are_stacked():
     same = [make_run(0), make_run(1, seed=1), make_run(2, learning_rate=1.0),
-            make_run(3, method=AdapterConfig(init_std=0.5))]  # fmt: skip
+            make_run(3, method=AdapterConfig(init_std=0.5, bottleneck_size=8))]  # fmt: skip
     others = [
         make_run(4, epochs=7), make_run(5, task="rte"), make_run(6, method=AdapterConfig(bottleneck_size=256)),
         make_run(7, method=AdapterConfig(activation="relu")), make_run(8, batch_size=8),
@@ -82,11 +82,11 @@ def test_a_resumed_sweep_trains_the_stacks_of_an_undisturbed_one(tmp_path, train
 def failing(monkeypatch, raises):
     original = module.run_stack
 
-    def run_stack(stack, device, progress):
+    def run_stack(stack, device, on_step):
         error = raises(stack)
         if error:
             raise error
-        return original(stack, device, progress)
+        return original(stack, device, on_step)
 
     monkeypatch.setattr(module, "run_stack", run_stack)
 
