@@ -91,7 +91,8 @@ def pick_precision(name: str, device: torch.device) -> bool:
 def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int, int, float], None]) -> list[Record]:
     """Train and evaluate compatible runs in one pass on that device; their records, in the order given.
 
-    `on_step` is told step, steps and mean loss every few steps. Out of memory and other errors are raised: the caller knows whether a smaller stack can be tried.
+    `on_step` is told step, steps and mean loss every few steps. Out of memory and other errors are raised:
+    the caller knows whether a smaller stack can be tried.
     """
     first = runs[0]
     started, clock = now(), time.perf_counter()
