@@ -21,7 +21,7 @@ from harness.classifier import Classifier
 from harness.config import TrainConfig
 from harness.replicas import ParameterRows
 
-CHECK_EVERY = 50  # steps between looks at the losses: each look waits for the device
+_LOOK_EVERY = {"cpu": 5, "cuda": 50}  # steps between looks at the losses: each look waits for the device
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
 _EVALUATION_TOKENS = {"cpu": 4096, "cuda": 65536}  # padded tokens of a whole stack in one evaluation batch
 
@@ -40,6 +40,15 @@ class Training:
     examples: int
     padding_share: float
     seconds: float = 0.0
+
+    def look(self, losses: np.ndarray, start: int) -> list[float]:
+        """Take in the losses `[R, n]` from step `start` on; the latest ones of the replicas that have not diverged."""
+        self.losses[:, start : start + losses.shape[1]] = losses
+        for replica, row in enumerate(losses):
+            bad = np.flatnonzero(~np.isfinite(row))
+            if self.diverged_at[replica] is None and len(bad):
+                self.diverged_at[replica] = start + int(bad[0]) + 1
+        return [row[-1] for row, at in zip(losses, self.diverged_at, strict=True) if at is None]
 
     def epoch_losses(self, replica: int) -> list[dict[str, float]]:
         """Mean loss of every epoch that the replica finished."""
@@ -78,9 +87,9 @@ def train(
     steps = steps_per_epoch * settings.epochs
     schedule = get_linear_schedule_with_warmup(optimizer, round(settings.warmup_fraction * steps), steps)
     losses = torch.full((classifier.replicas, steps), torch.nan, device=device)
-    result = Training(losses.cpu().numpy(), steps_per_epoch, [None] * classifier.replicas, 0, 0.0)
+    result = Training(losses.cpu().numpy().copy(), steps_per_epoch, [None] * classifier.replicas, 0, 0.0)
     shares = []
-    step = 0
+    step = looked = 0
     started = time.perf_counter()
     for epoch in range(settings.epochs):
         classifier.train()
@@ -102,10 +111,9 @@ def train(
             schedule.step()
             losses[:, step] = loss.detach()
             step += 1
-            if step % CHECK_EVERY == 0 or step == steps:
-                result.losses = losses.cpu().numpy()
-                result.diverged_at = [_first_divergence(row[:step]) for row in result.losses]
-                alive = [row[step - 1] for row, at in zip(result.losses, result.diverged_at, strict=True) if at is None]
+            if step % _LOOK_EVERY[device.type] == 0 or step == steps:
+                alive = result.look(losses[:, looked:step].cpu().numpy(), looked)
+                looked = step
                 if not alive:
                     return _finish(result, step * settings.batch_size, shares, started)
                 on_step(step, steps, float(np.mean(alive)))
@@ -181,11 +189,6 @@ def peak_memory(device: torch.device) -> dict[str, int | str]:
         return {"peak_bytes": torch.cuda.max_memory_allocated(device), "of": "device"}
     scale = 1 if sys.platform == "darwin" else 1024  # Linux counts kilobytes
     return {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale, "of": "process"}
-
-
-def _first_divergence(losses: np.ndarray) -> int | None:
-    bad = np.flatnonzero(~np.isfinite(losses))
-    return int(bad[0]) + 1 if len(bad) else None
 
 
 def _finish(result: Training, examples: int, shares: list[float], started: float) -> Training:
