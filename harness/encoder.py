@@ -61,9 +61,16 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     """Its fast tokenizer; `UserError` where its files are missing or damaged."""
     try:
         with _quiet():
-            return AutoTokenizer.from_pretrained(checkpoint.folder)
+            tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder)
     except Exception as error:
         raise UserError(f"no tokenizer could be read for model.name={checkpoint.name}: {_one_line(error)}") from None
+    # transformers 5 makes an empty tokenizer of a folder without its files, and every word would be unknown.
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise UserError(
+            f"no tokenizer could be read for model.name={checkpoint.name}: its vocabulary is empty; "
+            "add tokenizer.json (or vocab.txt) beside the weights"
+        )
+    return tokenizer
 
 
 def load_encoder(checkpoint: Checkpoint) -> PreTrainedModel:

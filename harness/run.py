@@ -32,7 +32,14 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="run")
 def _job(config: DictConfig) -> float:
     """One job, alone or under another launcher than ours."""
-    return launcher.score_of(launcher.run_all([launcher.to_config(config)])[0])
+    try:
+        return launcher.score_of(launcher.run_all([launcher.to_config(config)])[0])
+    except (UserError, OmegaConfBaseException) as error:
+        _REFUSED.append(error)  # raised here, Hydra would print its overrides first
+        return float("nan")
+
+
+_REFUSED: list[Exception] = []  # what single jobs were refused for
 
 
 def main() -> int:
@@ -57,10 +64,13 @@ def main() -> int:
 
 def _with_raised_errors() -> None:
     """Run the job or sweep; Hydra raises what it would else print over many lines and exit for."""
+    _REFUSED.clear()
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         _job()
+        if _REFUSED:
+            raise _REFUSED[0]
     finally:
         if before is None:
             del os.environ["HYDRA_FULL_ERROR"]
@@ -73,6 +83,9 @@ def explain(error: Exception) -> str:
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         return f"{error.filename}: {error.strerror or error}; choose another results_dir or cache_dir"
     text = "\n".join(str(part) for part in (error, error.__cause__) if part is not None)
+    absent = re.search(r"missing mandatory value.*full_key: (\S+)", text, re.S)
+    if absent:
+        return f"{absent.group(1)} has no value; give {absent.group(1)}=..."
     overrides = [argument for argument in sys.argv[1:] if "=" in argument]
     unknown = re.search(r"Key '([^']+)' (?:is )?not in (?:struct|'(\w+)')", text) or re.search(
         r"Could not override '([^']+)'()", text

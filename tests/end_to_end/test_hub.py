@@ -13,7 +13,7 @@ def run(hub, home, results, *arguments, **more):
     return subprocess.run(
         [sys.executable, "-m", "harness.run", "task=rte", *where, *arguments],
         cwd=ROOT,
-        env=environment() | hub.environment(home, OMP_NUM_THREADS="1") | more,
+        env=environment(HF_HUB_OFFLINE="0") | hub.environment(home, OMP_NUM_THREADS="1") | more,
         capture_output=True,
         text=True,
         timeout=300,
