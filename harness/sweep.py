@@ -166,7 +166,8 @@ def make_stacks(runs: Iterable[Run], limit: int) -> list[list[Run]]:
     """Runs that can share one pass, at most `limit` together, in order of first appearance.
 
     A stack shares everything but learning rate, seed and what its method lets differ. Sizes above `PADDED_SIZE` are
-    not mixed: padding small adapters to 256 costs 12 to 33 % more arithmetic, to 64 at most 6 %.
+    not mixed: padding to 256 costs 12 to 33 % more arithmetic, to 64 at most 8 % (MiniLM: 6 operations a token on
+    0.6 M adapter parameters against 4 on 10.6 M frozen ones).
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:

@@ -174,7 +174,7 @@ def hold_frozen_in_bf16(classifier: Classifier) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep what a CPU step frees: given back, every step pays the page faults anew (12 to 15 % of a step)."""
+    """Let glibc keep what a CPU step frees: given back, every step pays the page faults anew (3 to 15 % of it)."""
     if sys.platform != "linux":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
