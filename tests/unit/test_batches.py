@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from tokenizers import normalizers
 
 from harness import batches
 from harness.batches import encode, evaluation_batches, limit_rows, padding_share, plan_epoch
@@ -110,3 +111,11 @@ def test_limited_rows_are_a_fixed_random_sample():
     assert 300 < np.mean(some) < 700  # not the first hundred
     assert list(limit_rows(split, 100)["row"]) == list(some)
     assert len(limit_rows(split, None)) == len(limit_rows(split, 5000)) == 1000
+
+
+def test_another_tokenizer_is_not_served_from_the_cache(tmp_path):
+    first = encoded(tmp_path)
+    other = tiny_tokenizer()
+    other.backend_tokenizer.normalizer = normalizers.Replace("a1", "b1")
+    second = encode(pairs(), get_task("mrpc"), other, max_length=128, cache_dir=tmp_path, device="cpu")
+    assert not torch.equal(first.ids, second.ids)
