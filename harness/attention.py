@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
 
-from harness.replicas import draw_dropped
+from harness.replicas import MaskStreams, zero_dropped
 
 NAME = "harness"
 
@@ -30,12 +30,13 @@ def attention(
     """transformers' attention interface.
 
     Shapes: query `[N, heads, Tq, d]`, key and value `[N, heads, T, d]`, mask `[N, 1, 1, T]` (True keeps)
-    -> `[N, Tq, heads, d]`. `dropout` is the rate at which attention weights are dropped.
+    -> `[N, Tq, heads, d]`. `dropout` is the rate at which attention weights are dropped; on a CPU the masks are those
+    of `module.dropout`.
     """
     if dropout > 0 and query.device.type == "cpu":
         scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
         flat = [states.flatten(0, 1) for states in (query, key, value)]
-        context = _DroppedAttention.apply(*flat, attention_mask, scaling, dropout).view_as(query)
+        context = _DroppedAttention.apply(*flat, attention_mask, scaling, dropout, module.dropout.masks).view_as(query)
     else:
         context = F.scaled_dot_product_attention(
             query, key, value, attn_mask=attention_mask, dropout_p=dropout, scale=scaling
@@ -50,7 +51,8 @@ class _DroppedAttention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float, rate: float):
+    def forward(ctx, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float, rate: float,
+                masks: MaskStreams):  # fmt: skip
         heads = 1 if mask is None else len(query) // len(mask)
         shape = (len(query), query.shape[1], key.shape[1])
         if mask is None:
@@ -60,22 +62,43 @@ class _DroppedAttention(torch.autograd.Function):
             bias = torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, lowest)
             bias = bias.expand(len(mask), heads, 1, shape[2]).reshape(shape[0], 1, shape[2])
             scores = torch.baddbmm(bias, query, key.mT, alpha=scaling)
-        weights = scores.softmax(-1)
-        dropped = draw_dropped(shape, rate)
+        weights = _softmax(scores)
+        kept = masks.draw(shape, rate)
         # The scale 1 / (1 - rate) goes to the values, which are fewer than the weights.
         scaled = value * (1 / (1 - rate))
-        ctx.save_for_backward(query, key, scaled, weights, dropped)
+        ctx.save_for_backward(query, key, scaled, weights, kept)
         ctx.scaling, ctx.rate = scaling, rate
-        return torch.bmm(weights.masked_fill(dropped, 0), scaled)
+        return torch.bmm(zero_dropped(weights, kept), scaled)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
-        query, key, scaled, weights, dropped = ctx.saved_tensors
+        query, key, scaled, weights, kept = ctx.saved_tensors
         gradient = gradient.contiguous()
-        to_value = torch.bmm(weights.masked_fill(dropped, 0).mT, gradient).mul_(1 / (1 - ctx.rate))
-        to_weights = torch.bmm(gradient, scaled.mT).masked_fill_(dropped, 0)
-        to_scores = torch._softmax_backward_data(to_weights, weights, -1, weights.dtype).mul_(ctx.scaling)
-        return torch.bmm(to_scores, key), torch.bmm(to_scores.mT, query), to_value, None, None, None
+        to_value = torch.bmm(zero_dropped(weights, kept).mT, gradient).mul_(1 / (1 - ctx.rate))
+        to_weights = zero_dropped(torch.bmm(gradient, scaled.mT), kept)
+        to_scores = _softmax_backward(to_weights, weights).mul_(ctx.scaling)
+        return torch.bmm(to_scores, key), torch.bmm(to_scores.mT, query), to_value, None, None, None, None
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    """Softmax over the last axis, which torch's CPU kernel vectorises only in whole vectors.
+
+    bf16, 1536 x 12 x 12: 1.0 ms as it is, 0.3 ms padded to 32; the backward kernel 0.6 and 0.1 ms (Zen 5).
+    """
+    keys = scores.shape[-1]
+    return _to_whole_vectors(scores, -torch.inf).softmax(-1)[..., :keys].contiguous()
+
+
+def _softmax_backward(gradient: Tensor, weights: Tensor) -> Tensor:
+    keys = weights.shape[-1]
+    padded = _to_whole_vectors(weights, 0.0)
+    result = torch._softmax_backward_data(_to_whole_vectors(gradient, 0.0), padded, -1, weights.dtype)
+    return result[..., :keys].contiguous()
+
+
+def _to_whole_vectors(x: Tensor, value: float) -> Tensor:
+    """The last axis padded to a multiple of 64 bytes."""
+    return F.pad(x, (0, -x.shape[-1] % (64 // x.element_size())), value=value)
 
 
 # Registered by name, as transformers asks for it; the classifier hands the mask over ready-made, so that no forward

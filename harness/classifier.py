@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from harness import attention
 from harness.adapters import get_family
-from harness.replicas import Dropout, ReplicatedLinear, replace_modules, truncated_normal_
+from harness.replicas import Dropout, MaskStreams, ReplicatedLinear, replace_modules, truncated_normal_
 
 
 class Classifier(nn.Module):
@@ -33,7 +33,8 @@ class Classifier(nn.Module):
         super().__init__()
         self.replicas = len(generators)
         self.encoder = encoder
-        self.dropout = Dropout(dropout_rate)
+        masks = MaskStreams([0 if generator is None else generator.initial_seed() for generator in generators])
+        self.dropout = Dropout(dropout_rate, masks)
         width = encoder.config.hidden_size
         self.head = ReplicatedLinear(self.replicas, width, outputs)
         with torch.no_grad():
@@ -42,7 +43,7 @@ class Classifier(nn.Module):
                 values = torch.empty(width, outputs, device=weight.device)
                 truncated_normal_(values, encoder.config.initializer_range, generator)
                 weight.copy_(values)
-        replace_modules(encoder, nn.Dropout, lambda module: Dropout(dropout_rate))
+        replace_modules(encoder, nn.Dropout, lambda module: Dropout(dropout_rate, masks))
         encoder.set_attn_implementation(attention.NAME)
         _keep_first_token_only(encoder)
 

@@ -97,6 +97,7 @@ class RunConfig:
     results_dir: str = "results/working"
     cache_dir: str = ".cache"
     device: str = "auto"
+    cuda_graphs: bool = False
 
 
 METHOD_CONFIGS: dict[str, type[MethodConfig]] = {"adapter": AdapterConfig, "full": FullConfig}

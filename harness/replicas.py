@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -50,44 +51,66 @@ class ReplicatedLayerNorm(nn.Module):
         return torch.addcmul(self.bias[:, None], normed, self.weight[:, None]).view_as(x)
 
 
-class Dropout(nn.Module):
-    """Dropout that draws its CPU masks fast (see `draw_dropped`); elsewhere it is torch's own fused dropout."""
+class MaskStreams:
+    """Dropout masks on a CPU, each replica's from a stream of its own: a run meets the same masks alone and stacked.
 
-    def __init__(self, p: float) -> None:
+    `seeds` has one seed a replica. numpy's generator draws 64 bits in 1.6 ns where torch's takes 2.8 (Zen 5).
+    """
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self.streams = [np.random.Generator(np.random.PCG64DXSM((seed, 3))) for seed in seeds]
+
+    def draw(self, shape: Sequence[int], rate: float) -> Tensor:
+        """int8 of that shape, `[R * B, ...]`: 0 with probability `rate`, else -1 (all bits set).
+
+        One byte an element. A threshold of 256ths cannot be the rate, so each draw takes one of the two next to it,
+        at random such that every element's probability is exact. 590,000 elements cost 0.14 ms, `bernoulli_` 2.5.
+        """
+        kept = torch.empty(len(self.streams), math.prod(shape) // len(self.streams), dtype=torch.int8)
+        for stream, row in zip(self.streams, kept, strict=True):
+            words = stream.integers(-(2**63), 2**63, (len(row) + 7) // 8, dtype=np.int64)
+            threshold = min(math.floor(256 * rate + stream.random()), 255)
+            torch.lt(torch.from_numpy(words).view(torch.uint8)[: len(row)], threshold, out=row.view(torch.bool))
+        return kept.sub_(1).view(*shape)
+
+
+def zero_dropped(x: Tensor, kept: Tensor) -> Tensor:
+    """`x` where `kept` is -1, zero where it is 0: an AND of the bits, 10 times faster than `masked_fill` on a CPU."""
+    bits = _BITS[x.element_size()]
+    return (x.contiguous().view(bits) & kept.to(bits)).view(x.dtype)
+
+
+_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+class Dropout(nn.Module):
+    """Dropout that takes its masks from `masks` on a CPU; elsewhere it is torch's own fused dropout."""
+
+    def __init__(self, p: float, masks: MaskStreams) -> None:
         super().__init__()
         self.p = p
+        self.masks = masks
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        return _Dropped.apply(x, self.p) if x.device.type == "cpu" else F.dropout(x, self.p)
+        return _Dropped.apply(x, self.p, self.masks) if x.device.type == "cpu" else F.dropout(x, self.p)
 
 
 class _Dropped(torch.autograd.Function):
     """Zero with probability `rate`, scale the rest by `1 / (1 - rate)`; one byte an element is kept for backward."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, rate: float) -> Tensor:
-        dropped = draw_dropped(x.shape, rate)
-        ctx.save_for_backward(dropped)
+    def forward(ctx, x: Tensor, rate: float, masks: MaskStreams) -> Tensor:
+        kept = masks.draw(x.shape, rate)
+        ctx.save_for_backward(kept)
         ctx.scale = 1 / (1 - rate)
-        return x.masked_fill(dropped, 0).mul_(ctx.scale)
+        return zero_dropped(x, kept).mul_(ctx.scale)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        (dropped,) = ctx.saved_tensors
-        return gradient.masked_fill(dropped, 0).mul_(ctx.scale), None
-
-
-def draw_dropped(shape: torch.Size | tuple[int, ...], rate: float) -> Tensor:
-    """Booleans of that shape on the CPU, True with probability `rate` (to 2**-17), from torch's generator.
-
-    Four 16-bit thresholds from each 64-bit draw: 650,000 elements cost 3.0 ms with `bernoulli_` and 0.43 ms so
-    (two Zen 5 cores).
-    """
-    count = math.prod(shape)
-    words = torch.empty((count + 3) // 4, dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)
-    return (words.view(torch.int16)[:count] < round(rate * 2**16) - 2**15).view(shape)
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (kept,) = ctx.saved_tensors
+        return zero_dropped(gradient, kept).mul_(ctx.scale), None, None
 
 
 def replace_modules(root: nn.Module, kind: type[nn.Module], make) -> None:

@@ -21,6 +21,7 @@ from harness.classifier import Classifier, fuse_projections
 from harness.config import RunConfig, check, identity, run_id
 from harness.encoder import Checkpoint, find_checkpoint, load_encoder, load_tokenizer, longest_input
 from harness.errors import UserError
+from harness.graphs import cuda_capture
 from harness.methods import apply_method
 from harness.parameters import count
 from harness.provenance import now, provenance
@@ -57,6 +58,8 @@ def resolve(configs: Iterable[RunConfig]) -> list[Run]:
     for config in configs:
         check(config)
         device = pick_device(config.device)
+        if config.cuda_graphs and device.type != "cuda":
+            raise UserError(f"cuda_graphs=true needs a GPU and the device is {device}; set cuda_graphs=false")
         pick_precision(config.train.precision, device)
         task = get_task(config.task.name)
         data = _choice(config.data.source, config.data.path, config.data.revision)
@@ -101,7 +104,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
         torch.cuda.reset_peak_memory_stats(device)
     splits, available = encoded_splits(first, device)
     classifier = build_classifier(runs, device, bf16=bf16)
-    # Dropout is drawn from one stream a stack; its seed and the stack's composition are in the records.
+    # A GPU draws dropout from one stream a stack, a CPU from one a replica (MaskStreams); records name the stack.
     torch.manual_seed(first.config.train.seed)
     histories: list[dict[int, Any]] = [{} for _ in runs]
 
@@ -110,16 +113,18 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
             for history, results in zip(histories, _evaluate(classifier, first.task, splits, bf16=bf16), strict=True):
                 history[epoch] = results["scores"]
 
-    training = train(
-        classifier,
-        splits["train"],
-        first.config.train,
-        learning_rates=[run.config.train.learning_rate for run in runs],
-        seeds=[run.config.train.seed for run in runs],
-        bf16=bf16,
-        on_step=on_step,
-        on_epoch=evaluate_epoch,
-    )
+    with cuda_capture(first.config.cuda_graphs) as capture:
+        training = train(
+            classifier,
+            splits["train"],
+            first.config.train,
+            learning_rates=[run.config.train.learning_rate for run in runs],
+            seeds=[run.config.train.seed for run in runs],
+            bf16=bf16,
+            capture=capture,
+            on_step=on_step,
+            on_epoch=evaluate_epoch,
+        )
     evaluated = time.perf_counter()
     results = _evaluate(classifier, first.task, splits, bf16=bf16)
     shared = {

@@ -77,6 +77,8 @@ class Sweep:
     def _work_on(self, device: torch.device, progress: Progress) -> None:
         if device.type == "cpu":
             keep_freed_memory()
+        elif device.index is not None:
+            torch.cuda.set_device(device)  # streams and graphs are made on the current one
         waiting = [stack for stack in self.stacks if self.open(stack)]
         while waiting:
             left = [stack for stack in waiting if not self._take(stack, device, progress)]

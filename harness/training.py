@@ -19,6 +19,7 @@ from transformers import get_linear_schedule_with_warmup
 from harness.batches import Encoded, evaluation_batches, padding_share, plan_epoch
 from harness.classifier import Classifier
 from harness.config import TrainConfig
+from harness.graphs import WIDTH_STEP, Capture, GraphedStep
 from harness.replicas import ParameterRows
 
 _LOOK_EVERY = {"cpu": 5, "cuda": 50}  # steps between looks at the losses: each look waits for the device
@@ -64,6 +65,7 @@ def train(
     learning_rates: Sequence[float],
     seeds: Sequence[int],
     bf16: bool,
+    capture: Capture | None = None,
     on_step: Callable[[int, int, float], None] = lambda step, steps, loss: None,
     on_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> Training:
@@ -71,6 +73,7 @@ def train(
 
     Replicas share everything in `settings` but learning rate and seed (the order of their rows). `on_step` gets
     step, steps and the mean loss of the replicas that go on, every few steps; `on_epoch` the epoch's number, from 1.
+    With `capture` (of `cuda_capture`) steps run as graphs, on batches padded to a multiple of `WIDTH_STEP` tokens.
     Ends early where every replica's loss has stopped being finite.
     """
     # The rows' views are strided on purpose, see ParameterRows.
@@ -88,6 +91,19 @@ def train(
     schedule = get_linear_schedule_with_warmup(optimizer, round(settings.warmup_fraction * steps), steps)
     losses = torch.full((classifier.replicas, steps), torch.nan, device=device)
     result = Training(losses.cpu().numpy().copy(), steps_per_epoch, [None] * classifier.replicas, 0, 0.0)
+
+    def losses_and_gradients(ids: Tensor, keep: Tensor, token_types: Tensor | None, labels: Tensor) -> Tensor:
+        # Autocast's cache of cast weights serves no weight twice in a step, and must not outlive a captured one.
+        with autocast(device, bf16, cache_enabled=False):
+            logits = classifier(ids, keep, token_types)
+        means = replica_losses(logits, labels)
+        rows.zero_grad()
+        # The sum of the replicas' means: each replica's gradient is its own.
+        means.sum().backward()
+        rows.clip(settings.clip_norm)
+        return means.detach()
+
+    run = losses_and_gradients if capture is None else GraphedStep(losses_and_gradients, capture)
     shares = []
     step = looked = 0
     started = time.perf_counter()
@@ -98,18 +114,13 @@ def train(
         # One transfer an epoch: batch k of every replica side by side.
         batches = [np.concatenate(batch) for batch in zip(*plans, strict=True)]
         widths = [int(split.lengths[batch].max()) for batch in batches]
+        if capture is not None:
+            widths = [min(-(-width // WIDTH_STEP) * WIDTH_STEP, split.ids.shape[1]) for width in widths]
         on_device = torch.from_numpy(np.concatenate(batches)).to(device).split([len(batch) for batch in batches])
         for batch, width in zip(on_device, widths, strict=True):
-            with autocast(device, bf16):
-                logits = classifier(*split.gather(batch, width))
-            loss = replica_losses(logits, split.labels[batch])
-            rows.zero_grad()
-            # The sum of the replicas' means: each replica's gradient is its own.
-            loss.sum().backward()
-            rows.clip(settings.clip_norm)
+            losses[:, step] = run(*split.gather(batch, width), split.labels[batch])
             optimizer.step()
             schedule.step()
-            losses[:, step] = loss.detach()
             step += 1
             if step % _LOOK_EVERY[device.type] == 0 or step == steps:
                 alive = result.look(losses[:, looked:step].cpu().numpy(), looked)
@@ -151,8 +162,8 @@ def predict(classifier: Classifier, split: Encoded, *, bf16: bool) -> np.ndarray
     return in_order
 
 
-def autocast(device: torch.device, bf16: bool) -> torch.autocast:
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
+def autocast(device: torch.device, bf16: bool, *, cache_enabled: bool = True) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16, cache_enabled=cache_enabled)
 
 
 def has_bf16(device: torch.device) -> bool:

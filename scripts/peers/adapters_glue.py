@@ -75,6 +75,7 @@ def main() -> None:
             learning_rate=1e-4,
             group_by_length=arguments.padding == "grouped",
             bf16=arguments.bf16,
+            use_cpu=not torch.cuda.is_available(),
             save_strategy="no",
             report_to=[],
             disable_tqdm=True,

@@ -3,8 +3,15 @@
 import pytest
 import torch
 
-from harness import attention as module
 from harness.attention import attention
+from harness.replicas import Dropout, MaskStreams
+
+
+class Owner:
+    """What transformers hands over: a module with a dropout of its own."""
+
+    def __init__(self, rate):
+        self.dropout = Dropout(rate, MaskStreams([0]))
 
 
 def inputs(requires_grad=True):
@@ -24,13 +31,12 @@ def plain(query, key, value, mask, dropped, rate):
 
 
 @pytest.mark.parametrize("masked", [True, False])
-def test_output_and_gradients_equal_the_formula(monkeypatch, masked):
+def test_output_and_gradients_equal_the_formula(masked):
     """Masked keys get no weight, dropped weights none either, the others are scaled up."""
-    dropped = torch.rand(6, 5, 5) < 0.3
-    monkeypatch.setattr(module, "draw_dropped", lambda shape, rate: dropped)
+    dropped = MaskStreams([0]).draw((6, 5, 5), 0.3) == 0
     (query, key, value), mask = inputs()
     mask = mask if masked else None
-    context, _ = attention(None, query, key, value, mask, dropout=0.3)
+    context, _ = attention(Owner(0.3), query, key, value, mask, dropout=0.3)
     expected = plain(query, key, value, mask, dropped.view(3, 2, 5, 5), 0.3)
     torch.testing.assert_close(context, expected)
     weight = torch.randn_like(expected)
@@ -42,7 +48,8 @@ def test_output_and_gradients_equal_the_formula(monkeypatch, masked):
 def test_its_mean_over_masks_is_attention_without_dropout():
     states, mask = inputs(requires_grad=False)
     expected, _ = attention(None, *states, mask)
-    mean = sum(attention(None, *states, mask, dropout=0.1)[0] for _ in range(2000)) / 2000
+    owner = Owner(0.1)
+    mean = sum(attention(owner, *states, mask, dropout=0.1)[0] for _ in range(2000)) / 2000
     assert (mean - expected).abs().max() < 0.05
 
 

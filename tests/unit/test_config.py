@@ -112,7 +112,15 @@ def test_whatever_can_change_a_score_changes_the_id(change):
 def test_data_and_encoder_change_the_id_but_paths_and_devices_do_not():
     assert identify(data="x") != identify()
     assert identify(encoder="x") != identify()
-    same = ["results_dir=/elsewhere", "cache_dir=/c", "device=cpu", "data=local", "data.path=/a/b", "model.name=/m"]
+    same = [
+        "results_dir=/elsewhere",
+        "cache_dir=/c",
+        "device=cpu",
+        "cuda_graphs=true",
+        "data=local",
+        "data.path=/a/b",
+        "model.name=/m",
+    ]
     assert identify(*same) == identify()
 
 

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from harness.replicas import Dropout, ParameterRows, ReplicatedLayerNorm, ReplicatedLinear, draw_dropped
+from harness.replicas import (
+    Dropout,
+    MaskStreams,
+    ParameterRows,
+    ReplicatedLayerNorm,
+    ReplicatedLinear,
+    zero_dropped,
+)
 
 
 @pytest.mark.parametrize("replicas", [1, 3])
@@ -32,26 +39,42 @@ def test_replicated_layernorm_equals_separate_layernorms(replicas):
     torch.testing.assert_close(module(x), expected)
 
 
-def test_dropped_elements_have_the_rate_and_are_independent():
-    torch.manual_seed(0)
-    dropped = draw_dropped((1000, 1001), 0.1).float()
-    # A million draws: the standard error of the rate is 3e-4.
-    assert dropped.mean().item() == pytest.approx(0.1, abs=1.5e-3)
-    assert (dropped[:-1] * dropped[1:]).mean().item() == pytest.approx(0.01, abs=1e-3)
-    assert (dropped[:, :-1] * dropped[:, 1:]).mean().item() == pytest.approx(0.01, abs=1e-3)
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.001])
+def test_dropped_elements_have_the_rate_and_are_independent(rate):
+    masks = MaskStreams([0, 1])
+    dropped = torch.stack([masks.draw((1000, 101), rate) for _ in range(20)]).eq(0).float()
+    # Two million draws; 256ths alone would miss 0.1 by 0.0016 and 0.001 altogether.
+    assert dropped.mean().item() == pytest.approx(rate, abs=6e-4)
+    assert (dropped[:, :-1] * dropped[:, 1:]).mean().item() == pytest.approx(rate**2, abs=1e-3)
+    assert (dropped[..., :-1] * dropped[..., 1:]).mean().item() == pytest.approx(rate**2, abs=1e-3)
+
+
+def test_a_replicas_masks_do_not_depend_on_its_stack():
+    stacked, alone = MaskStreams([5, 6, 7]), MaskStreams([6])
+    for shape in ((3, 11), (6, 2, 5)):  # 11 and 20 bytes a replica: whole words are not needed
+        whole = stacked.draw(shape, 0.3).view(3, -1)
+        assert torch.equal(whole[1], alone.draw((shape[0] // 3, *shape[1:]), 0.3).flatten())
+        assert not torch.equal(whole[0], whole[1])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_dropped_values_are_zero_whatever_they_were(dtype):
+    x = torch.tensor([torch.nan, -3.5, torch.inf, 2.0], dtype=dtype)
+    kept = torch.tensor([0, -1, 0, -1], dtype=torch.int8)
+    assert zero_dropped(x, kept).tolist() == [0.0, -3.5, 0.0, 2.0]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_dropout_zeroes_scales_and_passes_the_gradient_of_what_it_kept(dtype):
     x = torch.ones(50, 40, dtype=dtype, requires_grad=True)
-    y = Dropout(0.25).train()(x)
+    y = Dropout(0.25, MaskStreams([0])).train()(x)
     assert sorted(y.unique().tolist()) == pytest.approx([0.0, 4 / 3], rel=1e-2)
     y.sum().backward()
     assert torch.equal(x.grad, y.detach())
 
 
 def test_dropout_is_the_identity_in_evaluation():
-    module = Dropout(0.5)
+    module = Dropout(0.5, MaskStreams([0]))
     x = torch.randn(4, 4)
     assert torch.equal(module.eval()(x), x)
     assert not torch.equal(module.train()(x), x)
