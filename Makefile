@@ -5,6 +5,7 @@ PYTHON := $(VENV)/bin/python
 BOOTSTRAP ?= python3
 
 # quick: any machine, minutes. minilm: complete GLUE, one GPU. paper: BERT-large, the paper's grid, from the hub.
+# The other experiments have quick, cpu (an hour or so) and minilm.
 SCALE ?= quick
 RESULTS ?= results/$(SCALE)
 # Further Hydra overrides for every sweep, e.g. ARGS="train.seed=0,1,2".
@@ -15,10 +16,11 @@ export GLUE_DIR
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint format reproduce-glue benchmark report clean
+.PHONY: help install test lint format reproduce-glue benchmark report clean \
+	tradeoff ablation init_scale robustness methods
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables: SCALE=quick|minilm|paper, RESULTS=folder, GLUE_DIR=/path/to/glue, ARGS='hydra overrides'"
 
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -41,6 +43,18 @@ format: install ## Mend lint and format
 
 reproduce-glue: install ## Train adapters and full fine-tuning, print the GLUE table (SCALE, GLUE_DIR)
 	@$(PYTHON) scripts/reproduce.py --scale $(SCALE) --results $(RESULTS) -- $(ARGS)
+
+# The paper's other experiments; SCALE=quick|cpu|minilm.
+EXPERIMENTS := tradeoff ablation init_scale robustness methods
+$(EXPERIMENTS): RESULTS := $(if $(filter file default undefined,$(origin RESULTS)),,$(RESULTS))
+tradeoff: ## Score against trained parameters: adapters, top layers, LayerNorms (section 3.4)
+ablation: ## Trained adapters removed from every span of layers (section 3.6)
+init_scale: ## The scale of the adapters' initialisation (section 3.6)
+robustness: ## Learning rates x sizes x seeds (section 3.6)
+methods: ## All methods side by side: adapters, LoRA, IA3, BitFit, LayerNorms, head, top layers, full
+$(EXPERIMENTS): install
+	@$(PYTHON) scripts/reproduce.py --experiment $@ --scale $(SCALE) \
+		--results $(or $(RESULTS),results/$@-$(SCALE)) -- $(ARGS)
 
 .venv-peers/installed:
 	$(BOOTSTRAP) -m venv .venv-peers

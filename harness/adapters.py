@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -43,6 +44,7 @@ class Adapter(nn.Module):
         super().__init__()
         self.sizes = tuple(sizes)
         self.activation = ACTIVATIONS[activation]
+        self.enabled = True
         self.down = ReplicatedLinear(len(sizes), width, max(sizes))
         self.up = ReplicatedLinear(len(sizes), max(sizes), width)
         with torch.no_grad():
@@ -54,6 +56,8 @@ class Adapter(nn.Module):
                     target.copy_(values)
 
     def forward(self, x: Tensor) -> Tensor:
+        if not self.enabled:
+            return x.float()
         # fp32: at initialisation the added term is below bf16's resolution of x.
         return x.float() + self.up(self.activation(self.down(x)))
 
@@ -95,11 +99,14 @@ def get_family(model_type: str) -> Family:
     return FAMILIES[model_type]
 
 
-def insert_adapters(encoder: nn.Module, make: Callable[[], Adapter]) -> None:
-    """Put an adapter after both sub-layers of every layer (`placement` Houlsby), lowest layer first."""
+def insert_adapters(encoder: nn.Module, make: Callable[[], Adapter], *, placement: str = "houlsby") -> None:
+    """Put adapters into every layer, lowest first: after both sub-layers (`houlsby`), or after the feed-forward one
+    only (`pfeiffer`, Pfeiffer et al. 2021).
+    """
     family = get_family(encoder.config.model_type)
+    ends = {"houlsby": (family.attention_end, family.feed_forward_end), "pfeiffer": (family.feed_forward_end,)}
     for layer in encoder.get_submodule(family.layers):
-        for path in (family.attention_end, family.feed_forward_end):
+        for path in ends[placement]:
             parent, _, leaf = path.rpartition(".")
             owner = layer.get_submodule(parent)
             setattr(owner, leaf, nn.Sequential(getattr(owner, leaf), make()))
@@ -108,3 +115,17 @@ def insert_adapters(encoder: nn.Module, make: Callable[[], Adapter]) -> None:
 def adapters(module: nn.Module) -> Iterator[Adapter]:
     """Every adapter inside a module, lowest layer first."""
     return (child for child in module.modules() if isinstance(child, Adapter))
+
+
+@contextmanager
+def without_adapters(encoder: nn.Module, first: int, last: int) -> Iterator[None]:
+    """Leave out the adapters of the layers `first` to `last`, counted from 0 (ablation, section 3.6)."""
+    layers = encoder.get_submodule(get_family(encoder.config.model_type).layers)
+    removed = [adapter for layer in layers[first : last + 1] for adapter in adapters(layer)]
+    for adapter in removed:
+        adapter.enabled = False
+    try:
+        yield
+    finally:
+        for adapter in removed:
+            adapter.enabled = True

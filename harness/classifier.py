@@ -33,6 +33,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.replicas = len(generators)
         self.encoder = encoder
+        self.frozen_layers: int | None = None
         masks = MaskStreams([0 if generator is None else generator.initial_seed() for generator in generators])
         self.dropout = Dropout(dropout_rate, masks)
         width = encoder.config.hidden_size
@@ -51,14 +52,75 @@ class Classifier(nn.Module):
     def has_pooler(self) -> bool:
         return getattr(self.encoder, "pooler", None) is not None
 
-    def forward(self, ids: Tensor, keep: Tensor, token_types: Tensor | None = None) -> Tensor:
-        inputs = {"input_ids": ids, "attention_mask": keep[:, None, None, :]}
-        if token_types is not None:
-            inputs["token_type_ids"] = token_types
-        output = self.encoder(**inputs)
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The encoder's layers, lowest first."""
+        return self.encoder.get_submodule(get_family(self.encoder.config.model_type).layers)
+
+    def freeze_below(self, layers: int) -> None:
+        """Tell that nothing in the embeddings and the lowest `layers` layers trains: they run without dropout, so
+        that their outputs depend on the row alone and can be kept (see `PrefixCache`).
+        """
+        self.frozen_layers = layers
+
+    def train(self, mode: bool = True) -> Classifier:
+        super().train(mode)
+        if self.frozen_layers is not None:
+            for name, module in self.encoder.named_children():
+                if name.startswith("embeddings"):
+                    module.eval()
+            self.layers[: self.frozen_layers].eval()
+        return self
+
+    def forward(
+        self, ids: Tensor, keep: Tensor, token_types: Tensor | None = None, states: Tensor | None = None
+    ) -> Tensor:
+        """With `states`, the outputs of the frozen part (`lower_part`) for these rows, only the rest is computed."""
+        if states is None:
+            output = self.encoder(**encoder_inputs(ids, keep, token_types))
+        else:
+            output = self.upper_part()(inputs_embeds=states, attention_mask=keep[:, None, None, :])
         pooled = output.pooler_output if self.has_pooler else output.last_hidden_state[:, 0]
         logits = self.head(self.dropout(pooled))
         return logits.float().view(self.replicas, -1, logits.shape[-1])
+
+    def lower_part(self) -> PreTrainedModel:
+        """The encoder up to the last frozen layer, without pooler; it shares every module with the whole."""
+        return _part(self.encoder, slice(0, self.frozen_layers), {"pooler": None})
+
+    def upper_part(self) -> PreTrainedModel:
+        """The encoder from the first layer that is not frozen on; it takes `inputs_embeds` as that layer's input."""
+        given = {name: _Given() for name, _ in self.encoder.named_children() if name.startswith("embeddings")}
+        return _part(self.encoder, slice(self.frozen_layers, None), given)
+
+
+def encoder_inputs(ids: Tensor, keep: Tensor, token_types: Tensor | None) -> dict[str, Tensor]:
+    """The encoder's arguments: ids `[N, T]`, keep `[N, T]` as a mask of keys, token types where there are any."""
+    inputs = {"input_ids": ids, "attention_mask": keep[:, None, None, :]}
+    return inputs if token_types is None else inputs | {"token_type_ids": token_types}
+
+
+class _Given(nn.Module):
+    """In the place of the embeddings: hands on the states that it is given."""
+
+    def forward(self, *arguments: object, **named: object) -> Tensor:
+        return next(x for x in (*arguments, *named.values()) if isinstance(x, Tensor) and x.is_floating_point())
+
+
+def _part(encoder: PreTrainedModel, layers: slice, replaced: dict[str, nn.Module | None]) -> PreTrainedModel:
+    parent, _, leaf = get_family(encoder.config.model_type).layers.rpartition(".")
+    stack = _shallow_copy(encoder.get_submodule(parent))
+    stack._modules[leaf] = stack._modules[leaf][layers]
+    part = _shallow_copy(encoder)
+    part._modules |= {parent: stack} | {name: new for name, new in replaced.items() if name in part._modules}
+    return part
+
+
+def _shallow_copy(module: nn.Module) -> nn.Module:
+    """The same object but for its table of children."""
+    copied = object.__new__(type(module))
+    copied.__dict__ = module.__dict__ | {"_modules": dict(module._modules)}
+    return copied
 
 
 def _keep_first_token_only(encoder: PreTrainedModel) -> None:

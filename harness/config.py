@@ -33,6 +33,7 @@ class AdapterConfig(MethodConfig):
 
     name: str = "adapter"
     bottleneck_size: int = 64
+    placement: str = "houlsby"
     activation: str = "gelu"
     init_std: float = 1e-2
     train_layernorms: bool = True
@@ -45,6 +46,44 @@ class FullConfig(MethodConfig):
     """Full fine-tuning: every weight of the encoder and the head."""
 
     name: str = "full"
+
+
+@dataclass
+class TopLayersConfig(MethodConfig):
+    """The top `layers` layers train, with pooler and head (section 3.4); what lies below runs without dropout."""
+
+    name: str = "top_layers"
+    layers: int = 1
+
+
+@dataclass
+class LayerNormConfig(MethodConfig):
+    """Every LayerNorm and the head (section 3.4)."""
+
+    name: str = "layernorm"
+
+
+@dataclass
+class BitFitConfig(MethodConfig):
+    """Every bias of the encoder and the head (Ben Zaken et al. 2022)."""
+
+    name: str = "bitfit"
+
+
+@dataclass
+class HeadConfig(MethodConfig):
+    """The head alone, on the frozen encoder's pooled output."""
+
+    name: str = "head"
+
+
+@dataclass
+class PeftConfig(MethodConfig):
+    """A method of Hugging Face's `peft`: `type` is its PeftType, `options` the fields of its config."""
+
+    name: str = "peft"
+    type: str = "LORA"
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -70,6 +109,7 @@ class DataConfig:
 class TrainConfig:
     """The optimisation protocol of the paper (section 3.1) and its released code."""
 
+    optimizer: str = "adamw"
     learning_rate: float = 3e-4
     epochs: int = 3
     batch_size: int = 32
@@ -84,6 +124,7 @@ class TrainConfig:
     precision: str = "auto"
     seed: int = 0
     evaluate_every_epoch: bool = False
+    evaluate_spans: bool = False
 
 
 @dataclass
@@ -100,7 +141,15 @@ class RunConfig:
     cuda_graphs: bool = False
 
 
-METHOD_CONFIGS: dict[str, type[MethodConfig]] = {"adapter": AdapterConfig, "full": FullConfig}
+METHOD_CONFIGS: dict[str, type[MethodConfig]] = {
+    "adapter": AdapterConfig,
+    "full": FullConfig,
+    "top_layers": TopLayersConfig,
+    "layernorm": LayerNormConfig,
+    "bitfit": BitFitConfig,
+    "head": HeadConfig,
+    "peft": PeftConfig,
+}
 
 
 def register_configs() -> None:
@@ -140,11 +189,14 @@ def _or_null(allowed: Range) -> Range:
 RANGES: dict[str, Range] = {
     "task.name": _one_of(*TASKS),
     "method.bottleneck_size": _at_least(1),
+    "method.placement": _one_of("houlsby", "pfeiffer"),
+    "method.layers": _at_least(1),
     "method.activation": _one_of("gelu", "relu", "swish", "tanh"),
     "method.init_std": _above(0),
     "data.source": _one_of("auto", "hub", "local", "synthetic"),
     "data.max_train_rows": _or_null(_at_least(1)),
     "data.max_eval_rows": _or_null(_at_least(1)),
+    "train.optimizer": _one_of("adamw", "bert_adam"),
     "train.learning_rate": _above(0),
     "train.epochs": _at_least(1),
     "train.batch_size": _at_least(1),
@@ -155,7 +207,7 @@ RANGES: dict[str, Range] = {
     "train.beta2": _at_least(0, 1),
     "train.epsilon": _above(0),
     "train.clip_norm": _above(0),
-    "train.dropout": _at_least(0, 1),
+    "train.dropout": _at_least(0, 0.99),
     "train.precision": _one_of("auto", "bf16", "fp32"),
     "train.seed": _at_least(0, 2**31),
 }
@@ -195,10 +247,16 @@ def run_id(config: RunConfig, *, data: str, encoder: str) -> str:
     del what["model"], what["data"]["source"]
     what |= {"data_fingerprint": data, "encoder_fingerprint": encoder, "schema": SCHEMA}
     digest = hashlib.sha256(json.dumps(_canonical(what), sort_keys=True).encode()).hexdigest()[:12]
-    size = getattr(config.method, "bottleneck_size", None)
-    parts = [config.task.name, config.method.name + (f"{size}" if size else "")]
+    parts = [config.task.name, _short_name(config.method)]
     parts += [f"lr{config.train.learning_rate:g}", f"ep{config.train.epochs}", f"s{config.train.seed}", digest]
     return "-".join(parts)
+
+
+def _short_name(method: MethodConfig) -> str:
+    """`adapter64`, `top_layers3`, `peft-lora`, `full`."""
+    size = getattr(method, "bottleneck_size", getattr(method, "layers", ""))
+    kind = f"-{method.type.lower()}" if isinstance(method, PeftConfig) else ""
+    return f"{method.name}{size}{kind}"
 
 
 def _canonical(value: Any) -> Any:

@@ -21,11 +21,12 @@ from harness.tasks import get_task
 RECORDS: list[Record] = []
 
 
-def register_launcher() -> None:
-    """Make `hydra/launcher=stacked` known to Hydra, which looks for plugins in the namespace `hydra_plugins` only."""
+def register_launchers() -> None:
+    """Make our launchers known to Hydra, which looks for plugins in the namespace `hydra_plugins` only."""
     sys.path.append(str(Path(__file__).parent / "plugins"))
     plugin = importlib.import_module("hydra_plugins.harness_stacked")
-    Plugins.instance().register(plugin.StackedLauncher)
+    for launcher in (plugin.StackedLauncher, plugin.SubmititLauncher):
+        Plugins.instance().register(launcher)
 
 
 def to_config(job: DictConfig) -> RunConfig:

@@ -10,9 +10,18 @@ from torch import nn
 
 from harness.adapters import Adapter, insert_adapters
 from harness.classifier import Classifier
-from harness.config import AdapterConfig, FullConfig, MethodConfig
+from harness.config import (
+    AdapterConfig,
+    BitFitConfig,
+    FullConfig,
+    HeadConfig,
+    LayerNormConfig,
+    MethodConfig,
+    PeftConfig,
+    TopLayersConfig,
+)
 from harness.errors import UserError
-from harness.replicas import ReplicatedLayerNorm, replace_modules
+from harness.replicas import ReplicatedBias, ReplicatedLayerNorm, replace_modules
 
 Generators = Sequence[torch.Generator | None]
 
@@ -43,6 +52,7 @@ def _apply_adapter(classifier: Classifier, configs: Sequence[AdapterConfig], gen
             init_stds=[config.init_std for config in configs],
             generators=generators,
         ).to(classifier.encoder.device),
+        placement=first.placement,
     )
     if first.train_layernorms:
         train_layernorms(classifier)
@@ -53,12 +63,79 @@ def _apply_adapter(classifier: Classifier, configs: Sequence[AdapterConfig], gen
             raise UserError(
                 f"method.train_pooler=true: this {classifier.encoder.config.model_type} checkpoint has no pooler"
             )
-        classifier.encoder.pooler.float().requires_grad_(True)
+        _train_pooler(classifier)
 
 
 def _apply_full(classifier: Classifier, configs: Sequence[FullConfig], generators: Generators) -> None:
     """Every weight trains, in fp32."""
     classifier.float().requires_grad_(True)
+
+
+def _apply_top_layers(classifier: Classifier, configs: Sequence[TopLayersConfig], generators: Generators) -> None:
+    """The top k layers, the pooler where there is one, and the head (section 3.4)."""
+    layers = classifier.layers
+    count = configs[0].layers
+    if count > len(layers):
+        raise UserError(f"method.layers={count} is beyond the {len(layers)} layers of this encoder")
+    for layer in layers[len(layers) - count :]:
+        layer.float().requires_grad_(True)
+    _train_pooler(classifier)
+    classifier.head.requires_grad_(True)
+    classifier.freeze_below(len(layers) - count)
+
+
+def _apply_layernorm(classifier: Classifier, configs: Sequence[LayerNormConfig], generators: Generators) -> None:
+    """Every LayerNorm, the embedding's too, and the head."""
+    train_layernorms(classifier)
+    classifier.head.requires_grad_(True)
+
+
+def _apply_bitfit(classifier: Classifier, configs: Sequence[BitFitConfig], generators: Generators) -> None:
+    """Every bias of the encoder, those of LayerNorms and pooler too, and the head."""
+    train_layernorms(classifier)
+    for module in classifier.encoder.modules():
+        if isinstance(module, ReplicatedLayerNorm):
+            module.weight.requires_grad_(False)
+    replace_modules(classifier.encoder, nn.Linear, lambda linear: ReplicatedBias(linear, classifier.replicas))
+    classifier.head.requires_grad_(True)
+
+
+def _apply_head(classifier: Classifier, configs: Sequence[HeadConfig], generators: Generators) -> None:
+    """The head alone."""
+    classifier.head.requires_grad_(True)
+    classifier.freeze_below(len(classifier.layers))
+
+
+def _apply_peft(classifier: Classifier, configs: Sequence[PeftConfig], generators: Generators) -> None:
+    """What `peft` puts into the encoder, and the head."""
+    with torch.random.fork_rng(devices=[]):
+        if generators[0] is not None:  # peft draws from torch's own stream
+            torch.manual_seed(generators[0].initial_seed())
+        inject_peft(classifier.encoder, configs[0])
+    classifier.head.requires_grad_(True)
+
+
+def inject_peft(encoder: nn.Module, config: PeftConfig) -> None:
+    """Put a method of `peft` into the encoder; `UserError` for a type or options that it cannot take."""
+    try:
+        import peft
+        from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
+    except ImportError as error:
+        raise UserError("method=peft needs peft: pip install 'harness[peft]'") from error
+    tuners = {kind.value: PEFT_TYPE_TO_CONFIG_MAPPING[kind] for kind in PEFT_TYPE_TO_TUNER_MAPPING}
+    injectable = sorted(name for name, options in tuners.items() if not options().is_prompt_learning)
+    if config.type not in injectable:
+        raise UserError(f"method.type={config.type} is not one of peft's methods here: {', '.join(injectable)}")
+    try:
+        peft.inject_adapter_in_model(tuners[config.type](**config.options), encoder)
+    except (TypeError, ValueError) as error:
+        shown = ", ".join(f"{name}={value}" for name, value in config.options.items())
+        raise UserError(f"method.type={config.type}, method.options={{{shown}}}: {error}") from error
+
+
+def _train_pooler(classifier: Classifier) -> None:
+    if classifier.has_pooler:
+        classifier.encoder.pooler.float().requires_grad_(True)
 
 
 def train_layernorms(classifier: Classifier) -> None:
@@ -69,6 +146,11 @@ def train_layernorms(classifier: Classifier) -> None:
 METHODS: dict[str, Method] = {
     "adapter": Method(_apply_adapter, per_replica=("bottleneck_size", "init_std")),
     "full": Method(_apply_full, per_replica=None),
+    "top_layers": Method(_apply_top_layers, per_replica=None),
+    "layernorm": Method(_apply_layernorm, per_replica=()),
+    "bitfit": Method(_apply_bitfit, per_replica=()),
+    "head": Method(_apply_head, per_replica=()),
+    "peft": Method(_apply_peft, per_replica=None),
 }
 
 

@@ -53,6 +53,21 @@ def size_notes(group: Group) -> list[str]:
     ]
 
 
+def methods_notes(group: Group) -> list[str]:
+    """For the table of methods."""
+    return [
+        "Mean: over all columns but WNLI, – where the row lacks a score in one of them. Trained parameters: mean over "
+        "the tasks, the task head included.",
+        "Examples/s: of the chosen runs, mean over the tasks; a run in a stack counts its share of the stack's time. "
+        "Peak memory: the largest of the chosen runs, of the whole stack (on a CPU: of the process so far).",
+        "Kept a task: trained parameters in fp32, what must be stored beside the shared encoder.",
+        _fraction_note(group),
+        *_setup_notes(group),
+        *_score_notes(group),
+        *_run_notes(group),
+    ]
+
+
 def sweep_notes(group: Group) -> list[str]:
     """For the table of what was chosen."""
     edges = [grid_edge(cell) for cell in ordered_cells(group)]

@@ -67,19 +67,18 @@ class Progress:
         self.running = 0
         for record in records:
             self._left.discard(record["run_id"])
-            failed = record["status"] != "completed"
-            self.failed += failed
-            self.done += not failed
+            self._count(record)
             self.say(f"[{self.done + self.failed}/{self.total}] {summary(record)}")
         self._bars.update(self._current, visible=False)
         self._bars.update(self._overall, completed=self.done + self.failed)
         self._describe()
 
-    def skip(self, run_ids: Iterable[str]) -> None:
-        """These runs were finished by another process; those that were told already are not counted again."""
-        elsewhere = self._left.intersection(run_ids)
-        self._left -= elsewhere
-        self.done += len(elsewhere)
+    def skip(self, records: Iterable[Record]) -> None:
+        """Runs with these records were finished by another process; those that were told already count once."""
+        for record in records:
+            if record["run_id"] in self._left:
+                self._left.remove(record["run_id"])
+                self._count(record)
         self._bars.update(self._overall, completed=self.done + self.failed)
         self._describe()
 
@@ -88,6 +87,11 @@ class Progress:
         above_bars = self.console.is_terminal and not self._bars.disable
         console = self._bars.console if above_bars else self.console
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _count(self, record: Record) -> None:
+        failed = record["status"] != "completed"
+        self.failed += failed
+        self.done += not failed
 
     def _describe(self) -> None:
         text = f"runs {self.done} done, {self.running} running, {self.failed} failed of {self.total}"

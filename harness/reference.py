@@ -82,6 +82,24 @@ MEAN_BY_SIZE_NOTE = (
     "tasks is " + ", ".join(f"{score} at size {size}" for size, score in MEAN_BY_SIZE.items()) + "."
 )
 
+
+@dataclass(frozen=True)
+class TradeoffPoint:
+    """A quoted point of the trade-off curve: trained parameters, score minus full fine-tuning in points."""
+
+    label: str
+    trained: float
+    difference: float
+
+
+# Section 3.4 of the paper, BERT-base: MNLI-m validation accuracy 77.8 (top layer), 83.7 (size 64), 84.4 (full).
+TRADEOFF_POINTS = (
+    TradeoffPoint("paper: top layer, MNLI-m", 9e6, 77.8 - 84.4),
+    TradeoffPoint("paper: adapters (64), MNLI-m", 2e6, 83.7 - 84.4),
+    TradeoffPoint("paper: LayerNorms, MNLI", 40e3, -4.0),
+    TradeoffPoint("paper: LayerNorms, CoLA accuracy", 40e3, -3.5),
+)
+
 _COLUMNS = "MNLI QNLI QQP SST-2 MRPC STS-B CoLA RTE"
 _BERT_BASE = r"\bbert-base"  # not distilbert-base, not roberta-base
 _ADAPTERHUB = {"encoder": "BERT-base", "split": "validation", "encoders": _BERT_BASE, "metrics": {"MRPC": "F1"}}

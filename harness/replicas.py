@@ -51,6 +51,22 @@ class ReplicatedLayerNorm(nn.Module):
         return torch.addcmul(self.bias[:, None], normed, self.weight[:, None]).view_as(x)
 
 
+class ReplicatedBias(nn.Module):
+    """A frozen linear map with a bias of its own for each of R replicas: `[R * B, ..., in] -> [R * B, ..., out]`.
+
+    weight `[out, in]` as in nn.Linear, bias `[R, out]`.
+    """
+
+    def __init__(self, linear: nn.Linear, replicas: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(linear.weight.detach(), requires_grad=False)
+        self.bias = nn.Parameter(linear.bias.detach().float().expand(replicas, -1).clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.linear(x, self.weight)
+        return (y.view(len(self.bias), -1, y.shape[-1]) + self.bias[:, None].to(y.dtype)).view_as(y)
+
+
 class MaskStreams:
     """Dropout masks on a CPU, each replica's from a stream of its own: a run meets the same masks alone and stacked.
 
@@ -195,7 +211,7 @@ class ParameterRows:
 
 
 def _decays(owner: nn.Module, name: str, parameter: nn.Parameter, *, replicas: int) -> bool:
-    if isinstance(owner, (nn.LayerNorm, ReplicatedLayerNorm)):
+    if isinstance(owner, (nn.LayerNorm, ReplicatedLayerNorm, ReplicatedBias)):
         return False
     replicated = isinstance(owner, ReplicatedLinear)
     return parameter.dim() - int(replicated) >= 2

@@ -1,8 +1,9 @@
-"""Tables of a folder of run records: `python -m harness.report RESULTS [--out DIR]`."""
+"""Tables and figures of a folder of run records: `python -m harness.report RESULTS [--out DIR]`."""
 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,8 +11,17 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.errors import UserError
+from harness.figures import figures
 from harness.layout import Table, latex, markdown, print_table
-from harness.notes import CANDIDATES_NOTE, explain_marks, failure_notes, main_notes, size_notes, sweep_notes
+from harness.notes import (
+    CANDIDATES_NOTE,
+    explain_marks,
+    failure_notes,
+    main_notes,
+    methods_notes,
+    size_notes,
+    sweep_notes,
+)
 from harness.records import Record, load_planned, load_records
 from harness.reference import ANCHOR_NOTE, anchors_for
 from harness.selection import Group, comparable_groups, runs_table
@@ -22,6 +32,7 @@ from harness.tables import (
     chosen_table,
     group_scores,
     main_table,
+    methods_table,
     paper_table,
     scores_frame,
 )
@@ -43,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def report(records: Sequence[Record], missing: Sequence[str], out: Path) -> list[Path]:
-    """Write every table below `out`, print the main ones, and return the files.
+    """Write every table and figure below `out`, print the main ones, and return the files.
 
     `missing` are ids of runs that were planned and have no record. Raises `UserError` where `out` cannot be written.
     """
@@ -56,9 +67,11 @@ def report(records: Sequence[Record], missing: Sequence[str], out: Path) -> list
         "tables/glue.tex": "\n\n".join([LATEX_HEAD, *map(latex, tables)]) + "\n",
         "tables/glue.csv": scores_frame(boards).to_csv(index=False),
         "tables/by_size.md": _document("Scores by bottleneck size", map(explain_marks, size_tables(groups))),
+        "tables/methods.md": _document("Methods", map(explain_marks, method_tables(groups))),
         "tables/sweep.md": _document("What was tried and what was chosen", map(explain_marks, sweep_tables(groups))),
         "runs.csv": runs_table(groups).to_csv(index=False),
     }
+    files |= figure_files(groups)
     paths = _write(out, files)
     console = Console(highlight=False)
     for table in tables:
@@ -75,6 +88,25 @@ def published_tables(groups: Iterable[Group]) -> list[Table]:
     titles = {record["encoder"]["title"] for group in groups for record in group.records if record.get("encoder")}
     anchors = {row.label: row for title in sorted(titles) for row in anchors_for(title)}
     return [paper_table()] + ([anchors_table(list(anchors.values()), [ANCHOR_NOTE])] if anchors else [])
+
+
+def figure_files(groups: Sequence[Group]) -> dict[str, str | bytes]:
+    """Every figure as SVG and PNG by file name, and a page that shows them with their captions."""
+    files: dict[str, str | bytes] = {}
+    page = []
+    for index, group in enumerate(groups):
+        for figure in figures(group):
+            stem = figure.name + (f"-{index + 1}" if len(groups) > 1 else "")
+            for kind, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 200})):
+                drawn = io.BytesIO()
+                figure.canvas.savefig(drawn, format=kind, **options)
+                files[f"figures/{stem}.{kind}"] = drawn.getvalue()
+            page += [f"## {figure.title}", "", f"![{figure.title}]({stem}.png)", "", figure.caption, ""]
+    return files | ({"figures/README.md": "\n".join(["# Figures", "", *page])} if page else {})
+
+
+def method_tables(groups: Iterable[Group]) -> list[Table]:
+    return [methods_table(group, methods_notes(group)) for group in groups]
 
 
 def size_tables(groups: Iterable[Group]) -> list[Table]:
@@ -96,13 +128,13 @@ def _document(title: str, tables: Iterable[Table]) -> str:
     return "\n".join([f"# {title}", "", *sections])
 
 
-def _write(out: Path, files: dict[str, str]) -> list[Path]:
+def _write(out: Path, files: dict[str, str | bytes]) -> list[Path]:
     paths = []
     for name, text in files.items():
         path = out / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
         except OSError as error:
             reason = error.strerror or error
             raise UserError(f"--out={str(out)!r} cannot be written ({reason}); choose another folder") from None
@@ -113,10 +145,12 @@ def _write(out: Path, files: dict[str, str]) -> list[Path]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m harness.report",
-        description="Make tables from the run records below RESULTS. Runs that cannot be compared (another encoder, "
-        "data source, row limit or protocol) go into tables of their own.",
+        description="Make tables and figures from the run records below RESULTS. Runs that cannot be compared "
+        "(another encoder, data source, row limit or protocol) go into tables of their own.",
         epilog="Writes tables/glue.{md,csv,tex} (scores by method and task), tables/by_size.md (adapter sizes), "
-        "tables/sweep.md (what was tried and chosen) and runs.csv (one row a run), and prints the first.",
+        "tables/methods.md (what each method costs), tables/sweep.md (what was tried and chosen), runs.csv (one row a "
+        "run) and figures/*.{svg,png} (those that the runs suffice for; captions in figures/README.md), and prints the "
+        "first.",
     )
     parser.add_argument("results", metavar="RESULTS", type=Path, help="the results_dir that `harness.run` wrote")
     parser.add_argument("--out", metavar="DIR", type=Path, help="where the files go (default: RESULTS)")

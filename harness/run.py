@@ -45,7 +45,7 @@ _REFUSED: list[Exception] = []  # what single jobs were refused for
 def main() -> int:
     """Entry point; returns the exit status."""
     register_configs()
-    launcher.register_launcher()
+    launcher.register_launchers()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         _with_raised_errors()

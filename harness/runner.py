@@ -16,9 +16,10 @@ from datasets import DatasetDict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from harness import metrics, sources
+from harness.adapters import without_adapters
 from harness.batches import Encoded, encode, limit_rows
 from harness.classifier import Classifier, fuse_projections
-from harness.config import RunConfig, check, identity, run_id
+from harness.config import AdapterConfig, RunConfig, check, identity, run_id
 from harness.encoder import Checkpoint, find_checkpoint, load_encoder, load_tokenizer, longest_input
 from harness.errors import UserError
 from harness.graphs import cuda_capture
@@ -48,8 +49,10 @@ class Run:
         return head | {"config": what} | entries
 
 
-def resolve(configs: Iterable[RunConfig]) -> list[Run]:
+def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
     """Check every config and what it names, before any long work; one run a config, in their order.
+
+    `here=False` leaves out device and precision: the runs are for another machine.
 
     Raises `UserError` for the first thing that is wrong: a value out of range, data or a checkpoint that is not
     there, a device or precision that this machine lacks.
@@ -57,15 +60,17 @@ def resolve(configs: Iterable[RunConfig]) -> list[Run]:
     runs = []
     for config in configs:
         check(config)
-        device = pick_device(config.device)
-        if config.cuda_graphs and device.type != "cuda":
-            raise UserError(f"cuda_graphs=true needs a GPU and the device is {device}; set cuda_graphs=false")
-        pick_precision(config.train.precision, device)
+        if here:
+            device = pick_device(config.device)
+            if config.cuda_graphs and device.type != "cuda":
+                raise UserError(f"cuda_graphs=true needs a GPU and the device is {device}; set cuda_graphs=false")
+            pick_precision(config.train.precision, device)
         task = get_task(config.task.name)
         data = _choice(config.data.source, config.data.path, config.data.revision)
         fingerprint = _fingerprint(data, task.name)
         checkpoint = _checkpoint(config.model.name, config.model.revision)
         _check_length(config, checkpoint)
+        _check_method(config, checkpoint)
         identifier = run_id(config, data=fingerprint, encoder=checkpoint.sha256)
         runs.append(Run(identifier, config, task, data, fingerprint, checkpoint))
     return runs
@@ -127,6 +132,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
         )
     evaluated = time.perf_counter()
     results = _evaluate(classifier, first.task, splits, bf16=bf16)
+    spans = _evaluate_spans(classifier, first, splits, bf16=bf16) if first.config.train.evaluate_spans else None
     shared = {
         "majority": _majority(first.task, splits),
         "data": {
@@ -152,6 +158,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
         _finished_record(run, index, training, results[index], histories[index], classifier)
         | copy.deepcopy(shared)
         | {"training": _training_entry(runs, index, training, histories[index])}
+        | ({} if spans is None else {"spans": spans[index]})
         for index, run in enumerate(runs)
     ]
 
@@ -212,6 +219,24 @@ def _evaluate(
                 result["undefined"][name] = reasons
             result["constant"][name] = bool(np.ptp(predictions) == 0)
     return results
+
+
+def _evaluate_spans(
+    classifier: Classifier, run: Run, splits: dict[str, Encoded], *, bf16: bool
+) -> list[list[dict[str, Any]]]:
+    """For each replica: the scores without the adapters of every contiguous span of layers (section 3.6).
+
+    An entry holds `first` and `last`, layers counted from 0, and `scores` by evaluation set.
+    """
+    layers = len(classifier.layers)
+    entries: list[list[dict[str, Any]]] = [[] for _ in range(classifier.replicas)]
+    for first in range(layers):
+        for last in range(first, layers):
+            with without_adapters(classifier.encoder, first, last):
+                results = _evaluate(classifier, run.task, splits, bf16=bf16)
+            for entry, result in zip(entries, results, strict=True):
+                entry.append({"first": first, "last": last, "scores": result["scores"]})
+    return entries
 
 
 def _finished_record(
@@ -279,6 +304,16 @@ def _check_length(config: RunConfig, checkpoint: Checkpoint) -> None:
             f"train.max_length={config.train.max_length} is beyond the {limit} positions of {checkpoint.title}; "
             f"choose at most {limit}"
         )
+
+
+def _check_method(config: RunConfig, checkpoint: Checkpoint) -> None:
+    """What depends on the encoder: `UserError` for layers that it lacks and for options that peft refuses."""
+    if config.train.evaluate_spans and not isinstance(config.method, AdapterConfig):
+        raise UserError(
+            f"train.evaluate_spans=true removes adapters and method={config.method.name} has none; set it to false"
+        )
+    encoder = _encoder(checkpoint)
+    count(encoder.config, config.method, 2, has_pooler=getattr(encoder, "pooler", None) is not None)
 
 
 @cache

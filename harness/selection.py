@@ -147,6 +147,10 @@ class Group:
         """Cells of one method variant by task name."""
         return {task: cell for (key, task), cell in self.cells.items() if key == method_key}
 
+    def row_cells(self, task_name: str) -> list[Cell]:
+        """Cells of one task, by method in row order."""
+        return [cell for key in self.labels if (cell := self.cells.get((key, task_name)))]
+
     def label_of(self, cell: Cell) -> str:
         return self.labels[canonical(cell.method)]
 

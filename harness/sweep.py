@@ -72,7 +72,10 @@ class Sweep:
                 self._work_on(torch.device(self.devices[0]), progress)
         else:
             self._work_in_processes()
-        return [read_record(self.results_dir, run.id) or run.record("failed", error="lost") for run in self.runs]
+        return self._records(self.runs)
+
+    def _records(self, runs: Iterable[Run]) -> list[Record]:
+        return [read_record(self.results_dir, run.id) or run.record("failed", error="lost") for run in runs]
 
     def _work_on(self, device: torch.device, progress: Progress) -> None:
         if device.type == "cpu":
@@ -97,7 +100,7 @@ class Sweep:
                 while any(worker.is_alive() for worker in workers):
                     time.sleep(_POLL_SECONDS)
                     left = {run.id for run in self.open()}
-                    progress.skip([run.id for run in self.runs if run.id not in left])
+                    progress.skip(self._records(run for run in self.runs if run.id not in left))
             finally:
                 for worker in workers:
                     worker.join()
@@ -107,7 +110,7 @@ class Sweep:
         with _locks(self.results_dir, stack) as held:
             if held:
                 opened = self.open(stack)
-                progress.skip([run.id for run in stack if run not in opened])
+                progress.skip(self._records(run for run in stack if run not in opened))
                 for start in range(0, len(opened), self.limit):
                     self._train(opened[start : start + self.limit], device, progress)
         return held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 
 from harness.labels import differing_fields, method_title, short_number
 from harness.layout import DAGGER, NOTHING, Table
+from harness.records import Record
 from harness.reference import ANCHORS, TABLE_1, TABLE_1_NOTES, Published
 from harness.selection import (
     Candidate,
@@ -163,6 +165,37 @@ def by_size_table(group: Group, family: str, notes: list[str]) -> Table:
     rows.append(["Trained", *(_sizes(row, counted)[1] for row in sizes.values()), ""])
     label = best_size_row(group, family, columns).label.replace("best size", "by size")
     return Table(f"{label}: {group.title}", ["Task", *map(str, sizes), "Best size"], rows, notes)
+
+
+def methods_table(group: Group, notes: list[str]) -> Table:
+    """What each method costs and gives: mean score, trained parameters, time, memory, megabytes kept for a task."""
+    columns = table_columns(group)
+    rows_by_key = {key: method_row(label, group.row(key), columns) for key, label in group.labels.items()}
+    counted = counted_columns(columns, list(rows_by_key.values()))
+    header = ["Method", "Mean", "Trained parameters", "Trained", "Examples/s", "Peak memory, GB", "Kept a task, MB"]
+    rows = []
+    for key, row in rows_by_key.items():
+        records = [record for cell in group.row(key).values() if cell.chosen for record in cell.chosen.completed]
+        mean = row.mean(counted)
+        texts = [NOTHING] * 5
+        if records:
+            trained = statistics.fmean(record["parameters"]["trained"] for record in records)
+            rates = [record["training"]["examples"] / _own_seconds(record) for record in records]
+            peak = max(record["memory"]["peak_bytes"] for record in records)
+            texts = [
+                f"{trained:,.0f}",
+                _sizes(row, counted)[1],
+                f"{statistics.fmean(rates):.0f}",
+                f"{peak / 1e9:.2f}",
+                f"{4 * trained / 1e6:.2f}",
+            ]
+        rows.append([row.label, NOTHING if mean is None else f"{mean:.1f}", *texts])
+    return Table(f"Methods: {group.title}", header, rows, notes)
+
+
+def _own_seconds(record: Record) -> float:
+    """Training time of one run: its share of its stack's."""
+    return record["time"]["train_seconds"] / len(record["training"]["stack"])
 
 
 def chosen_table(group: Group, notes: list[str]) -> Table:

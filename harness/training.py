@@ -14,13 +14,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import get_linear_schedule_with_warmup
 
 from harness.batches import Encoded, evaluation_batches, padding_share, plan_epoch
 from harness.classifier import Classifier
 from harness.config import TrainConfig
 from harness.graphs import WIDTH_STEP, Capture, GraphedStep
-from harness.replicas import ParameterRows
+from harness.optimizer import make_optimizer
+from harness.prefix import prefix_cache
+from harness.replicas import ParameterRows, ReplicatedBias
 
 _LOOK_EVERY = {"cpu": 5, "cuda": 50}  # steps between looks at the losses: each look waits for the device
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
@@ -80,22 +81,18 @@ def train(
     warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
     device = split.ids.device
     rows = ParameterRows(classifier, classifier.replicas)
-    optimizer = torch.optim.AdamW(
-        rows.groups(learning_rates, settings.weight_decay),
-        betas=(settings.beta1, settings.beta2),
-        eps=settings.epsilon,
-        fused=True,
-    )
     steps_per_epoch = -(-len(split) // settings.batch_size)
     steps = steps_per_epoch * settings.epochs
-    schedule = get_linear_schedule_with_warmup(optimizer, round(settings.warmup_fraction * steps), steps)
+    optimizer, schedule = make_optimizer(rows, settings, learning_rates, steps)
     losses = torch.full((classifier.replicas, steps), torch.nan, device=device)
     result = Training(losses.cpu().numpy().copy(), steps_per_epoch, [None] * classifier.replicas, 0, 0.0)
 
-    def losses_and_gradients(ids: Tensor, keep: Tensor, token_types: Tensor | None, labels: Tensor) -> Tensor:
+    def losses_and_gradients(
+        labels: Tensor, ids: Tensor, keep: Tensor, token_types: Tensor | None, states: Tensor | None
+    ) -> Tensor:
         # Autocast's cache of cast weights serves no weight twice in a step, and must not outlive a captured one.
         with autocast(device, bf16, cache_enabled=False):
-            logits = classifier(ids, keep, token_types)
+            logits = classifier(ids, keep, token_types, states)
         means = replica_losses(logits, labels)
         rows.zero_grad()
         # The sum of the replicas' means: each replica's gradient is its own.
@@ -107,6 +104,7 @@ def train(
     shares = []
     step = looked = 0
     started = time.perf_counter()
+    prefix = prefix_cache(classifier, split, autocast(device, bf16))
     for epoch in range(settings.epochs):
         classifier.train()
         plans = [plan_epoch(split.lengths, settings.batch_size, seed=seed, epoch=epoch) for seed in seeds]
@@ -118,7 +116,8 @@ def train(
             widths = [min(-(-width // WIDTH_STEP) * WIDTH_STEP, split.ids.shape[1]) for width in widths]
         on_device = torch.from_numpy(np.concatenate(batches)).to(device).split([len(batch) for batch in batches])
         for batch, width in zip(on_device, widths, strict=True):
-            losses[:, step] = run(*split.gather(batch, width), split.labels[batch])
+            states = None if prefix is None else prefix.gather(batch, width)
+            losses[:, step] = run(split.labels[batch], *split.gather(batch, width), states)
             optimizer.step()
             schedule.step()
             step += 1
@@ -182,6 +181,8 @@ def hold_frozen_in_bf16(classifier: Classifier) -> None:
     for module in classifier.modules():
         if isinstance(module, nn.Linear) and not any(parameter.requires_grad for parameter in module.parameters()):
             module.bfloat16()
+        elif isinstance(module, ReplicatedBias):
+            module.weight.data = module.weight.data.bfloat16()
 
 
 def keep_freed_memory() -> None:

@@ -1,6 +1,7 @@
-"""What `make reproduce-glue` does: the sweeps of one scale, then the tables.
+"""Runs the sweeps of one experiment, one after the other, then makes its tables and figures.
 
 python scripts/reproduce.py --scale quick --results results/quick -- train.seed=0,1,2
+python scripts/reproduce.py --experiment tradeoff --scale cpu --results results/tradeoff-cpu
 """
 
 from __future__ import annotations
@@ -9,28 +10,40 @@ import argparse
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-METHODS = ("full", "adapter")
-SCALES = {
+CONF = Path(__file__).resolve().parent.parent / "conf"
+# Those whose conf/experiment/<scale>/ holds the sweeps of `make reproduce-glue`.
+GLUE = {
     "quick": "all eight tasks with limited rows and a small grid, for any machine: not the paper's protocol",
     "minilm": "complete GLUE on MiniLM with three seeds, for one GPU",
     "paper": "BERT-large with the paper's full grid, from the hub: about 880 runs, days on one GPU",
 }
+SCALES = {
+    "quick": "300 training rows of two tasks, for any machine: shows that the experiment works, no more",
+    "cpu": "at most 2,000 training rows, one seed",
+    "minilm": "complete data on MiniLM with three seeds, for one GPU",
+}
+EXPERIMENTS = ("glue", "tradeoff", "ablation", "init_scale", "robustness", "methods")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scale", choices=SCALES, default="quick")
-    parser.add_argument("--results", default="results/quick", help="results folder; finished runs in it are kept")
+    parser.add_argument("--experiment", choices=EXPERIMENTS, default="glue")
+    parser.add_argument("--scale", choices=sorted({*GLUE, *SCALES}), default="quick")
+    parser.add_argument("--results", required=True, help="results folder; finished runs in it are kept")
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="Hydra overrides for every sweep")
     arguments = parser.parse_args()
+    scales = GLUE if arguments.experiment == "glue" else SCALES
+    if arguments.scale not in scales:
+        parser.error(f"--scale {arguments.scale}: {arguments.experiment} has the scales {', '.join(scales)}")
     started = time.perf_counter()
-    print(f"scale {arguments.scale}: {SCALES[arguments.scale]}", flush=True)
+    print(f"{arguments.experiment}, scale {arguments.scale}: {scales[arguments.scale]}", flush=True)
     status = 0
-    for method in METHODS:
-        print(f"\n== {method} ==", flush=True)
-        sweep = [f"experiment={arguments.scale}/{method}", f"results_dir={arguments.results}", *arguments.overrides]
-        code = subprocess.run([sys.executable, "-m", "harness.run", *sweep]).returncode
+    for sweep in sweeps(arguments.experiment, arguments.scale):
+        print(f"\n== {sweep[0]} ==", flush=True)
+        overrides = [*sweep, f"results_dir={arguments.results}", *arguments.overrides]
+        code = subprocess.run([sys.executable, "-m", "harness.run", *overrides]).returncode
         if code not in (0, 1):  # 1: some runs failed, which the table shows
             return code
         status = max(status, code)
@@ -38,6 +51,14 @@ def main() -> int:
     code = subprocess.run([sys.executable, "-m", "harness.report", arguments.results]).returncode
     print(f"\n{time.perf_counter() - started:.0f} s in all")
     return code or status
+
+
+def sweeps(experiment: str, scale: str) -> list[list[str]]:
+    """The config groups of each sweep, full fine-tuning first: the others are measured against it."""
+    folder, options = (scale, []) if experiment == "glue" else (experiment, [f"scale={scale}"])
+    names = sorted(path.stem for path in (CONF / "experiment" / folder).glob("*.yaml"))
+    names.sort(key=lambda name: name != "full")
+    return [[f"experiment={folder}/{name}", *options] for name in names]
 
 
 if __name__ == "__main__":

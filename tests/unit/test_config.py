@@ -20,7 +20,7 @@ EXPERIMENTS = sorted(str(file.relative_to(CONF / "experiment"))[:-5] for file in
 
 def composed(*overrides):
     register_configs()
-    launcher.register_launcher()
+    launcher.register_launchers()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("run", overrides=list(overrides), return_hydra_config=True)

@@ -1,9 +1,13 @@
-"""A Hydra launcher that trains the jobs of a sweep as stacks of replicas: `hydra/launcher=stacked`."""
+"""Hydra launchers that train the jobs of a sweep as stacks of replicas: here (`hydra/launcher=stacked`) or as jobs
+of a cluster (`submitit_slurm`, and `submitit_local` to try that on one machine).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
@@ -12,42 +16,70 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from harness import launcher
+from harness.cluster import run_on_cluster
+from harness.config import RunConfig
+from harness.records import Record
 
 
 @dataclass
-class StackedLauncherConfig:
+class StackedConfig:
     _target_: str = "hydra_plugins.harness_stacked.StackedLauncher"
     max_stack: int | None = None
     devices: list[str] | None = None
 
 
-ConfigStore.instance().store(group="hydra/launcher", name="stacked", node=StackedLauncherConfig, provider="harness")
+@dataclass
+class LocalConfig:
+    """submitit's processes on this machine, all stacks at once; the names are hydra-submitit-launcher's."""
+
+    _target_: str = "hydra_plugins.harness_stacked.SubmititLauncher"
+    cluster: str = "local"
+    submitit_folder: str = "${results_dir}/jobs/%j"
+    max_stack: int | None = None
+    name: str = "harness"
+    timeout_min: int = 60
+    cpus_per_task: int | None = None
+    gpus_per_node: int | None = None
+    mem_gb: float | None = None
 
 
-class StackedLauncher(Launcher):
-    """Receives all jobs of a sweep at once and trains compatible ones in one pass.
+@dataclass
+class SlurmConfig(LocalConfig):
+    """One Slurm job a stack."""
 
-    `max_stack` bounds the runs of a stack (null: 8 on a CPU, 32 on a GPU), `devices` names torch devices, one
-    process each (null: all visible GPUs). Each job returns its score (see `score_of`).
-    """
+    cluster: str = "slurm"
+    gpus_per_node: int | None = 1
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    exclude: str | None = None
+    array_parallelism: int = 256
+    setup: list[str] | None = None
+    additional_parameters: dict[str, Any] = field(default_factory=dict)
 
-    def __init__(self, max_stack: int | None = None, devices: list[str] | None = None) -> None:
-        self.max_stack = max_stack
-        self.devices = list(devices) if devices else None
-        self.config: DictConfig | None = None
-        self.hydra_context: HydraContext | None = None
-        self.task_function: TaskFunction | None = None
+
+for _name, _config in (("stacked", StackedConfig), ("submitit_local", LocalConfig), ("submitit_slurm", SlurmConfig)):
+    ConfigStore.instance().store(group="hydra/launcher", name=_name, node=_config, provider="harness")
+
+
+class _Launcher(Launcher):
+    """Hydra's side of it: compose the jobs, hand their configs over at once, return each job's score."""
+
+    config: DictConfig | None = None
+    hydra_context: HydraContext | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config = config
         self.hydra_context = hydra_context
-        self.task_function = task_function
+
+    def train(self, configs: list[RunConfig]) -> list[Record]:
+        raise NotImplementedError
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
         jobs = [self._job(overrides, initial_job_idx + index) for index, overrides in enumerate(job_overrides)]
-        configs = [launcher.to_config(job) for job in jobs]
-        records = launcher.run_all(configs, max_stack=self.max_stack, devices=self.devices)
+        records = self.train([launcher.to_config(job) for job in jobs])
         returns = []
         for overrides, job, record in zip(job_overrides, jobs, records, strict=True):
             done = JobReturn(overrides=list(overrides), cfg=job, status=JobStatus.COMPLETED)
@@ -61,3 +93,42 @@ class StackedLauncher(Launcher):
             job.hydra.job.id = str(index)
             job.hydra.job.num = index
         return job
+
+
+class StackedLauncher(_Launcher):
+    """Trains compatible jobs in one pass, here.
+
+    `max_stack` bounds the runs of a stack (null: 8 on a CPU, 32 on a GPU), `devices` names torch devices, one
+    process each (null: all visible GPUs).
+    """
+
+    def __init__(self, max_stack: int | None = None, devices: list[str] | None = None) -> None:
+        self.max_stack = max_stack
+        self.devices = list(devices) if devices else None
+
+    def train(self, configs: list[RunConfig]) -> list[Record]:
+        return launcher.run_all(configs, max_stack=self.max_stack, devices=self.devices)
+
+
+class SubmititLauncher(_Launcher):
+    """Submits one job a stack through submitit and waits for them.
+
+    `max_stack` as above (null: 32 where a job has a GPU); the other parameters are submitit's, those that only Slurm
+    has are handed over as `slurm_...`.
+    """
+
+    def __init__(self, cluster: str, submitit_folder: str, max_stack: int | None = None, **parameters: Any) -> None:
+        self.cluster = cluster
+        self.folder = Path(submitit_folder)
+        self.max_stack = max_stack
+        everywhere = {item.name for item in LocalConfig.__dataclass_fields__.values()}
+        self.parameters = {
+            name if name in everywhere else f"slurm_{name}": value
+            for name, value in parameters.items()
+            if value is not None
+        }
+
+    def train(self, configs: list[RunConfig]) -> list[Record]:
+        return run_on_cluster(
+            configs, cluster=self.cluster, folder=self.folder, max_stack=self.max_stack, parameters=self.parameters
+        )

@@ -1,0 +1,379 @@
+"""The figures of the paper from run records alone: trade-off curve, ablation, initialisation, learning rates, sizes.
+
+Each function takes comparable runs (a group) and returns figures, none where the group has too little for one. They
+read in grey: every series has a marker and a line style of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from harness.labels import ALWAYS_SHOWN, SIZE, canonical, method_title, short_number
+from harness.notes import METRIC_TITLES
+from harness.records import Record
+from harness.reference import TRADEOFF_POINTS
+from harness.selection import Cell, Group
+from harness.tables import method_row, table_columns
+from harness.tasks import get_task
+
+STYLE = {
+    "font.size": 9, "axes.titlesize": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+    "grid.color": "0.9", "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False, "figure.dpi": 150,
+    "svg.hashsalt": "harness", "svg.fonttype": "none",
+}  # fmt: skip
+# Dark to light, so that they differ in grey too.
+_SERIES = (("#08306b", "o", "-"), ("#d95f02", "s", "--"), ("#1b9e77", "^", "-."), ("#7f7f7f", "D", ":"),
+           ("#a6761d", "v", "-"), ("#e7298a", "P", "--"), ("#66a61e", "X", "-."), ("#000000", "*", ":"))  # fmt: skip
+_INCH = 3.1
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing with its file stem and caption."""
+
+    name: str
+    title: str
+    caption: str
+    canvas: Canvas
+
+
+def figures(group: Group) -> Iterator[Figure]:
+    """Every figure that the records of the group suffice for."""
+    with matplotlib.rc_context(STYLE):
+        for draw in (tradeoff, tradeoff_by_task, ablation, init_scale, learning_rates, sizes):
+            figure = draw(group)
+            if figure is not None:
+                yield figure
+
+
+# Trade-off between score and trained parameters (section 3.4)
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """One method over its sizes: `points[i]` is (trained parameters, {column title: score − full fine-tuning})."""
+
+    label: str
+    points: list[tuple[float, dict[str, float]]]
+
+
+def tradeoff(group: Group) -> Figure | None:
+    """Score minus full fine-tuning's against trained parameters: 20th, 50th and 80th percentile over the tasks."""
+    curves = _curves(group)
+    if not any(len(curve.points) >= 3 for curve in curves):
+        return None
+    canvas, axes = _panels(1, width=1.9)
+    ax = axes[0]
+    for curve, (color, marker, line) in zip(curves, _SERIES, strict=False):
+        x = [trained for trained, _ in curve.points]
+        low, middle, high = (
+            [np.percentile(list(deltas.values()), q) for _, deltas in curve.points] for q in (20, 50, 80)
+        )
+        if len(x) > 1:
+            ax.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
+            ax.plot(x, middle, line, color=color, marker=marker, markersize=4.5, label=curve.label)
+        else:
+            spread = [[middle[0] - low[0]], [high[0] - middle[0]]]
+            ax.errorbar(x, middle, yerr=spread, color=color, marker=marker, linestyle="", capsize=2, label=curve.label)
+    encoder = _title_of(group)
+    if "bert" in encoder.lower() and "minilm" not in encoder.lower():
+        _mark_published(ax)
+    _finish_tradeoff(ax)
+    columns = ", ".join(_shared_columns(curves))
+    return _figure(
+        group, "tradeoff", "Score against trained parameters", canvas,
+        f"Score of each method minus that of full fine-tuning, in points, against trained parameters (head included). "
+        f"Lines: median over {columns}; bands and bars: 20th to 80th percentile.",
+        list(group.cells.values()),
+    )  # fmt: skip
+
+
+def tradeoff_by_task(group: Group) -> Figure | None:
+    """The same, a panel a task."""
+    curves = _curves(group)
+    columns = _shared_columns(curves)
+    if not any(len(curve.points) >= 3 for curve in curves):
+        return None
+    canvas, axes = _panels(len(columns))
+    for ax, column in zip(axes, columns, strict=True):
+        for curve, (color, marker, line) in zip(curves, _SERIES, strict=False):
+            points = [(trained, deltas[column]) for trained, deltas in curve.points]
+            x, y = zip(*points, strict=True)
+            style = line if len(points) > 1 else ""
+            ax.plot(x, y, linestyle=style, color=color, marker=marker, markersize=4, label=curve.label)
+        ax.set_title(column)
+        _finish_tradeoff(ax, legend=ax is axes[0])
+    return _figure(
+        group, "tradeoff_by_task", "Score against trained parameters, by task", canvas,
+        "Score minus that of full fine-tuning on the same task, in points, against trained parameters (head included).",
+        list(group.cells.values()),
+    )  # fmt: skip
+
+
+def _curves(group: Group) -> list[_Curve]:
+    """One curve for each method (sizes and layers along it), over the columns in which all its points have a score."""
+    columns = table_columns(group)
+    rows = {key: method_row(label, group.row(key), columns) for key, label in group.labels.items()}
+    full = next((rows[key] for key in rows if json.loads(key)["name"] == "full"), None)
+    if full is None:
+        return []
+    counted = [c for c in columns if c.task.in_mean and full.entries[c.title].points is not None]
+    families: dict[str, list[tuple[str, float]]] = {}
+    for key in rows:
+        method = json.loads(key)
+        if method["name"] != "full":
+            place = method.pop(ALWAYS_SHOWN.get(method["name"], SIZE), 0)
+            families.setdefault(canonical(method), []).append((key, place))
+    members = [key for family in families.values() for key, _ in family]
+    usable = [c.title for c in counted if all(rows[key].entries[c.title].points is not None for key in members)]
+    curves = []
+    for family in families.values():
+        points = []
+        for key, _ in sorted(family, key=lambda member: member[1]):
+            deltas = {t: rows[key].entries[t].points - full.entries[t].points for t in usable}
+            if deltas:
+                trained = fmean(cell.chosen.trained for cell in group.row(key).values() if cell.chosen)
+                points.append((trained, deltas))
+        if points:
+            label = rows[family[0][0]].label
+            curves.append(_Curve(label if len(family) == 1 else label.partition(" (")[0], points))
+    return curves
+
+
+def _shared_columns(curves: Iterable[_Curve]) -> list[str]:
+    return next((list(deltas) for curve in curves for _, deltas in curve.points), [])
+
+
+def _mark_published(ax: Axes) -> None:
+    for point in TRADEOFF_POINTS:
+        ax.plot(point.trained, point.difference, marker="x", color="0.2", linestyle="", markersize=6)
+        where = (point.trained, point.difference)
+        ax.annotate(point.label, where, xytext=(4, -9), textcoords="offset points", fontsize=7)
+
+
+def _finish_tradeoff(ax: Axes, *, legend: bool = True) -> None:
+    ax.axhline(0, color="0.3", linewidth=0.8)
+    ax.set_xscale("log")
+    ax.set_xlabel("trained parameters (log scale)")
+    ax.set_ylabel("score − full fine-tuning (points)")
+    if legend:
+        ax.legend(loc="lower right")
+
+
+# Ablation (section 3.6)
+
+
+def ablation(group: Group) -> Figure | None:
+    """Heatmaps of the score without the adapters of a span of layers, relative to all of them in place."""
+    chosen = _with_spans(group)
+    if not chosen:
+        return None
+    canvas, axes = _panels(len(chosen), height=1.05)
+    for ax, (cell, record) in zip(axes, chosen, strict=True):
+        name, metric = cell.task.evaluation_sets[0], _ablation_metric(cell)
+        whole = record["scores"][name][metric]
+        layers = record["encoder"]["layers"]
+        change = np.full((layers, layers), np.nan)
+        for span in record["spans"]:
+            value = span["scores"][name][metric]
+            change[span["first"], span["last"]] = np.nan if value is None else 100 * (value - whole)
+        deepest = min(-1.0, float(np.nanmin(change)))
+        image = ax.imshow(change, cmap="Greys_r", vmin=deepest, vmax=0)
+        for first in range(layers):
+            for last in range(first, layers):
+                value = change[first, last]
+                if layers <= 12:
+                    text = "undef." if np.isnan(value) else f"{value:+.{int(abs(value) < 9.95)}f}"
+                    dark = value < 0.55 * deepest
+                    ax.text(last, first, text, ha="center", va="center", fontsize=7, color="white" if dark else "black")
+        ax.set_title(f"{cell.task.title}, {METRIC_TITLES[metric]} {100 * whole:.1f} with all")
+        ax.set_xlabel("last layer removed")
+        ax.set_ylabel("first layer removed")
+        ax.set_xticks(range(layers))
+        ax.set_yticks(range(layers))
+        ax.grid(False)
+        canvas.colorbar(image, ax=ax, shrink=0.75, label="change (points)")
+    majority = "; ".join(
+        f"{cell.task.title} {100 * value:.1f}" if value is not None else f"{cell.task.title} undefined"
+        for cell, record in chosen
+        for value in [record["majority"][cell.task.evaluation_sets[0]].get(_ablation_metric(cell))]
+    )
+    return _figure(
+        group, "ablation", "Trained adapters removed from spans of layers", canvas,
+        "Change of the validation score when the trained adapters of layers first to last are removed, without "
+        f"retraining; LayerNorms and head stay. The majority class scores: {majority}.",
+        [cell for cell, _ in chosen],
+    )  # fmt: skip
+
+
+def _with_spans(group: Group) -> list[tuple[Cell, Record]]:
+    """For each task the best run that was evaluated without spans of adapters."""
+    found = []
+    for task in group.tasks:
+        options = [
+            (cell, record)
+            for cell in group.row_cells(task.name)
+            for candidate in cell.candidates
+            for record in candidate.completed
+            if record.get("spans")
+        ]
+        if options:
+            name = task.evaluation_sets[0]
+            found.append(max(options, key=lambda item: item[1]["scores"][name][task.headline] or 0.0))
+    return found
+
+
+def _ablation_metric(cell: Cell) -> str:
+    """Accuracy where the task has it, as in the paper; else the headline metric."""
+    return "accuracy" if "accuracy" in cell.task.metrics else cell.task.headline
+
+
+# One setting against the score
+
+
+def init_scale(group: Group) -> Figure | None:
+    """Score against the standard deviation of the initial weights (section 3.6)."""
+    lines = _lines(group, "init_std")
+    if not lines:
+        return None
+    canvas, axes = _panels(1, width=1.5)
+    _draw_lines(axes[0], lines)
+    axes[0].set_xscale("log")
+    axes[0].axvline(1e-2, color="0.5", linewidth=0.8, linestyle=":")
+    axes[0].set_xlabel("standard deviation of the initial weights (log scale)")
+    return _figure(
+        group, "init_scale", "Score against the scale of initialisation", canvas,
+        "Validation score against the standard deviation of the adapters' initial weights; dotted: the paper's 1e-2.",
+        [cell for line in lines.values() for cell in line.values()],
+    )  # fmt: skip
+
+
+def sizes(group: Group) -> Figure | None:
+    """Score against bottleneck size, with the spread over seeds."""
+    lines = _lines(group, SIZE)
+    if not lines:
+        return None
+    canvas, axes = _panels(1, width=1.5)
+    _draw_lines(axes[0], lines)
+    ax = axes[0]
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_xlabel("bottleneck size (log scale)")
+    return _figure(
+        group, "sizes", "Score against bottleneck size", canvas,
+        "Validation score of the chosen learning rate against the bottleneck size; bars: standard deviation over "
+        "seeds.",
+        [cell for line in lines.values() for cell in line.values()],
+    )  # fmt: skip
+
+
+def learning_rates(group: Group) -> Figure | None:
+    """Score against learning rate, a panel a task and a line a method (section 3.6)."""
+    tasks = [task for task in group.tasks if any(len(_rates(cell)) >= 3 for cell in group.row_cells(task.name))]
+    if not tasks:
+        return None
+    canvas, axes = _panels(len(tasks))
+    used = []
+    for ax, task in zip(axes, tasks, strict=True):
+        cells = [cell for cell in group.row_cells(task.name) if len(_rates(cell)) >= 3]
+        used += cells
+        for cell, (color, marker, line) in zip(cells, _SERIES, strict=False):
+            rates = _rates(cell)
+            best = [max(scores, key=lambda score: score.mean) for scores in rates.values()]
+            means, stds = [100 * score.mean for score in best], [100 * (score.std or 0) for score in best]
+            ax.errorbar(list(rates), means, yerr=stds, color=color, marker=marker, linestyle=line, markersize=4,
+                        capsize=2, linewidth=1.2, label=group.label_of(cell))  # fmt: skip
+        ax.set_xscale("log")
+        ax.set_title(task.title)
+        ax.set_xlabel("learning rate (log scale)")
+        ax.set_ylabel(f"{METRIC_TITLES[task.headline]} × 100")
+        ax.legend(fontsize=7)
+    return _figure(
+        group, "learning_rates", "Score against learning rate", canvas,
+        "Validation score against learning rate; bars: standard deviation over seeds.", used,
+    )  # fmt: skip
+
+
+def _rates(cell: Cell) -> dict[float, list]:
+    """Scores by learning rate, ascending, where they are defined."""
+    rates: dict[float, list] = {}
+    for candidate in cell.candidates:
+        score = candidate.score()
+        if score.mean is not None:
+            rates.setdefault(candidate.learning_rate, []).append(score)
+    return dict(sorted(rates.items()))
+
+
+def _lines(group: Group, field: str) -> dict[str, dict[float, Cell]]:
+    """Cells that differ in one method field only, at least three of them, by task title (and method, if several)."""
+    found: dict[tuple[str, str], dict[float, Cell]] = {}
+    for (key, task), cell in group.cells.items():
+        method = json.loads(key)
+        value = method.pop(field, None)
+        if value is not None and cell.chosen and cell.chosen.score().mean is not None:
+            found.setdefault((canonical(method), task), {})[value] = cell
+    lines = {key: dict(sorted(line.items())) for key, line in found.items() if len(line) >= 3}
+    methods = list(dict.fromkeys(method for method, _ in lines))
+    order = {task.name: index for index, task in enumerate(group.tasks)}
+    named = {}
+    for (method, task), line in sorted(lines.items(), key=lambda item: (order[item[0][1]], item[0][0])):
+        title = get_task(task).title
+        name = json.loads(method)["name"]
+        named[title if len(methods) == 1 else f"{title}, {method_title(name)} {methods.index(method) + 1}"] = line
+    return named
+
+
+def _draw_lines(ax: Axes, lines: dict[str, dict[float, Cell]]) -> None:
+    for (label, line), (color, marker, style) in zip(lines.items(), _SERIES, strict=False):
+        scores = [cell.chosen.score() for cell in line.values()]
+        metric = METRIC_TITLES[next(iter(line.values())).task.headline]
+        means, stds = [100 * score.mean for score in scores], [100 * (score.std or 0) for score in scores]
+        ax.errorbar(list(line), means, yerr=stds, color=color, marker=marker, linestyle=style, markersize=4.5,
+                    capsize=2, label=f"{label} ({metric})")  # fmt: skip
+    ax.set_ylabel("score × 100")
+    ax.legend()
+
+
+# What all figures share
+
+
+def _panels(count: int, *, width: float = 1.0, height: float = 1.0) -> tuple[Canvas, list[Axes]]:
+    columns = min(count, 3)
+    rows = -(-count // columns)
+    canvas = Canvas(figsize=(_INCH * width * columns, _INCH * 0.85 * height * rows), layout="constrained")
+    axes = [canvas.add_subplot(rows, columns, index + 1) for index in range(count)]
+    for ax in axes:
+        ax.yaxis.set_major_locator(MaxNLocator(6))
+    return canvas, axes
+
+
+def _title_of(group: Group) -> str:
+    return next((record["encoder"]["title"] for record in group.records if record.get("encoder")), group.key.encoder)
+
+
+def _figure(group: Group, name: str, title: str, canvas: Canvas, caption: str, cells: Sequence[Cell]) -> Figure:
+    """The figure with a caption that says encoder, data, rows, seeds and how runs were chosen."""
+    completed = [record for cell in cells if cell.chosen for record in cell.chosen.completed]
+    seeds = sorted({len(cell.chosen.completed) for cell in cells if cell.chosen})
+    rows = {}
+    for record in completed:
+        task = get_task(record["config"]["task"]["name"])
+        counts = record["data"]["rows"]
+        rows[task.title] = f"{task.title} {counts['train']:,} / {counts[task.evaluation_sets[0]]:,}"
+    rates = sorted({rate for cell in cells for c in cell.candidates if (rate := c.learning_rate) is not None})
+    kind = "" if group.key.is_glue else " (NOT GLUE)"
+    facts = (
+        f"{_title_of(group)}; data: {group.key.source}{kind}; rows, training / evaluation: {', '.join(rows.values())}; "
+        f"seeds a point: {' to '.join(map(str, seeds))}; learning rates tried: {', '.join(map(short_number, rates))}; "
+        "chosen and reported on the validation set."
+    )
+    return Figure(name, title, f"{caption} {facts}", canvas)

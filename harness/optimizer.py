@@ -1,0 +1,52 @@
+"""The optimizers and the schedule of the paper over the rows of a stack, all of them torch's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import get_linear_schedule_with_warmup
+
+from harness.config import TrainConfig
+from harness.replicas import ParameterRows
+
+
+def make_optimizer(
+    rows: ParameterRows, settings: TrainConfig, learning_rates: Sequence[float], steps: int
+) -> tuple[torch.optim.Optimizer, LRScheduler]:
+    """Fused AdamW with the replicas' learning rates, linear warm-up and linear decay to 0 over `steps` (section 3.1).
+
+    `settings.optimizer=bert_adam` is the released code's: without bias correction.
+    """
+    optimizer = torch.optim.AdamW(
+        rows.groups(learning_rates, settings.weight_decay),
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.epsilon,
+        fused=True,
+    )
+    if settings.optimizer == "bert_adam":
+        _leave_out_bias_correction(optimizer, settings)
+    warmup = round(settings.warmup_fraction * steps)
+    return optimizer, get_linear_schedule_with_warmup(optimizer, warmup, steps)
+
+
+def _leave_out_bias_correction(optimizer: torch.optim.Optimizer, settings: TrainConfig) -> None:
+    """At step t let AdamW use lr c1/sqrt(c2), epsilon/sqrt(c2) and decay sqrt(c2)/c1, with ci = 1 - beta_i**t.
+
+    Its update lr (m/c1) / (sqrt(v/c2) + epsilon) then is lr m / (sqrt(v) + epsilon), and its decay lr times the
+    plain one. The schedule sets the rate anew after every step, so that it is scaled once.
+    """
+    decays = [group["weight_decay"] for group in optimizer.param_groups]
+    done = 0
+
+    def before_step(*_: object) -> None:
+        nonlocal done
+        done += 1
+        first, second = 1 - settings.beta1**done, (1 - settings.beta2**done) ** 0.5
+        for group, decay in zip(optimizer.param_groups, decays, strict=True):
+            group["lr"] *= first / second
+            group["eps"] = settings.epsilon / second
+            group["weight_decay"] = decay * second / first
+
+    optimizer.register_step_pre_hook(before_step)

@@ -1,0 +1,264 @@
+"""Every tuning method on every encoder family: what trains, what stays, and what stacks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig
+
+from harness import methods, training
+from harness.adapters import FAMILIES, adapters, get_family, without_adapters
+from harness.classifier import Classifier, fuse_projections
+from harness.config import (
+    AdapterConfig,
+    BitFitConfig,
+    FullConfig,
+    HeadConfig,
+    LayerNormConfig,
+    MethodConfig,
+    PeftConfig,
+    TopLayersConfig,
+    TrainConfig,
+)
+from harness.errors import UserError
+from harness.methods import apply_method, can_stack
+from harness.parameters import count
+from harness.prefix import PrefixCache, prefix_cache
+from harness.training import autocast, hold_frozen_in_bf16, predict, train
+from tests.tiny import tiny_config, tiny_encoder
+from tests.unit.test_training import rows
+
+LORA = PeftConfig(type="LORA", options={"r": 2})
+EVERY = [
+    AdapterConfig(bottleneck_size=4),
+    AdapterConfig(bottleneck_size=4, placement="pfeiffer"),
+    FullConfig(),
+    TopLayersConfig(layers=1),
+    TopLayersConfig(layers=3),
+    LayerNormConfig(),
+    BitFitConfig(),
+    HeadConfig(),
+    LORA,
+    PeftConfig(type="IA3", options={"target_modules": [".*(value|v_lin)"], "feedforward_modules": []}),
+]
+
+
+def build(configs, seeds=(0,), *, family="bert", dropout=0.1):
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    classifier = Classifier(tiny_encoder(family), 2, generators=generators, dropout_rate=dropout)
+    apply_method(classifier, configs, generators)
+    fuse_projections(classifier)
+    return classifier
+
+
+def name_of(config):
+    return (
+        f"{config.name}-{getattr(config, 'placement', '')}{getattr(config, 'layers', '')}{getattr(config, 'type', '')}"
+    )
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("config", EVERY, ids=name_of)
+def test_exactly_the_trained_parameters_move(config, family, bf16):
+    """After two steps every trained tensor has moved, and no other one."""
+    if family == "distilbert" and config.name == "peft" and config.type == "IA3":
+        config = PeftConfig(type="IA3", options={"target_modules": ["v_lin"], "feedforward_modules": []})
+    elif config.name == "peft" and config.type == "IA3":
+        config = PeftConfig(type="IA3", options={"target_modules": ["value"], "feedforward_modules": []})
+    classifier = build([config], family=family)
+    if bf16:
+        hold_frozen_in_bf16(classifier)
+    before = {name: parameter.detach().clone() for name, parameter in classifier.named_parameters()}
+    trained = {name for name, parameter in classifier.named_parameters() if parameter.requires_grad}
+    settings = TrainConfig(epochs=3, batch_size=100, weight_decay=0.0)
+    result = train(classifier, rows(), settings, learning_rates=[1e-2], seeds=[0], bf16=bf16)
+    assert np.isfinite(result.losses).all()
+    moved = {name for name, parameter in classifier.named_parameters() if not torch.equal(parameter, before[name])}
+    # A key's bias shifts all scores of a query alike, and the softmax does not see it.
+    deaf = {name for name in trained if name.endswith(("key.bias", "k_lin.bias"))}
+    assert moved - deaf == trained - deaf
+    assert predict(classifier, rows(), bf16=bf16).shape == (1, 200, 2)
+
+
+def trained_names(config, family="bert"):
+    return {name for name, parameter in build([config], family=family).named_parameters() if parameter.requires_grad}
+
+
+def test_what_each_method_trains():
+    everything = trained_names(FullConfig())
+    norms = {name for name in everything if "LayerNorm" in name}
+    head = {"head.weight", "head.bias"}
+    assert trained_names(HeadConfig()) == head
+    assert trained_names(LayerNormConfig()) == norms | head
+    assert trained_names(BitFitConfig()) == {name for name in everything if name.endswith("bias")} | {"head.weight"}
+    top = {name for name in everything if ".layer.2." in name or ".pooler." in name}
+    assert trained_names(TopLayersConfig(layers=1)) == top | head
+    assert all("embeddings" not in name for name in trained_names(TopLayersConfig(layers=3)))
+    assert {name for name in trained_names(LORA) if "lora" not in name} == head
+
+
+def test_pfeiffer_adapters_follow_the_feed_forward_sublayer_only():
+    classifier = build([AdapterConfig(bottleneck_size=4, placement="pfeiffer")])
+    assert len(list(adapters(classifier))) == 3
+    names = {name for name in trained_names(AdapterConfig(placement="pfeiffer")) if ".down." in name}
+    assert names == {f"encoder.encoder.layer.{layer}.output.dropout.1.down.{part}" for layer in range(3)
+                     for part in ("weight", "bias")}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "trained"),
+    [
+        (LayerNormConfig(), 38_400 + 1_538),
+        (TopLayersConfig(layers=1), 7_087_872 + 590_592 + 1_538),
+        (TopLayersConfig(layers=12), 12 * 7_087_872 + 590_592 + 1_538),
+        (HeadConfig(), 1_538),
+        # A layer's biases: 4 x 768 attention, 3,072 + 768 feed-forward, 2 x 768 LayerNorms; then embeddings, pooler.
+        (BitFitConfig(), 12 * 8_448 + 2 * 768 + 1_538),
+        (AdapterConfig(bottleneck_size=64, placement="pfeiffer"), 12 * (2 * 64 * 768 + 768 + 64) + 38_400 + 1_538),
+        # Rank 8 on query and value: 2 x (8 x 768 + 768 x 8) a layer.
+        (PeftConfig(type="LORA", options={"r": 8}), 12 * 2 * 2 * 8 * 768 + 1_538),
+        (FullConfig(), 109_482_240 + 1_538),
+    ],
+    ids=lambda value: name_of(value) if isinstance(value, MethodConfig) else "",
+)
+def test_counts_on_bert_base_are_the_ones_computed_by_hand(config, trained):
+    counted = count(BertConfig(), config, 2)
+    assert counted["trained"] == trained
+    assert counted["encoder"] == 109_482_240
+    in_groups = sum(group["total"] for group in counted["groups"].values())
+    assert in_groups == counted["total"]
+
+
+@pytest.mark.parametrize("config", [LayerNormConfig(), BitFitConfig(), HeadConfig()], ids=name_of)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_stackable_methods_equal_their_runs_alone(config, family):
+    data, settings = rows(), TrainConfig(epochs=3, batch_size=32)
+    seeds, rates = [0, 1, 2], [3e-3, 1e-2, 1e-3]
+    assert can_stack(config)
+    stacked = build([config] * 3, seeds, family=family)
+    together = train(stacked, data, settings, learning_rates=rates, seeds=seeds, bf16=False)
+    for index in range(3):
+        single = build([config], [seeds[index]], family=family)
+        alone = train(single, data, settings, learning_rates=[rates[index]], seeds=[seeds[index]], bf16=False)
+        np.testing.assert_allclose(alone.losses[0], together.losses[index], atol=1e-4)
+    assert len({tuple(np.round(row, 3)) for row in together.losses}) == 3
+
+
+def test_methods_that_train_shared_weights_run_alone():
+    assert not any(can_stack(config) for config in (FullConfig(), TopLayersConfig(), LORA))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("frozen", [0, 1, 2, 3])
+def test_cached_states_give_the_logits_of_the_whole_encoder(family, frozen):
+    config = HeadConfig() if frozen == 3 else TopLayersConfig(layers=3 - frozen)
+    classifier = build([config], family=family, dropout=0.0)
+    data = rows()
+    cache = PrefixCache(classifier, data, autocast(torch.device("cpu"), False))
+    chosen = torch.tensor([5, 17, 3, 199])
+    inputs = data.gather(chosen, 14)
+    with torch.inference_mode():
+        expected = classifier.eval()(*inputs)
+        torch.testing.assert_close(classifier(*inputs, states=cache.gather(chosen, 14)), expected)
+    tokens = len(data) if frozen == 3 else int(data.lengths.sum())
+    assert cache.states.shape == (tokens, 32)
+
+
+def test_training_is_the_same_with_and_without_the_cache(monkeypatch):
+    """Nothing is dropped below the lowest trained layer, so that keeping its outputs changes nothing."""
+
+    def losses():
+        classifier = build([TopLayersConfig(layers=1)])
+        settings = TrainConfig(epochs=3, batch_size=32)
+        return train(classifier, rows(), settings, learning_rates=[1e-3], seeds=[0], bf16=False).losses
+
+    cached = losses()
+    monkeypatch.setattr(training, "prefix_cache", lambda *_: None)
+    np.testing.assert_allclose(losses(), cached, atol=1e-5)
+
+
+def test_the_frozen_part_runs_once_and_without_a_graph(monkeypatch):
+    classifier = build([TopLayersConfig(layers=1)])
+    calls = []
+    classifier.layers[1].register_forward_hook(
+        lambda module, *_: calls.append((module.training, torch.is_grad_enabled()))
+    )
+    settings = TrainConfig(epochs=4, batch_size=32)
+    train(classifier, rows(), settings, learning_rates=[1e-3], seeds=[0], bf16=False)
+    assert calls == [(False, False)]  # 200 short rows fit into one batch
+
+
+def test_states_that_do_not_fit_are_not_kept(monkeypatch):
+    classifier = build([TopLayersConfig(layers=1)])
+    monkeypatch.setattr("harness.prefix._MAX_BYTES", {"cpu": 100})
+    assert prefix_cache(classifier, rows(), autocast(torch.device("cpu"), False)) is None
+    assert prefix_cache(build([LayerNormConfig()]), rows(), autocast(torch.device("cpu"), False)) is None
+
+
+def test_more_layers_than_the_encoder_has_are_refused():
+    with pytest.raises(UserError, match=r"method.layers=4 is beyond the 3 layers"):
+        build([TopLayersConfig(layers=4)])
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (PeftConfig(type="LORE"), "method.type=LORE is not one of peft's methods here: .*LORA"),
+        (PeftConfig(type="PREFIX_TUNING"), "method.type=PREFIX_TUNING is not one of"),
+        (PeftConfig(type="LORA", options={"rank": 2}), "method.type=LORA, method.options={rank=2}.*rank"),
+        (PeftConfig(type="LORA", options={"target_modules": ["nothing"]}), "nothing.*not found"),
+    ],
+)
+def test_peft_refuses_in_one_line_what_it_cannot_do(config, message):
+    with pytest.raises(UserError, match=message):
+        count(tiny_config(), config, 2)
+
+
+def test_peft_draws_from_the_runs_seed():
+    def weights(seed):
+        torch.manual_seed(99)
+        return next(p for n, p in build([LORA], [seed]).named_parameters() if "lora_A" in n)
+
+    assert torch.equal(weights(0), weights(0))
+    assert not torch.equal(weights(0), weights(1))
+
+
+def test_without_adapters_of_all_layers_the_encoder_is_the_plain_one_with_its_layernorms():
+    classifier = build([AdapterConfig(bottleneck_size=4, init_std=0.5)], dropout=0.0).eval()
+    plain = build([LayerNormConfig()], dropout=0.0).eval()
+    data = rows()
+    expected = predict(plain, data, bf16=False)
+    whole = predict(classifier, data, bf16=False)
+    with without_adapters(classifier.encoder, 0, 2):
+        np.testing.assert_allclose(predict(classifier, data, bf16=False), expected, atol=1e-5)
+    with without_adapters(classifier.encoder, 1, 1):
+        partly = predict(classifier, data, bf16=False)
+    assert np.abs(partly - expected).max() > 1e-3
+    assert np.abs(partly - whole).max() > 1e-3
+    np.testing.assert_array_equal(predict(classifier, data, bf16=False), whole)
+
+
+def test_a_method_of_ones_own_is_a_config_and_a_function(monkeypatch):
+    """As README's 'A method of your own' shows it: the encoder's first layer trains."""
+
+    @dataclass
+    class FirstLayerConfig(MethodConfig):
+        name: str = "first_layer"
+
+    def apply_first_layer(classifier, configs, generators):
+        classifier.layers[0].float().requires_grad_(True)
+        classifier.head.requires_grad_(True)
+
+    monkeypatch.setitem(methods.METHODS, "first_layer", methods.Method(apply_first_layer, per_replica=None))
+    classifier = build([FirstLayerConfig()])
+    settings = TrainConfig(epochs=2)
+    train(classifier, rows(), settings, learning_rates=[1e-3], seeds=[0], bf16=False)
+    trained = {name for name, parameter in classifier.named_parameters() if parameter.requires_grad}
+    assert {name.split(".")[0] for name in trained} == {"encoder", "head"}
+    assert all(name.startswith(("encoder.encoder.layer.0.", "head.")) for name in trained)
+    assert count(tiny_config(), FirstLayerConfig(), 2)["trained"] == sum(
+        p.numel() for p in classifier.parameters() if p.requires_grad
+    )
+    assert get_family("bert").layers == "encoder.layer"
