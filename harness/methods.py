@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from harness.adapters import Adapter, insert_adapters
+from harness.adapters import Adapter, get_family, insert_adapters
 from harness.classifier import Classifier
 from harness.config import (
     AdapterConfig,
@@ -123,11 +123,15 @@ def inject_peft(encoder: nn.Module, config: PeftConfig) -> None:
     except ImportError as error:
         raise UserError("method=peft needs peft: pip install 'harness[peft]'") from error
     tuners = {kind.value: PEFT_TYPE_TO_CONFIG_MAPPING[kind] for kind in PEFT_TYPE_TO_TUNER_MAPPING}
-    injectable = sorted(name for name, options in tuners.items() if not options().is_prompt_learning)
+    injectable = sorted(name for name, kind in tuners.items() if not issubclass(kind, peft.PromptLearningConfig))
     if config.type not in injectable:
         raise UserError(f"method.type={config.type} is not one of peft's methods here: {', '.join(injectable)}")
+    options = dict(config.options)
+    if config.type == "LORA":  # query and value, as in its paper; peft does not know them in every family
+        query, _, value = get_family(encoder.config.model_type).projections
+        options = {"target_modules": [query, value]} | options
     try:
-        peft.inject_adapter_in_model(tuners[config.type](**config.options), encoder)
+        peft.inject_adapter_in_model(tuners[config.type](**options), encoder)
     except (TypeError, ValueError) as error:
         shown = ", ".join(f"{name}={value}" for name, value in config.options.items())
         raise UserError(f"method.type={config.type}, method.options={{{shown}}}: {error}") from error

@@ -21,11 +21,11 @@ class PrefixCache:
 
     def __init__(self, classifier: Classifier, split: Encoded, autocast: torch.autocast) -> None:
         device = split.ids.device
-        ends_encoder = classifier.frozen_layers == len(classifier.layers)
-        self.lengths = np.ones_like(split.lengths) if ends_encoder else split.lengths
-        offsets = np.concatenate([[0], np.cumsum(self.lengths)])
+        self.ends_encoder = classifier.frozen_layers == len(classifier.layers)
+        lengths = np.ones_like(split.lengths) if self.ends_encoder else split.lengths
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
         self.offsets = torch.from_numpy(offsets[:-1]).to(device)
-        self.device_lengths = torch.from_numpy(self.lengths).to(device)
+        self.device_lengths = torch.from_numpy(lengths).to(device)
         self.states = torch.empty(int(offsets[-1]), classifier.encoder.config.hidden_size, device=device)
         lower = classifier.lower_part().eval()
         with torch.no_grad(), autocast:
@@ -41,7 +41,7 @@ class PrefixCache:
 
         At padding they are those of the row's first token: attention does not look there.
         """
-        index, valid = self._places(rows, min(width, int(self.lengths.max())))
+        index, valid = self._places(rows, 1 if self.ends_encoder else width)
         return self.states[torch.where(valid, index, self.offsets[rows, None])]
 
     def _places(self, rows: Tensor, width: int) -> tuple[Tensor, Tensor]:
