@@ -93,6 +93,8 @@ def explain(error: Exception) -> str:
     if unknown:
         path = re.search(r"full_key: (\S+)", text)
         key = path.group(1) if path else unknown.group(1)
+        if key.startswith("method.options."):
+            return f"{key}: method.options takes any field of peft's config; write it with a plus: +{key}=..."
         given = next((item for item in overrides if item.lstrip("+~").split("=")[0].endswith(unknown.group(1))), key)
         known = _known_keys(key, unknown.group(2))
         close = get_close_matches(key.rpartition(".")[2], known, n=1)

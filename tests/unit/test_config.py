@@ -12,6 +12,7 @@ from harness.config import AdapterConfig, RunConfig, check, identity, register_c
 from harness.errors import UserError
 from harness.provenance import command_line
 from harness.tasks import TASKS
+from scripts import reproduce
 from tests.conftest import CONF
 
 GROUPS = {group.name: sorted(file.stem for file in group.glob("*.yaml")) for group in CONF.iterdir() if group.is_dir()}
@@ -57,6 +58,26 @@ def test_every_experiment_composes_and_names_known_tasks(name):
     check(launcher.to_config(whole))
     assert whole.hydra.mode.name == "MULTIRUN"
     assert set(whole.hydra.sweeper.params["task"].split(",")) <= set(TASKS)
+
+
+@pytest.mark.parametrize("scale", GROUPS["scale"])
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name.split("/")[0] in reproduce.EXPERIMENTS])
+def test_a_scale_goes_over_every_experiment(name, scale):
+    whole = composed(f"experiment={name}", f"scale={scale}")
+    check(launcher.to_config(whole))
+    assert whole.hydra.mode.name == "MULTIRUN"
+    expected = {"quick": (300, 2), "cpu": (2000, 5), "minilm": (None, composed(f"experiment={name}").train.epochs)}
+    assert (whole.data.max_train_rows, whole.train.epochs) == expected[scale]
+
+
+def test_the_script_knows_every_experiment_and_runs_full_fine_tuning_first():
+    folders = {name.split("/")[0] for name in EXPERIMENTS}
+    assert folders == {*reproduce.GLUE, *reproduce.EXPERIMENTS} - {"glue"}
+    assert [sweep[0] for sweep in reproduce.sweeps("tradeoff", "cpu")] == [
+        f"experiment=tradeoff/{name}" for name in ("full", "adapter", "layernorm", "top_layers")
+    ]
+    assert set(reproduce.SCALES) == set(GROUPS["scale"])
+    assert reproduce.sweeps("glue", "quick") == [["experiment=quick/full"], ["experiment=quick/adapter"]]
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ class _Launcher(Launcher):
         setup_globals()
         jobs = [self._job(overrides, initial_job_idx + index) for index, overrides in enumerate(job_overrides)]
         records = self.train([launcher.to_config(job) for job in jobs])
+        Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)  # where sweepers leave their results
         returns = []
         for overrides, job, record in zip(job_overrides, jobs, records, strict=True):
             done = JobReturn(overrides=list(overrides), cfg=job, status=JobStatus.COMPLETED)

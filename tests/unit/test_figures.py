@@ -1,0 +1,140 @@
+"""Figures from records alone: which are drawn, and that the drawn numbers are those of the records."""
+
+import numpy as np
+import pytest
+
+from harness.figures import figures
+from harness.report import figure_files
+from harness.selection import comparable_groups
+from tests.unit.make_records import adapter_parameters, make_record
+
+
+def drawn(records):
+    (group,) = comparable_groups(records)
+    return {figure.name: figure for figure in figures(group)}
+
+
+def adapter(size=64, **fields):
+    return {"name": "adapter", "bottleneck_size": size, "activation": "gelu", "init_std": 0.01} | fields
+
+
+def spans(layers=6, per_layer=0.02):
+    """Every removed layer costs the same."""
+    return [
+        {
+            "first": first,
+            "last": last,
+            "scores": {"validation": {"f1": 0.9, "accuracy": 0.8 - per_layer * (last - first + 1)}},
+        }
+        for first in range(layers)
+        for last in range(first, layers)
+    ]
+
+
+@pytest.fixture
+def tradeoff():
+    records = []
+    for task, full in (("mrpc", 0.86), ("cola", 0.30), ("rte", 0.60)):
+        records.append(make_record(task, "full", full, rate=5e-5))
+        records += [
+            make_record(task, score=full - loss, size=size) for size, loss in ((1, 0.06), (8, 0.02), (64, 0.01))
+        ]
+        records += [
+            make_record(task, {"name": "top_layers", "layers": k}, full - 0.03 * (3 - k), trained=1_000_000 * k)
+            for k in (1, 2, 3)
+        ]
+        records.append(make_record(task, {"name": "layernorm"}, full - 0.08, trained=10_000))
+    return records
+
+
+def lines_of(ax):
+    return {line.get_label(): line for line in ax.get_lines() if not line.get_label().startswith("_")}
+
+
+def test_the_tradeoff_shows_differences_to_full_fine_tuning_against_trained_parameters(tradeoff):
+    figure = drawn(tradeoff)["tradeoff"]
+    (ax,) = figure.canvas.axes
+    lines = lines_of(ax)
+    assert {"Adapters", "Top layers"} <= set(lines)
+    np.testing.assert_allclose(lines["Adapters"].get_ydata(), [-6, -2, -1], atol=1e-6)
+    np.testing.assert_allclose(lines["Adapters"].get_xdata(), [adapter_parameters(size, 2) for size in (1, 8, 64)])
+    np.testing.assert_allclose(lines["Top layers"].get_ydata(), [-6, -3, 0], atol=1e-6)
+    assert ax.get_xscale() == "log"
+    assert "trained parameters" in ax.get_xlabel() and "points" in ax.get_ylabel()
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert sorted(labels) == ["Adapters", "LayerNorms only", "Top layers"]
+    for words in ("all-MiniLM-L6-v2", "local", "3,668", "seeds a point: 1", "median over CoLA, MRPC, RTE"):
+        assert words in figure.caption
+
+
+def test_by_task_has_a_panel_a_task(tradeoff):
+    panels = drawn(tradeoff)["tradeoff_by_task"].canvas.axes
+    assert [ax.get_title() for ax in panels] == ["CoLA", "MRPC", "RTE"]
+    np.testing.assert_allclose(lines_of(panels[1])["Adapters"].get_ydata(), [-6, -2, -1], atol=1e-6)
+
+
+def test_a_task_in_which_a_point_is_missing_is_left_out(tradeoff):
+    kept = [
+        r
+        for r in tradeoff
+        if not (r["config"]["task"]["name"] == "rte" and r["config"]["method"]["name"] == "layernorm")
+    ]
+    assert "median over CoLA, MRPC;" in drawn(kept)["tradeoff"].caption.replace(".", ";")
+
+
+def test_the_papers_points_are_marked_for_bert_only(tradeoff):
+    def marks(title):
+        for record in tradeoff:
+            record["encoder"]["title"] = title
+        return [text.get_text() for text in drawn(tradeoff)["tradeoff"].canvas.axes[0].texts]
+
+    assert not marks("all-MiniLM-L6-v2")
+    assert "paper: adapters (64), MNLI-m" in marks("google-bert/bert-base-uncased")
+
+
+def test_the_heatmap_shows_the_change_of_accuracy(tradeoff):
+    figure = drawn([make_record("mrpc", adapter(), 0.8, spans=spans(), majority=0.68)])["ablation"]
+    ax = figure.canvas.axes[0]
+    change = ax.images[0].get_array()
+    assert np.ma.masked_invalid(change).count() == 21
+    np.testing.assert_allclose(change[0, 5], -12.0)
+    np.testing.assert_allclose(change[3, 3], -2.0)
+    assert np.isnan(np.ma.filled(change, np.nan)[3, 2])
+    texts = {text.get_text() for text in ax.texts}
+    assert {"-12", "-2.0"} <= texts
+    assert ax.get_title() == "MRPC, accuracy 80.0 with all"
+
+
+def test_one_setting_against_the_score():
+    stds = {1e-7: 0.8, 1e-3: 0.82, 1.0: 0.5}
+    sizes = {8: 0.80, 64: 0.84, 256: 0.82}
+    records = [make_record("mrpc", adapter(32, init_std=std), stds[std], seed=seed) for std in stds for seed in (0, 1)]
+    rates = (1e-4, 1e-3, 1e-2)
+    records += [make_record("mrpc", score=sizes[size], size=size, rate=rate) for size in sizes for rate in rates]
+    found = drawn(records)
+    assert set(found) == {"init_scale", "sizes", "learning_rates"}
+    (ax,) = found["init_scale"].canvas.axes
+    (line,) = [container.lines[0] for container in ax.containers]
+    assert list(line.get_ydata()) == [80, 82, 50]
+    np.testing.assert_allclose(line.get_xdata(), list(stds))
+    (ax,) = found["sizes"].canvas.axes
+    np.testing.assert_allclose(ax.containers[0].lines[0].get_xdata(), [8, 64, 256])
+    assert list(ax.containers[0].lines[0].get_ydata()) == [80, 84, 82]
+    assert len(found["learning_rates"].canvas.axes[0].containers) == 3
+
+
+def test_two_points_are_no_curve():
+    assert drawn([make_record("mrpc", "full", 0.9), *(make_record("mrpc", size=size) for size in (8, 64))]) == {}
+
+
+def test_synthetic_data_are_named_in_the_caption():
+    records = [make_record("mrpc", size=size, source="synthetic") for size in (1, 8, 64)]
+    assert "synthetic (NOT GLUE)" in drawn(records)["sizes"].caption
+
+
+def test_files_are_the_same_for_the_same_records(tradeoff):
+    files = figure_files(comparable_groups(tradeoff))
+    assert {"figures/tradeoff.svg", "figures/tradeoff.png", "figures/README.md"} <= set(files)
+    assert files["figures/tradeoff.png"].startswith(b"\x89PNG")
+    assert "![Score against trained parameters](tradeoff.png)" in files["figures/README.md"]
+    assert figure_files(comparable_groups(tradeoff)) == files
