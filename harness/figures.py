@@ -7,6 +7,7 @@ read in grey: every series has a marker and a line style of its own.
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -15,7 +16,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from harness.labels import ALWAYS_SHOWN, SIZE, canonical, method_title, short_number
 from harness.notes import METRIC_TITLES
@@ -111,7 +112,7 @@ def tradeoff_by_task(group: Group) -> Figure | None:
             style = line if len(points) > 1 else ""
             ax.plot(x, y, linestyle=style, color=color, marker=marker, markersize=4, label=curve.label)
         ax.set_title(column)
-        _finish_tradeoff(ax, legend=ax is axes[0])
+        _finish_tradeoff(ax)
     return _figure(
         group, "tradeoff_by_task", "Score against trained parameters, by task", canvas,
         "Score minus that of full fine-tuning on the same task, in points, against trained parameters (head included).",
@@ -160,13 +161,11 @@ def _mark_published(ax: Axes) -> None:
         ax.annotate(point.label, where, xytext=(4, -9), textcoords="offset points", fontsize=7)
 
 
-def _finish_tradeoff(ax: Axes, *, legend: bool = True) -> None:
+def _finish_tradeoff(ax: Axes) -> None:
     ax.axhline(0, color="0.3", linewidth=0.8)
     ax.set_xscale("log")
     ax.set_xlabel("trained parameters (log scale)")
     ax.set_ylabel("score − full fine-tuning (points)")
-    if legend:
-        ax.legend(loc="lower right")
 
 
 # Ablation (section 3.6)
@@ -292,11 +291,13 @@ def learning_rates(group: Group) -> Figure | None:
             means, stds = [100 * score.mean for score in best], [100 * (score.std or 0) for score in best]
             ax.errorbar(list(rates), means, yerr=stds, color=color, marker=marker, linestyle=line, markersize=4,
                         capsize=2, linewidth=1.2, label=group.label_of(cell))  # fmt: skip
+        tried = sorted({rate for cell in cells for rate in _rates(cell)})
         ax.set_xscale("log")
+        ax.set_xticks(tried, [short_number(rate) for rate in tried])
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_title(task.title)
         ax.set_xlabel("learning rate (log scale)")
         ax.set_ylabel(f"{METRIC_TITLES[task.headline]} × 100")
-        ax.legend(fontsize=7)
     return _figure(
         group, "learning_rates", "Score against learning rate", canvas,
         "Validation score against learning rate; bars: standard deviation over seeds.", used,
@@ -340,7 +341,6 @@ def _draw_lines(ax: Axes, lines: dict[str, dict[float, Cell]]) -> None:
         ax.errorbar(list(line), means, yerr=stds, color=color, marker=marker, linestyle=style, markersize=4.5,
                     capsize=2, label=f"{label} ({metric})")  # fmt: skip
     ax.set_ylabel("score × 100")
-    ax.legend()
 
 
 # What all figures share
@@ -376,4 +376,17 @@ def _figure(group: Group, name: str, title: str, canvas: Canvas, caption: str, c
         f"seeds a point: {' to '.join(map(str, seeds))}; learning rates tried: {', '.join(map(short_number, rates))}; "
         "chosen and reported on the validation set."
     )
+    _finish(canvas, f"{caption} {facts}")
     return Figure(name, title, f"{caption} {facts}", canvas)
+
+
+def _finish(canvas: Canvas, caption: str) -> None:
+    """One legend for all panels above them, the caption below: the drawing can stand alone."""
+    shown = {label: handle for ax in canvas.axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    width = canvas.get_figwidth()
+    if shown:
+        columns = max(1, min(len(shown), int(width / 1.5)))
+        canvas.legend(shown.values(), shown, loc="outside upper center", ncols=columns, fontsize=8)
+    lines = textwrap.wrap(caption, int(width * 21))
+    canvas.set_figheight(canvas.get_figheight() + 0.11 * len(lines) + 0.2 * bool(shown))
+    canvas.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=6.5, color="0.35")

@@ -138,6 +138,13 @@ def break_label(glue, tmp_path):
         (["device=cuda:99"], ["cuda:99", "device=auto"]),
         (["device=tpu"], ["tpu", "cuda"]),
         (["train.max_length=512"], ["train.max_length=512", "140"]),
+        (["method=top_layers", "method.layers=4"], ["method.layers=4", "3 layers"]),
+        (["method=adapter", "method.placement=parallel"], ["method.placement=parallel", "pfeiffer"]),
+        (["method=peft", "method.type=LORE"], ["method.type=LORE", "LORA"]),
+        (["method=peft", "method.options.r=8"], ["+method.options.r"]),
+        (["method=full", "train.evaluate_spans=true"], ["train.evaluate_spans", "full"]),
+        (["train.optimizer=sgd"], ["train.optimizer=sgd", "bert_adam"]),
+        (["cuda_graphs=true"], ["cuda_graphs=true", "GPU"]),
     ],
 )
 def test_bad_input_is_one_line_before_any_training(harness_run, tmp_path, arguments, words):
@@ -212,6 +219,46 @@ def test_other_families_train(harness_run, tmp_path, family):
     for record in records(tmp_path / "results").values():
         assert record["encoder"]["family"] == family
         assert record["encoder"]["pooling"] == ("pooler" if family == "roberta" else "first token")
+
+
+def test_every_method_is_a_row_of_the_methods_table(harness_run, tmp_path, capsys):
+    groups = "method=full,adapter,pfeiffer,top_layers,layernorm,bitfit,head,lora,ia3"
+    status, out, err = harness_run("--multirun", "task=mrpc", groups, "train.optimizer=bert_adam")
+    assert status == 0, err
+    assert "9 runs to do in 9 passes" in out
+    done = {record["run_id"].split("-lr")[0]: record for record in records(tmp_path / "results").values()}
+    assert set(done) == {
+        *("mrpc-full", "mrpc-adapter64", "mrpc-adapter128", "mrpc-top_layers1", "mrpc-layernorm", "mrpc-bitfit"),
+        *("mrpc-head", "mrpc-peft-lora", "mrpc-peft-ia3"),
+    }
+    assert report.main([str(tmp_path / "results")]) == 0
+    rows = [line for line in (tmp_path / "results/tables/methods.md").read_text().splitlines() if line.startswith("| ")]
+    shown = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in rows}
+    head = done["mrpc-head"]
+    assert shown["Head only"][0] == f"{100 * head['scores']['validation']['f1']:.1f}"
+    assert shown["Head only"][1] == "66"  # 32 weights and a bias for each of two labels
+    assert shown["Full fine-tuning"][1] == f"{done['mrpc-full']['parameters']['trained']:,}"
+    assert {"Adapters (64, houlsby)", "Adapters (128, pfeiffer)", "Top layers (1)"} <= set(shown)
+
+
+def test_spans_of_adapters_are_removed_and_drawn(harness_run, tmp_path):
+    sweep = ["--multirun", "task=stsb", "train.evaluate_spans=true", "train.seed=0,1", "train.learning_rate=1e-2"]
+    status, _, err = harness_run(*sweep, "method.init_std=0.3")
+    assert status == 0, err
+    first, second = records(tmp_path / "results").values()
+    assert [(span["first"], span["last"]) for span in first["spans"]] == [
+        (0, 0),
+        (0, 1),
+        (0, 2),
+        (1, 1),
+        (1, 2),
+        (2, 2),
+    ]
+    assert set(first["spans"][0]["scores"]["validation"]) == {"spearman", "pearson"}
+    assert len(second["spans"]) == 6
+    assert all(span["scores"] != first["scores"] for span in first["spans"])
+    assert report.main([str(tmp_path / "results")]) == 0
+    assert (tmp_path / "results/figures/ablation.png").stat().st_size > 1000
 
 
 def test_the_commands_as_processes(tmp_path, tiny_model, glue):

@@ -67,6 +67,7 @@ def make_record(
     if status in ("failed", "running"):
         return record | extra
     record |= _reached(task, method, trained, sha256, source, fingerprint, (max_train_rows, max_eval_rows))
+    record["training"]["stack"] = [record["run_id"]]
     record["majority"] = {name: {known.headline: majority} for name in known.evaluation_sets}
     if status == "completed":
         by_set = score if isinstance(score, dict) else dict.fromkeys(known.evaluation_sets, score)
