@@ -242,8 +242,8 @@ def test_every_method_is_a_row_of_the_methods_table(harness_run, tmp_path, capsy
 
 
 def test_spans_of_adapters_are_removed_and_drawn(harness_run, tmp_path):
-    sweep = ["--multirun", "task=stsb", "train.evaluate_spans=true", "train.seed=0,1", "train.learning_rate=1e-2"]
-    status, _, err = harness_run(*sweep, "method.init_std=0.3")
+    sweep = ["--multirun", "task=stsb", "train.evaluate_spans=true", "train.seed=0,1", "train.learning_rate=1e-3"]
+    status, _, err = harness_run(*sweep, "method.init_std=0.1")
     assert status == 0, err
     first, second = records(tmp_path / "results").values()
     assert [(span["first"], span["last"]) for span in first["spans"]] == [
