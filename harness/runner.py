@@ -10,25 +10,24 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import DatasetDict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from harness import metrics, sources
-from harness.adapters import without_adapters
+from harness import sources
 from harness.batches import Encoded, encode, limit_rows
 from harness.classifier import Classifier, fuse_projections
 from harness.config import AdapterConfig, RunConfig, check, identity, run_id
 from harness.encoder import Checkpoint, find_checkpoint, load_encoder, load_tokenizer, longest_input
 from harness.errors import UserError
+from harness.evaluation import evaluate, evaluate_spans, majority
 from harness.graphs import cuda_capture
 from harness.methods import apply_method
 from harness.parameters import count
 from harness.provenance import now, provenance
 from harness.records import SCHEMA, Record
 from harness.tasks import Task, get_task
-from harness.training import Training, has_bf16, hold_frozen_in_bf16, peak_memory, predict, train
+from harness.training import Training, has_bf16, hold_frozen_in_bf16, peak_memory, train
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
 
     def evaluate_epoch(epoch: int) -> None:
         if first.config.train.evaluate_every_epoch and epoch < first.config.train.epochs:
-            for history, results in zip(histories, _evaluate(classifier, first.task, splits, bf16=bf16), strict=True):
+            for history, results in zip(histories, evaluate(classifier, first.task, splits, bf16=bf16), strict=True):
                 history[epoch] = results["scores"]
 
     with cuda_capture(first.config.cuda_graphs) as capture:
@@ -131,10 +130,10 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
             on_epoch=evaluate_epoch,
         )
     evaluated = time.perf_counter()
-    results = _evaluate(classifier, first.task, splits, bf16=bf16)
-    spans = _evaluate_spans(classifier, first, splits, bf16=bf16) if first.config.train.evaluate_spans else None
+    results = evaluate(classifier, first.task, splits, bf16=bf16)
+    spans = evaluate_spans(classifier, first.task, splits, bf16=bf16) if first.config.train.evaluate_spans else None
     shared = {
-        "majority": _majority(first.task, splits),
+        "majority": majority(first.task, splits),
         "data": {
             "source": first.data.source,
             "is_glue": first.data.is_glue,
@@ -200,45 +199,6 @@ def encoded_splits(run: Run, device: torch.device) -> tuple[dict[str, Encoded], 
     return encoded, {name: len(splits[name]) for name in names}
 
 
-def _evaluate(
-    classifier: Classifier, task: Task, splits: dict[str, Encoded], *, bf16: bool
-) -> list[dict[str, dict[str, Any]]]:
-    """For each replica: `scores`, `undefined` and `constant` (whether all predictions are one) by evaluation set."""
-    results = [{"scores": {}, "undefined": {}, "constant": {}} for _ in range(classifier.replicas)]
-    for name in task.evaluation_sets:
-        references = splits[name].labels.cpu().numpy()
-        for result, logits in zip(results, predict(classifier, splits[name], bf16=bf16), strict=True):
-            if not np.isfinite(logits).all():
-                result["scores"][name] = dict.fromkeys(task.metrics)
-                result["undefined"][name] = dict.fromkeys(task.metrics, "the outputs are not finite")
-                result["constant"][name] = True
-                continue
-            predictions = logits[:, 0].astype(np.float64) if task.is_regression else logits.argmax(-1)
-            result["scores"][name], reasons = metrics.score(task, predictions, references)
-            if reasons:
-                result["undefined"][name] = reasons
-            result["constant"][name] = bool(np.ptp(predictions) == 0)
-    return results
-
-
-def _evaluate_spans(
-    classifier: Classifier, run: Run, splits: dict[str, Encoded], *, bf16: bool
-) -> list[list[dict[str, Any]]]:
-    """For each replica: the scores without the adapters of every contiguous span of layers (section 3.6).
-
-    An entry holds `first` and `last`, layers counted from 0, and `scores` by evaluation set.
-    """
-    layers = len(classifier.layers)
-    entries: list[list[dict[str, Any]]] = [[] for _ in range(classifier.replicas)]
-    for first in range(layers):
-        for last in range(first, layers):
-            with without_adapters(classifier.encoder, first, last):
-                results = _evaluate(classifier, run.task, splits, bf16=bf16)
-            for entry, result in zip(entries, results, strict=True):
-                entry.append({"first": first, "last": last, "scores": result["scores"]})
-    return entries
-
-
 def _finished_record(
     run: Run, index: int, training: Training, result: dict[str, Any], history: dict, classifier: Classifier
 ) -> Record:
@@ -286,15 +246,6 @@ def _training_entry(runs: Sequence[Run], index: int, training: Training, history
         "stack": [run.id for run in runs],
         "history": epochs,
     }
-
-
-def _majority(task: Task, splits: dict[str, Encoded]) -> dict[str, dict[str, float | None]]:
-    train_labels = splits["train"].labels.cpu().numpy()
-    scores = {}
-    for name in task.evaluation_sets:
-        constant = metrics.majority_prediction(task, train_labels, len(splits[name]))
-        scores[name], _ = metrics.score(task, constant, splits[name].labels.cpu().numpy())
-    return scores
 
 
 def _check_length(config: RunConfig, checkpoint: Checkpoint) -> None:

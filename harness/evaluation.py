@@ -1,0 +1,63 @@
+"""Scores of a trained stack on its evaluation sets, whole and without some of its adapters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harness import metrics
+from harness.adapters import without_adapters
+from harness.batches import Encoded
+from harness.classifier import Classifier
+from harness.tasks import Task
+from harness.training import predict
+
+
+def evaluate(
+    classifier: Classifier, task: Task, splits: dict[str, Encoded], *, bf16: bool
+) -> list[dict[str, dict[str, Any]]]:
+    """For each replica: `scores`, `undefined` and `constant` (whether all predictions are one) by evaluation set."""
+    results = [{"scores": {}, "undefined": {}, "constant": {}} for _ in range(classifier.replicas)]
+    for name in task.evaluation_sets:
+        references = splits[name].labels.cpu().numpy()
+        for result, logits in zip(results, predict(classifier, splits[name], bf16=bf16), strict=True):
+            if not np.isfinite(logits).all():
+                result["scores"][name] = dict.fromkeys(task.metrics)
+                result["undefined"][name] = dict.fromkeys(task.metrics, "the outputs are not finite")
+                result["constant"][name] = True
+                continue
+            predictions = logits[:, 0].astype(np.float64) if task.is_regression else logits.argmax(-1)
+            result["scores"][name], reasons = metrics.score(task, predictions, references)
+            if reasons:
+                result["undefined"][name] = reasons
+            result["constant"][name] = bool(np.ptp(predictions) == 0)
+    return results
+
+
+def evaluate_spans(
+    classifier: Classifier, task: Task, splits: dict[str, Encoded], *, bf16: bool
+) -> list[list[dict[str, Any]]]:
+    """For each replica: the scores without the adapters of every contiguous span of layers (section 3.6).
+
+    An entry holds `first` and `last`, layers counted from 0, and `scores` by evaluation set.
+    """
+    layers = len(classifier.layers)
+    entries: list[list[dict[str, Any]]] = [[] for _ in range(classifier.replicas)]
+    for first in range(layers):
+        for last in range(first, layers):
+            with without_adapters(classifier.encoder, first, last):
+                results = evaluate(classifier, task, splits, bf16=bf16)
+            for entry, result in zip(entries, results, strict=True):
+                entry.append({"first": first, "last": last, "scores": result["scores"]})
+    return entries
+
+
+def majority(task: Task, splits: dict[str, Encoded]) -> dict[str, dict[str, float | None]]:
+    """Scores of the constant prediction of the training majority (regression: the training mean) by evaluation set."""
+    train_labels = splits["train"].labels.cpu().numpy()
+    scores = {}
+    for name in task.evaluation_sets:
+        constant = metrics.majority_prediction(task, train_labels, len(splits[name]))
+        scores[name], _ = metrics.score(task, constant, splits[name].labels.cpu().numpy())
+    return scores
