@@ -31,8 +31,11 @@ def attention(
 
     Shapes: query `[N, heads, Tq, d]`, key and value `[N, heads, T, d]`, mask `[N, 1, 1, T]` (True keeps)
     -> `[N, Tq, heads, d]`. `dropout` is the rate at which attention weights are dropped; on a CPU the masks are those
-    of `module.dropout`.
+    of `module.dropout`. A `layer_prefix` of the module (prefix tuning) goes before its keys and values.
     """
+    prefix = getattr(module, "layer_prefix", None)
+    if prefix is not None:
+        key, value, attention_mask = prefix.extend(key, value, attention_mask)
     if dropout > 0 and query.device.type == "cpu":
         scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
         flat = [states.flatten(0, 1) for states in (query, key, value)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from harness.adapters import Adapter, get_family, insert_adapters
+from harness.adapters import Adapter, insert_adapters
 from harness.classifier import Classifier
 from harness.config import (
     AdapterConfig,
@@ -21,6 +21,7 @@ from harness.config import (
     TopLayersConfig,
 )
 from harness.errors import UserError
+from harness.peft_methods import inject_peft
 from harness.replicas import ReplicatedBias, ReplicatedLayerNorm, replace_modules
 
 Generators = Sequence[torch.Generator | None]
@@ -113,28 +114,6 @@ def _apply_peft(classifier: Classifier, configs: Sequence[PeftConfig], generator
             torch.manual_seed(generators[0].initial_seed())
         inject_peft(classifier.encoder, configs[0])
     classifier.head.requires_grad_(True)
-
-
-def inject_peft(encoder: nn.Module, config: PeftConfig) -> None:
-    """Put a method of `peft` into the encoder; `UserError` for a type or options that it cannot take."""
-    try:
-        import peft
-        from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
-    except ImportError as error:
-        raise UserError("method=peft needs peft: pip install 'harness[peft]'") from error
-    tuners = {kind.value: PEFT_TYPE_TO_CONFIG_MAPPING[kind] for kind in PEFT_TYPE_TO_TUNER_MAPPING}
-    injectable = sorted(name for name, kind in tuners.items() if not issubclass(kind, peft.PromptLearningConfig))
-    if config.type not in injectable:
-        raise UserError(f"method.type={config.type} is not one of peft's methods here: {', '.join(injectable)}")
-    options = dict(config.options)
-    if config.type == "LORA":  # query and value, as in its paper; peft does not know them in every family
-        query, _, value = get_family(encoder.config.model_type).projections
-        options = {"target_modules": [query, value]} | options
-    try:
-        peft.inject_adapter_in_model(tuners[config.type](**options), encoder)
-    except (TypeError, ValueError) as error:
-        shown = ", ".join(f"{name}={value}" for name, value in config.options.items())
-        raise UserError(f"method.type={config.type}, method.options={{{shown}}}: {error}") from error
 
 
 def _train_pooler(classifier: Classifier) -> None:

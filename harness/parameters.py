@@ -69,8 +69,9 @@ def _group(classifier: Classifier, name: str, module: nn.Module) -> str:
     owners = [classifier.get_submodule(name.rsplit(".", depth)[0]) for depth in range(name.count(".") + 1)]
     if any(isinstance(owner, Adapter) for owner in owners):
         return "adapter"
-    if any(hasattr(owner, "base_layer") for owner in owners) and "base_layer" not in name:
-        return "adapter"  # what peft puts beside a layer of the encoder
+    beside_a_layer = any(hasattr(owner, "base_layer") for owner in owners) and "base_layer" not in name
+    if beside_a_layer or name.startswith("encoder.prefix"):
+        return "adapter"  # what peft adds to the encoder
     if isinstance(module, (nn.LayerNorm, ReplicatedLayerNorm)):
         return "layernorm"
     if name.startswith("head"):

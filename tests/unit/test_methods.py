@@ -9,6 +9,7 @@ from transformers import BertConfig
 
 from harness import methods, training
 from harness.adapters import FAMILIES, adapters, get_family, without_adapters
+from harness.attention import attention
 from harness.classifier import Classifier, fuse_projections
 from harness.config import (
     AdapterConfig,
@@ -41,6 +42,8 @@ EVERY = [
     HeadConfig(),
     LORA,
     PeftConfig(type="IA3", options={"target_modules": ["value", "v_lin"], "feedforward_modules": []}),
+    PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3}),
+    PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3, "prefix_projection": True}),
 ]
 
 
@@ -115,6 +118,8 @@ def test_pfeiffer_adapters_follow_the_feed_forward_sublayer_only():
         (AdapterConfig(bottleneck_size=64, placement="pfeiffer"), 12 * (2 * 64 * 768 + 768 + 64) + 38_400 + 1_538),
         # Rank 8 on query and value: 2 x (8 x 768 + 768 x 8) a layer.
         (PeftConfig(type="LORA", options={"r": 8}), 12 * 2 * 2 * 8 * 768 + 1_538),
+        # 20 virtual tokens, a key and a value in each layer.
+        (PeftConfig(type="PREFIX_TUNING"), 20 * 12 * 2 * 768 + 1_538),
         (FullConfig(), 109_482_240 + 1_538),
     ],
     ids=lambda value: name_of(value) if isinstance(value, MethodConfig) else "",
@@ -202,7 +207,8 @@ def test_more_layers_than_the_encoder_has_are_refused():
     ("config", "message"),
     [
         (PeftConfig(type="LORE"), "method.type=LORE is not one of peft's methods here: .*LORA"),
-        (PeftConfig(type="PREFIX_TUNING"), "method.type=PREFIX_TUNING is not one of"),
+        (PeftConfig(type="PROMPT_TUNING"), "method.type=PROMPT_TUNING is not one of"),
+        (PeftConfig(type="PREFIX_TUNING", options={"length": 3}), "method.type=PREFIX_TUNING.*length"),
         (PeftConfig(type="LORA", options={"rank": 2}), "method.type=LORA, method.options={rank=2}.*rank"),
         (PeftConfig(type="LORA", options={"target_modules": ["nothing"]}), "nothing.*not found"),
     ],
@@ -210,6 +216,35 @@ def test_more_layers_than_the_encoder_has_are_refused():
 def test_peft_refuses_in_one_line_what_it_cannot_do(config, message):
     with pytest.raises(UserError, match=message):
         count(tiny_config(), config, 2)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_prefix_is_attended_to_like_tokens_before_the_row(family):
+    """In the whole encoder, and in one layer against the formula."""
+    config = PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 2})
+    classifier = build([config], family=family, dropout=0.0).eval()
+    plain = build([HeadConfig()], family=family, dropout=0.0).eval()
+    data = rows()
+    states = classifier.encoder.prefix.encode.embedding.weight
+    with torch.no_grad():
+        states.zero_()
+    # Zero keys have score 0 and zero values: every layer's context shrinks by the weight that the prefix takes.
+    shrunk = predict(classifier, data, bf16=False)
+    expected = predict(plain, data, bf16=False)
+    assert np.abs(shrunk - expected).max() > 1e-3
+    layer = classifier.layers[0].get_submodule(get_family(family).attention)
+    query = torch.randn(2, 4, 5, 8)
+    key, value = torch.randn(2, 4, 6, 8), torch.randn(2, 4, 6, 8)
+    mask = torch.ones(2, 1, 1, 6, dtype=torch.bool)
+    mask[1, ..., 4:] = False
+    with torch.no_grad():
+        states.normal_()
+        classifier.encoder.prefix.compute()
+        first = classifier.encoder.prefix.states[0]
+        context, _ = attention(layer, query, key, value, mask)
+        scores = torch.cat([query @ first[0].mT, (query @ key.mT).masked_fill(~mask, -torch.inf)], -1) * 8**-0.5
+        wanted = scores.softmax(-1) @ torch.cat([first[1].expand(2, -1, -1, -1), value], 2)
+    torch.testing.assert_close(context, wanted.transpose(1, 2))
 
 
 def test_peft_draws_from_the_runs_seed():

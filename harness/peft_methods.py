@@ -1,0 +1,93 @@
+"""Methods of Hugging Face's `peft` inside the frozen encoder: what it injects into layers, and prefix tuning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from harness.adapters import get_family
+from harness.config import PeftConfig
+from harness.errors import UserError
+
+PREFIX = "PREFIX_TUNING"
+
+
+def inject_peft(encoder: nn.Module, config: PeftConfig) -> None:
+    """Put a method of `peft` into the encoder; `UserError` for a type or options that it cannot take."""
+    try:
+        import peft
+        from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
+    except ImportError as error:
+        raise UserError("method=peft needs peft: pip install 'harness[peft]'") from error
+    kinds = {kind.value: PEFT_TYPE_TO_CONFIG_MAPPING[kind] for kind in PEFT_TYPE_TO_TUNER_MAPPING}
+    known = {name: kind for name, kind in kinds.items() if not issubclass(kind, peft.PromptLearningConfig)}
+    known[PREFIX] = peft.PrefixTuningConfig
+    if config.type not in known:
+        raise UserError(f"method.type={config.type} is not one of peft's methods here: {', '.join(sorted(known))}")
+    options = dict(config.options)
+    try:
+        if config.type == PREFIX:
+            _put_prefix(encoder, options)
+            return
+        if config.type == "LORA":  # query and value, as in its paper; peft does not know them in every family
+            query, _, value = get_family(encoder.config.model_type).projections
+            options = {"target_modules": [query, value]} | options
+        peft.inject_adapter_in_model(known[config.type](**options), encoder)
+    except (TypeError, ValueError) as error:
+        shown = ", ".join(f"{name}={value}" for name, value in config.options.items())
+        raise UserError(f"method.type={config.type}, method.options={{{shown}}}: {error}") from error
+
+
+class Prefix(nn.Module):
+    """Trained keys and values before those of every layer (prefix tuning, Li and Liang 2021), from peft's encoder.
+
+    `states` are computed once a forward of the encoder: `[layers, 2, heads, virtual tokens, d / heads]`.
+    """
+
+    def __init__(self, encoder: nn.Module, options: dict[str, Any]) -> None:
+        import peft
+
+        super().__init__()
+        shape = encoder.config
+        own = {
+            "token_dim": shape.hidden_size,
+            "num_layers": shape.num_hidden_layers,
+            "num_attention_heads": shape.num_attention_heads,
+            "encoder_hidden_size": shape.hidden_size,
+        }
+        config = peft.PrefixTuningConfig(**{"num_virtual_tokens": 20} | own | options)
+        self.tokens = config.num_virtual_tokens
+        self.shape = (self.tokens, config.num_layers, 2, config.num_attention_heads, -1)
+        self.encode = peft.PrefixEncoder(config)
+        self.states: Tensor | None = None
+
+    def compute(self) -> None:
+        device = self.encode.embedding.weight.device
+        flat = self.encode(torch.arange(self.tokens, device=device)[None])
+        self.states = flat.view(self.shape).permute(1, 2, 3, 0, 4)
+
+
+class LayerPrefix:
+    """One layer's share of a `Prefix`; the attention function looks for it on its module."""
+
+    def __init__(self, prefix: Prefix, layer: int) -> None:
+        self.prefix, self.layer = prefix, layer
+
+    def extend(self, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """key and value `[N, heads, T, d]` and mask `[N, 1, 1, T]` with the virtual tokens before them."""
+        own_key, own_value = (
+            part.to(key.dtype).expand(len(key), -1, -1, -1) for part in self.prefix.states[self.layer]
+        )
+        longer = None if mask is None else F.pad(mask, (self.prefix.tokens, 0), value=True)
+        return torch.cat([own_key, key], 2), torch.cat([own_value, value], 2), longer
+
+
+def _put_prefix(encoder: nn.Module, options: dict[str, Any]) -> None:
+    encoder.prefix = Prefix(encoder, options)
+    encoder.register_forward_pre_hook(lambda *_: encoder.prefix.compute())
+    family = get_family(encoder.config.model_type)
+    for index, layer in enumerate(encoder.get_submodule(family.layers)):
+        layer.get_submodule(family.attention).layer_prefix = LayerPrefix(encoder.prefix, index)
