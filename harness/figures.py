@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from harness.labels import ALWAYS_SHOWN, SIZE, canonical, method_title, short_number
+from harness.labels import ALWAYS_SHOWN, SIZE, canonical, differing_fields, method_title, short_number
 from harness.notes import METRIC_TITLES
 from harness.records import Record
 from harness.reference import TRADEOFF_POINTS
@@ -176,9 +176,10 @@ def ablation(group: Group) -> Figure | None:
     chosen = _with_spans(group)
     if not chosen:
         return None
-    canvas, axes = _panels(len(chosen), height=1.05)
-    for ax, (cell, record) in zip(axes, chosen, strict=True):
-        name, metric = cell.task.evaluation_sets[0], _ablation_metric(cell)
+    shown = [(cell, record, metric) for cell, record in chosen for metric in _ablation_metrics(cell)]
+    canvas, axes = _panels(len(shown), width=1.15, height=1.05, columns=2)
+    for ax, (cell, record, metric) in zip(axes, shown, strict=True):
+        name = cell.task.evaluation_sets[0]
         whole = record["scores"][name][metric]
         layers = record["encoder"]["layers"]
         change = np.full((layers, layers), np.nan)
@@ -202,9 +203,9 @@ def ablation(group: Group) -> Figure | None:
         ax.grid(False)
         canvas.colorbar(image, ax=ax, shrink=0.75, label="change (points)")
     majority = "; ".join(
-        f"{cell.task.title} {100 * value:.1f}" if value is not None else f"{cell.task.title} undefined"
-        for cell, record in chosen
-        for value in [record["majority"][cell.task.evaluation_sets[0]].get(_ablation_metric(cell))]
+        f"{cell.task.title} {METRIC_TITLES[metric]} {'undefined' if value is None else f'{100 * value:.1f}'}"
+        for cell, record, metric in shown
+        for value in [record["majority"][cell.task.evaluation_sets[0]].get(metric)]
     )
     return _figure(
         group, "ablation", "Trained adapters removed from spans of layers", canvas,
@@ -231,47 +232,45 @@ def _with_spans(group: Group) -> list[tuple[Cell, Record]]:
     return found
 
 
-def _ablation_metric(cell: Cell) -> str:
-    """Accuracy where the task has it, as in the paper; else the headline metric."""
-    return "accuracy" if "accuracy" in cell.task.metrics else cell.task.headline
+def _ablation_metrics(cell: Cell) -> list[str]:
+    """Accuracy where the task has it, as in the paper, and the headline metric."""
+    return list(dict.fromkeys([*(["accuracy"] if "accuracy" in cell.task.metrics else []), cell.task.headline]))
 
 
 # One setting against the score
 
 
 def init_scale(group: Group) -> Figure | None:
-    """Score against the standard deviation of the initial weights (section 3.6)."""
+    """Score against the standard deviation of the initial weights, a panel a task (section 3.6)."""
     lines = _lines(group, "init_std")
     if not lines:
         return None
-    canvas, axes = _panels(1, width=1.5)
-    _draw_lines(axes[0], lines)
-    axes[0].set_xscale("log")
-    axes[0].axvline(1e-2, color="0.5", linewidth=0.8, linestyle=":")
-    axes[0].set_xlabel("standard deviation of the initial weights (log scale)")
+    canvas, axes = _draw_lines(lines)
+    for ax in axes:
+        ax.set_xscale("log")
+        ax.axvline(1e-2, color="0.5", linewidth=0.8, linestyle=":")
+        ax.set_xlabel("std of the initial weights (log scale)")
     return _figure(
         group, "init_scale", "Score against the scale of initialisation", canvas,
         "Validation score against the standard deviation of the adapters' initial weights; dotted: the paper's 1e-2.",
-        [cell for line in lines.values() for cell in line.values()],
+        _cells_of(lines),
     )  # fmt: skip
 
 
 def sizes(group: Group) -> Figure | None:
-    """Score against bottleneck size, with the spread over seeds."""
+    """Score against bottleneck size, with the spread over seeds, a panel a task."""
     lines = _lines(group, SIZE)
     if not lines:
         return None
-    canvas, axes = _panels(1, width=1.5)
-    _draw_lines(axes[0], lines)
-    ax = axes[0]
-    ax.set_xscale("log", base=2)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.set_xlabel("bottleneck size (log scale)")
+    canvas, axes = _draw_lines(lines)
+    for ax in axes:
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.set_xlabel("bottleneck size (log scale)")
     return _figure(
         group, "sizes", "Score against bottleneck size", canvas,
         "Validation score of the chosen learning rate against the bottleneck size; bars: standard deviation over "
-        "seeds.",
-        [cell for line in lines.values() for cell in line.values()],
+        "seeds.", _cells_of(lines),
     )  # fmt: skip
 
 
@@ -314,40 +313,50 @@ def _rates(cell: Cell) -> dict[float, list]:
     return dict(sorted(rates.items()))
 
 
-def _lines(group: Group, field: str) -> dict[str, dict[float, Cell]]:
-    """Cells that differ in one method field only, at least three of them, by task title (and method, if several)."""
-    found: dict[tuple[str, str], dict[float, Cell]] = {}
-    for (key, task), cell in group.cells.items():
-        method = json.loads(key)
-        value = method.pop(field, None)
-        if value is not None and cell.chosen and cell.chosen.score().mean is not None:
-            found.setdefault((canonical(method), task), {})[value] = cell
-    lines = {key: dict(sorted(line.items())) for key, line in found.items() if len(line) >= 3}
-    methods = list(dict.fromkeys(method for method, _ in lines))
-    order = {task.name: index for index, task in enumerate(group.tasks)}
-    named = {}
-    for (method, task), line in sorted(lines.items(), key=lambda item: (order[item[0][1]], item[0][0])):
-        title = get_task(task).title
-        name = json.loads(method)["name"]
-        named[title if len(methods) == 1 else f"{title}, {method_title(name)} {methods.index(method) + 1}"] = line
-    return named
+_Lines = dict[str, dict[str, dict[float, Cell]]]
 
 
-def _draw_lines(ax: Axes, lines: dict[str, dict[float, Cell]]) -> None:
-    for (label, line), (color, marker, style) in zip(lines.items(), _SERIES, strict=False):
-        scores = [cell.chosen.score() for cell in line.values()]
-        metric = METRIC_TITLES[next(iter(line.values())).task.headline]
-        means, stds = [100 * score.mean for score in scores], [100 * (score.std or 0) for score in scores]
-        ax.errorbar(list(line), means, yerr=stds, color=color, marker=marker, linestyle=style, markersize=4.5,
-                    capsize=2, label=f"{label} ({metric})")  # fmt: skip
-    ax.set_ylabel("score × 100")
+def _lines(group: Group, field: str) -> _Lines:
+    """Cells that differ in one method field only, at least three of them, by task name and rest of their method."""
+    found: _Lines = {}
+    for task in group.tasks:
+        by_method: dict[str, dict[float, Cell]] = {}
+        for cell in group.row_cells(task.name):
+            method = dict(cell.method)
+            value = method.pop(field, None)
+            if value is not None and cell.chosen and cell.chosen.score().mean is not None:
+                by_method.setdefault(canonical(method), {})[value] = cell
+        if lines := {key: dict(sorted(line.items())) for key, line in by_method.items() if len(line) >= 3}:
+            found[task.name] = lines
+    return found
+
+
+def _draw_lines(lines: _Lines) -> tuple[Canvas, list[Axes]]:
+    canvas, axes = _panels(len(lines))
+    methods = [json.loads(key) for key in dict.fromkeys(key for by_method in lines.values() for key in by_method)]
+    for ax, (name, by_method) in zip(axes, lines.items(), strict=True):
+        task = get_task(name)
+        for (key, line), (color, marker, style) in zip(by_method.items(), _SERIES, strict=False):
+            scores = [cell.chosen.score() for cell in line.values()]
+            means, stds = [100 * score.mean for score in scores], [100 * (score.std or 0) for score in scores]
+            method = json.loads(key)
+            label = ", ".join([method_title(method["name"]), *differing_fields(method, methods).values()])
+            ax.errorbar(list(line), means, yerr=stds, color=color, marker=marker, linestyle=style, markersize=4.5,
+                        capsize=2, label=label)  # fmt: skip
+        ax.set_title(task.title)
+        ax.set_ylabel(f"{METRIC_TITLES[task.headline]} × 100")
+    return canvas, axes
+
+
+def _cells_of(lines: _Lines) -> list[Cell]:
+    return [cell for by_method in lines.values() for line in by_method.values() for cell in line.values()]
 
 
 # What all figures share
 
 
-def _panels(count: int, *, width: float = 1.0, height: float = 1.0) -> tuple[Canvas, list[Axes]]:
-    columns = min(count, 3)
+def _panels(count: int, *, width: float = 1.0, height: float = 1.0, columns: int = 3) -> tuple[Canvas, list[Axes]]:
+    columns = min(count, columns)
     rows = -(-count // columns)
     canvas = Canvas(figsize=(_INCH * width * columns, _INCH * 0.85 * height * rows), layout="constrained")
     axes = [canvas.add_subplot(rows, columns, index + 1) for index in range(count)]

@@ -103,6 +103,10 @@ def test_the_heatmap_shows_the_change_of_accuracy(tradeoff):
     texts = {text.get_text() for text in ax.texts}
     assert {"-12", "-2.0"} <= texts
     assert ax.get_title() == "MRPC, accuracy 80.0 with all"
+    headline = figure.canvas.axes[1]
+    assert headline.get_title() == "MRPC, F1 80.0 with all"
+    np.testing.assert_allclose(headline.images[0].get_array()[3, 3], 10.0)
+    assert "MRPC accuracy undefined; MRPC F1 68.0" in figure.caption
 
 
 def test_one_setting_against_the_score():
