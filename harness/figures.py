@@ -290,6 +290,8 @@ def learning_rates(group: Group) -> Figure | None:
             means, stds = [100 * score.mean for score in best], [100 * (score.std or 0) for score in best]
             ax.errorbar(list(rates), means, yerr=stds, color=color, marker=marker, linestyle=line, markersize=4,
                         capsize=2, linewidth=1.2, label=group.label_of(cell))  # fmt: skip
+            undefined = {c.learning_rate for c in cell.candidates if c.completed and c.score().mean is None}
+            _mark_undefined(ax, sorted(undefined - set(rates)))
         tried = sorted({rate for cell in cells for rate in _rates(cell)})
         ax.set_xscale("log")
         ax.set_xticks(tried, [short_number(rate) for rate in tried])
@@ -324,7 +326,7 @@ def _lines(group: Group, field: str) -> _Lines:
         for cell in group.row_cells(task.name):
             method = dict(cell.method)
             value = method.pop(field, None)
-            if value is not None and cell.chosen and cell.chosen.score().mean is not None:
+            if value is not None and cell.chosen:
                 by_method.setdefault(canonical(method), {})[value] = cell
         if lines := {key: dict(sorted(line.items())) for key, line in by_method.items() if len(line) >= 3}:
             found[task.name] = lines
@@ -337,15 +339,26 @@ def _draw_lines(lines: _Lines) -> tuple[Canvas, list[Axes]]:
     for ax, (name, by_method) in zip(axes, lines.items(), strict=True):
         task = get_task(name)
         for (key, line), (color, marker, style) in zip(by_method.items(), _SERIES, strict=False):
-            scores = [cell.chosen.score() for cell in line.values()]
-            means, stds = [100 * score.mean for score in scores], [100 * (score.std or 0) for score in scores]
+            scores = {value: cell.chosen.score() for value, cell in line.items()}
+            defined = {value: score for value, score in scores.items() if score.mean is not None}
+            means = [100 * score.mean for score in defined.values()]
+            stds = [100 * (score.std or 0) for score in defined.values()]
             method = json.loads(key)
             label = ", ".join([method_title(method["name"]), *differing_fields(method, methods).values()])
-            ax.errorbar(list(line), means, yerr=stds, color=color, marker=marker, linestyle=style, markersize=4.5,
+            ax.errorbar(list(defined), means, yerr=stds, color=color, marker=marker, linestyle=style, markersize=4.5,
                         capsize=2, label=label)  # fmt: skip
+            _mark_undefined(ax, [value for value in scores if value not in defined])
         ax.set_title(task.title)
         ax.set_ylabel(f"{METRIC_TITLES[task.headline]} × 100")
     return canvas, axes
+
+
+def _mark_undefined(ax: Axes, places: Sequence[float]) -> None:
+    """Crosses at the foot of the panel where a run has no score: the correlation of a constant prediction."""
+    if places:
+        heights = [0.03] * len(places)
+        ax.plot(places, heights, linestyle="", marker="x", color="0.2", transform=ax.get_xaxis_transform(),
+                label="undefined (constant prediction)")  # fmt: skip
 
 
 def _cells_of(lines: _Lines) -> list[Cell]:

@@ -127,6 +127,14 @@ def test_one_setting_against_the_score():
     assert len(found["learning_rates"].canvas.axes[0].containers) == 3
 
 
+def test_an_undefined_score_is_marked_and_not_left_out():
+    scores = {1e-7: 0.8, 1e-2: 0.7, 1.0: None}
+    records = [make_record("stsb", adapter(init_std=std), score) for std, score in scores.items()]
+    (ax,) = drawn(records)["init_scale"].canvas.axes
+    assert list(ax.containers[0].lines[0].get_xdata()) == [1e-7, 1e-2]
+    assert list(lines_of(ax)["undefined (constant prediction)"].get_xdata()) == [1.0]
+
+
 def test_two_points_are_no_curve():
     assert drawn([make_record("mrpc", "full", 0.9), *(make_record("mrpc", size=size) for size in (8, 64))]) == {}
 
