@@ -15,6 +15,7 @@ METHOD_TITLES = {
     "head": "Head only",
     "peft": "PEFT",
 }
+PEFT_TITLES = {"LORA": "LoRA", "PREFIX_TUNING": "Prefix tuning"}  # others by the name of their type
 # The field that a label always shows, whether or not it varies; other fields are shown where variants differ in them.
 ALWAYS_SHOWN = {"adapter": "bottleneck_size", "top_layers": "layers"}
 SIZE = "bottleneck_size"
@@ -58,6 +59,13 @@ def method_labels(method_keys: set[str]) -> dict[str, str]:
     methods = {key: flatten(json.loads(key)) for key in method_keys}
     labels = {}
     for key, method in methods.items():
+        if method["name"] == "peft":
+            options = [
+                f"{name[8:]}={short_value(value)}" for name, value in method.items() if name.startswith("options.")
+            ]
+            title = PEFT_TITLES.get(method["type"], method["type"])
+            labels[key] = title + (f" ({', '.join(options)})" if options else "")
+            continue
         same = [other for other in methods.values() if other["name"] == method["name"]]
         shown = ALWAYS_SHOWN.get(method["name"])
         parts = [short_value(method[shown])] if shown in method else []

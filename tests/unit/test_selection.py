@@ -3,6 +3,7 @@ import math
 import pytest
 
 from harness.errors import UserError
+from harness.labels import canonical, method_labels
 from harness.selection import Cell, Group, Score, choose, comparable_groups, runs_table
 from tests.unit.make_records import make_record
 
@@ -247,3 +248,10 @@ def test_unknown_task_is_the_users_error():
     record["config"]["task"]["name"] = "squad"
     with pytest.raises(UserError, match="squad"):
         comparable_groups([record])
+
+
+def test_methods_of_peft_are_called_by_their_type_and_options():
+    methods = [{"name": "peft", "type": kind, "options": options}
+               for kind, options in (("LORA", {"r": 8, "lora_alpha": 16}), ("IA3", {}))]  # fmt: skip
+    labels = method_labels({canonical(method) for method in methods})
+    assert sorted(labels.values()) == ["IA3", "LoRA (lora_alpha=16, r=8)"]
