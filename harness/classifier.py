@@ -20,12 +20,13 @@ class Classifier(nn.Module):
     forward: ids `[R * B, T]`, keep `[R * B, T]` (False at padding), token types or None -> logits `[R, B, outputs]`
     in fp32. The pooled output is the pre-trained pooler's where the checkpoint has one, else the last hidden state
     of the first token. `dropout_rate` holds everywhere: in the encoder, in its attention and before the head.
+    `outputs` may be given for each replica: narrower heads are padded to the widest, and so are their logits.
     """
 
     def __init__(
         self,
         encoder: PreTrainedModel,
-        outputs: int,
+        outputs: int | Sequence[int],
         *,
         generators: Sequence[torch.Generator | None],
         dropout_rate: float,
@@ -37,13 +38,14 @@ class Classifier(nn.Module):
         masks = MaskStreams([0 if generator is None else generator.initial_seed() for generator in generators])
         self.dropout = Dropout(dropout_rate, masks)
         width = encoder.config.hidden_size
-        self.head = ReplicatedLinear(self.replicas, width, outputs)
+        self.outputs = (outputs,) * self.replicas if isinstance(outputs, int) else tuple(outputs)
+        self.head = ReplicatedLinear(self.replicas, width, max(self.outputs))
         with torch.no_grad():
-            for weight, generator in zip(self.head.weight, generators, strict=True):
+            for weight, own, generator in zip(self.head.weight, self.outputs, generators, strict=True):
                 # As the released code draws it: truncated normal, 0.02.
-                values = torch.empty(width, outputs, device=weight.device)
+                values = torch.empty(width, own, device=weight.device)
                 truncated_normal_(values, encoder.config.initializer_range, generator)
-                weight.copy_(values)
+                weight[:, :own].copy_(values)
         replace_modules(encoder, nn.Dropout, lambda module: Dropout(dropout_rate, masks))
         encoder.set_attn_implementation(attention.NAME)
         _keep_first_token_only(encoder)

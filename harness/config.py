@@ -106,6 +106,34 @@ class DataConfig:
 
 
 @dataclass
+class ProtocolConfig:
+    """`paper`: the official validation set chooses among runs and is reported, which is optimistic (section 3.1).
+
+    `predict_test` also predicts the unlabelled test sets.
+    """
+
+    name: str = "paper"
+    predict_test: bool = False
+
+
+@dataclass
+class HoldoutConfig(ProtocolConfig):
+    """A stratified `fraction` of the training rows (drawn by `seed`) chooses; the validation set is only reported."""
+
+    name: str = "holdout"
+    fraction: float = 0.1
+    seed: int = 0
+
+
+@dataclass
+class SubmitConfig(ProtocolConfig):
+    """As `paper`, and the test sets are predicted."""
+
+    name: str = "submit"
+    predict_test: bool = True
+
+
+@dataclass
 class TrainConfig:
     """The optimisation protocol of the paper (section 3.1) and its released code."""
 
@@ -125,6 +153,7 @@ class TrainConfig:
     seed: int = 0
     evaluate_every_epoch: bool = False
     evaluate_spans: bool = False
+    save: str = "none"
 
 
 @dataclass
@@ -134,6 +163,7 @@ class RunConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     # Where and how, never what: these stay out of the run id.
     results_dir: str = "results/working"
     cache_dir: str = ".cache"
@@ -150,14 +180,20 @@ METHOD_CONFIGS: dict[str, type[MethodConfig]] = {
     "head": HeadConfig,
     "peft": PeftConfig,
 }
+PROTOCOL_CONFIGS: dict[str, type[ProtocolConfig]] = {
+    "paper": ProtocolConfig,
+    "holdout": HoldoutConfig,
+    "submit": SubmitConfig,
+}
 
 
 def register_configs() -> None:
     """Put the schemas where Hydra's defaults lists find them."""
     store = ConfigStore.instance()
     store.store(name="run_schema", node=RunConfig)
-    for name, schema in METHOD_CONFIGS.items():
-        store.store(group="method", name=f"{name}_schema", node=schema)
+    for group, schemas in (("method", METHOD_CONFIGS), ("protocol", PROTOCOL_CONFIGS)):
+        for name, schema in schemas.items():
+            store.store(group=group, name=f"{name}_schema", node=schema)
 
 
 @dataclass(frozen=True)
@@ -210,6 +246,10 @@ RANGES: dict[str, Range] = {
     "train.dropout": _at_least(0, 0.99),
     "train.precision": _one_of("auto", "bf16", "fp32"),
     "train.seed": _at_least(0, 2**31),
+    "train.save": _one_of("none", "best", "all"),
+    "protocol.name": _one_of(*PROTOCOL_CONFIGS),
+    "protocol.fraction": _above(0, 1),
+    "protocol.seed": _at_least(0, 2**31),
 }
 
 
@@ -231,7 +271,8 @@ def identity(config: RunConfig, *, source: str, model: str) -> dict[str, Any]:
     holds no path and the same run has the same config wherever its inputs lie.
     """
     whole = asdict(config)
-    what = {section: whole[section] for section in ("task", "method", "model", "data", "train")}
+    what = {section: whole[section] for section in ("task", "method", "model", "data", "train", "protocol")}
+    del what["train"]["save"], what["protocol"]["predict_test"]  # what is kept changes no score
     what["model"]["name"] = model
     what["data"] = {"source": source} | {key: whole["data"][key] for key in ("max_train_rows", "max_eval_rows")}
     return what
@@ -245,6 +286,8 @@ def run_id(config: RunConfig, *, data: str, encoder: str) -> str:
     """
     what = identity(config, source="", model="")
     del what["model"], what["data"]["source"]
+    if what["protocol"] == {"name": "paper"}:
+        del what["protocol"]  # the ids of before there were others
     what |= {"data_fingerprint": data, "encoder_fingerprint": encoder, "schema": SCHEMA}
     digest = hashlib.sha256(json.dumps(_canonical(what), sort_keys=True).encode()).hexdigest()[:12]
     parts = [config.task.name, _short_name(config.method)]

@@ -17,22 +17,30 @@ from harness.training import predict
 def evaluate(
     classifier: Classifier, task: Task, splits: dict[str, Encoded], *, bf16: bool
 ) -> list[dict[str, dict[str, Any]]]:
-    """For each replica: `scores`, `undefined` and `constant` (whether all predictions are one) by evaluation set."""
-    results = [{"scores": {}, "undefined": {}, "constant": {}} for _ in range(classifier.replicas)]
-    for name in task.evaluation_sets:
-        references = splits[name].labels.cpu().numpy()
-        for result, logits in zip(results, predict(classifier, splits[name], bf16=bf16), strict=True):
+    """For each replica, by the names of `splits`: `scores`, `undefined`, `constant` (whether all predictions are one)
+    and, where the outputs are finite, `predictions [N]`.
+    """
+    results = [{"scores": {}, "undefined": {}, "constant": {}, "predictions": {}} for _ in range(classifier.replicas)]
+    for name, split in splits.items():
+        references = split.labels.cpu().numpy()
+        for result, logits in zip(results, predict(classifier, split, bf16=bf16), strict=True):
             if not np.isfinite(logits).all():
                 result["scores"][name] = dict.fromkeys(task.metrics)
                 result["undefined"][name] = dict.fromkeys(task.metrics, "the outputs are not finite")
                 result["constant"][name] = True
                 continue
-            predictions = logits[:, 0].astype(np.float64) if task.is_regression else logits.argmax(-1)
+            predictions = decide(task, logits)
+            result["predictions"][name] = predictions
             result["scores"][name], reasons = metrics.score(task, predictions, references)
             if reasons:
                 result["undefined"][name] = reasons
             result["constant"][name] = bool(np.ptp(predictions) == 0)
     return results
+
+
+def decide(task: Task, logits: np.ndarray) -> np.ndarray:
+    """Logits `[N, outputs]` -> class ids, or scores in float64, `[N]`."""
+    return logits[:, 0].astype(np.float64) if task.is_regression else logits.argmax(-1)
 
 
 def evaluate_spans(
@@ -53,11 +61,11 @@ def evaluate_spans(
     return entries
 
 
-def majority(task: Task, splits: dict[str, Encoded]) -> dict[str, dict[str, float | None]]:
+def majority(task: Task, train: Encoded, splits: dict[str, Encoded]) -> dict[str, dict[str, float | None]]:
     """Scores of the constant prediction of the training majority (regression: the training mean) by evaluation set."""
-    train_labels = splits["train"].labels.cpu().numpy()
+    train_labels = train.labels.cpu().numpy()
     scores = {}
-    for name in task.evaluation_sets:
-        constant = metrics.majority_prediction(task, train_labels, len(splits[name]))
-        scores[name], _ = metrics.score(task, constant, splits[name].labels.cpu().numpy())
+    for name, split in splits.items():
+        constant = metrics.majority_prediction(task, train_labels, len(split))
+        scores[name], _ = metrics.score(task, constant, split.labels.cpu().numpy())
     return scores

@@ -227,7 +227,7 @@ def _with_spans(group: Group) -> list[tuple[Cell, Record]]:
             if record.get("spans")
         ]
         if options:
-            name = task.evaluation_sets[0]
+            name = options[0][0].candidates[0].chosen_on
             found.append(max(options, key=lambda item: item[1]["scores"][name][task.headline] or 0.0))
     return found
 
@@ -396,10 +396,16 @@ def _figure(group: Group, name: str, title: str, canvas: Canvas, caption: str, c
     facts = (
         f"{_title_of(group)}; data: {group.key.source}{kind}; rows, training / evaluation: {', '.join(rows.values())}; "
         f"seeds a point: {' to '.join(map(str, seeds))}; learning rates tried: {', '.join(map(short_number, rates))}; "
-        "chosen and reported on the validation set."
+        f"{_chosen_where(group)}."
     )
     _finish(canvas, f"{caption} {facts}")
     return Figure(name, title, f"{caption} {facts}", canvas)
+
+
+def _chosen_where(group: Group) -> str:
+    if group.protocol["name"] == "holdout":
+        return "chosen on held-out training rows, reported on the validation set"
+    return "chosen and reported on the validation set"
 
 
 def _finish(canvas: Canvas, caption: str) -> None:

@@ -12,6 +12,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from harness.config import RunConfig
+from harness.protocols import choosing_set
 from harness.records import Record, prepare_results_dir, write_plan
 from harness.runner import Run, resolve
 from harness.sweep import Sweep
@@ -73,7 +74,8 @@ def announce(sweep: Sweep) -> None:
 
 
 def score_of(record: Record) -> float:
-    """What a sweeper sees: mean headline metric over the evaluation sets; NaN where there is none."""
+    """What a sweeper sees: the headline metric on the rows that choose (never on others); NaN where there is none."""
     task = get_task(record["config"]["task"]["name"])
-    values = [scores[task.headline] for scores in record.get("scores", {}).values()]
-    return sum(values) / len(values) if values and None not in values else float("nan")
+    name = choosing_set(record["config"]["protocol"]["name"], task)
+    score = record.get("scores", {}).get(name, {}).get(task.headline)
+    return float("nan") if score is None else score

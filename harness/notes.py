@@ -45,7 +45,7 @@ def size_notes(group: Group) -> list[str]:
     return [
         *_setup_notes(group),
         *_score_notes(group),
-        "Best size: the size whose chosen candidate has the highest validation score, by the rule above. "
+        "Best size: the size whose chosen candidate has the highest score on the rows that choose, by the rule above. "
         "Mean: over all rows but WNLI, for sizes that have a score in each of them.",
         _fraction_note(group),
         MEAN_BY_SIZE_NOTE,
@@ -150,17 +150,30 @@ def _score_notes(group: Group) -> list[str]:
     for task in group.tasks:
         by_metric.setdefault(METRIC_TITLES.get(task.headline, task.headline), []).append(task.title)
     metrics = "; ".join(f"{', '.join(titles)} {metric}" for metric, titles in by_metric.items())
-    split = "the official validation set" if group.key.is_glue else "the validation set"
     return [
         f"Scores × 100: {metrics}.",
-        f"Chosen on and reported on the same split, {split}, which makes the scores optimistic"
-        + ("; MNLI is chosen on the matched set." if any(task.name == "mnli" for task in group.tasks) else "."),
+        protocol_note(group),
         "Chosen: per cell the config with the highest mean score over its completed seeds, among those with the most "
         "completed seeds; undefined scores rank last; ties go to fewer trained parameters, then the smaller learning "
         "rate, then fewer epochs.",
         _seeds_note(group),
         *_lost_seeds_note(group),
     ]
+
+
+def protocol_note(group: Group) -> str:
+    """Which rows chose and which are reported."""
+    split = "the official validation set" if group.key.is_glue else "the validation set"
+    protocol = group.protocol
+    if protocol["name"] == "holdout":
+        return (
+            f"Protocol holdout: chosen on a stratified {protocol['fraction']:.0%} of the training rows (seed "
+            f"{protocol['seed']}), on which no run trains; reported on {split}, which chose nothing."
+        )
+    return (
+        f"Protocol {protocol['name']}: chosen on and reported on the same split, {split}, which makes the scores "
+        "optimistic" + ("; MNLI is chosen on the matched set." if "mnli" in {t.name for t in group.tasks} else ".")
+    )
 
 
 def _seeds_note(group: Group) -> str:
@@ -251,6 +264,8 @@ def _rows(group: Group) -> str:
         if known:
             names = ["train", *task.evaluation_sets]
             used = [_used(known[0]["rows"].get(name), known[0].get("available", {}).get(name)) for name in names]
+            held_out = known[0]["rows"].get("holdout")
+            used[0] += f" (and {held_out:,} held out)" if held_out else ""
             texts.append(f"{task.title} {used[0]} / {' + '.join(used[1:])}")
     return "; ".join(texts)
 

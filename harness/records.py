@@ -7,7 +7,8 @@ A record lies at `<results_dir>/runs/<run_id>.json`. Its keys (schema 1):
     status        running | completed | failed | diverged
     error         null, or one line (failed: the exception; diverged: step and loss)
     degenerate    true where the prediction is constant on an evaluation set
-    config        the run's config: {task, method, model, data, train}, each a mapping
+    config        the run's config: {task, method, model, data, train, protocol}, each a mapping
+    protocol      {chooses_on: evaluation set that chooses among runs, reports_on: [official evaluation sets]}
     scores        {evaluation set: {metric: value in the metric's own range, or null}}
     undefined     {evaluation set: {metric: why its value is null}}
     majority      as scores, for the constant prediction of the training majority (regression: the training mean)
@@ -17,6 +18,7 @@ A record lies at `<results_dir>/runs/<run_id>.json`. Its keys (schema 1):
                    total_multiple           of nine such tasks, in encoders (the paper's 1.3x)}
     encoder       {title, name, family, sha256, revision, layers, width, pooling, checkpoint}
     data          {source: synthetic|local|hub, is_glue, fingerprint, rows: {split: used}, available: {split: rows}}
+    predictions   {references: key of the labels}, see harness/predictions.py
     training      {steps, examples, padding_share, stack: [run ids trained in the same pass], history: [{epoch, loss}]}
     time          {started, finished: ISO 8601 UTC, train_seconds, evaluate_seconds, examples_per_second}
     memory        {peak_bytes, of: device | process}
@@ -53,12 +55,16 @@ def record_path(results_dir: str | Path, run_id: str) -> Path:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON so that a reader (or a crash) sees the old file or the new one, never a part."""
+    write_atomically(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name and rename it: it is there as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner can read
@@ -160,7 +166,8 @@ def _read(path: Path) -> Record:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["schema"] != SCHEMA:
             raise UserError(f"{path} has record schema {record['schema']}, this version reads {SCHEMA}; move it away")
-        record["status"], record["run_id"], record["config"]
+        record["status"], record["run_id"]
+        record["config"].setdefault("protocol", {"name": "paper"})  # before there were others
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is not a run record; move it out of that folder") from None
     return record

@@ -23,7 +23,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from harness import launcher
-from harness.config import METHOD_CONFIGS, RunConfig, register_configs
+from harness.config import METHOD_CONFIGS, PROTOCOL_CONFIGS, RunConfig, register_configs
 from harness.errors import UserError
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -109,7 +109,7 @@ def explain(error: Exception) -> str:
 
 def _known_keys(key: str, owner: str | None) -> list[str]:
     """The keys beside `key`, by the schema that refused it or by its path."""
-    for schema in METHOD_CONFIGS.values():
+    for schema in (*METHOD_CONFIGS.values(), *PROTOCOL_CONFIGS.values()):
         if schema.__name__ == owner:
             return [item.name for item in fields(schema)]
     node: object = RunConfig

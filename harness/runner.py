@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,24 +12,28 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from harness import sources
 from harness.batches import Encoded, encode, limit_rows
 from harness.classifier import Classifier, fuse_projections
-from harness.config import AdapterConfig, RunConfig, check, identity, run_id
+from harness.config import AdapterConfig, HoldoutConfig, MethodConfig, RunConfig, check, identity, run_id
 from harness.encoder import Checkpoint, find_checkpoint, load_encoder, load_tokenizer, longest_input
 from harness.errors import UserError
-from harness.evaluation import evaluate, evaluate_spans, majority
+from harness.evaluation import decide, evaluate, evaluate_spans, majority
 from harness.graphs import cuda_capture
 from harness.methods import apply_method
 from harness.parameters import count
+from harness.predictions import compact, write_predictions, write_references
+from harness.protocols import HOLDOUT, choosing_set, hold_out, scored_sets
 from harness.provenance import now, provenance
 from harness.records import SCHEMA, Record
-from harness.tasks import Task, get_task
-from harness.training import Training, has_bf16, hold_frozen_in_bf16, peak_memory, train
+from harness.tasks import DIAGNOSTICS, Task, get_task
+from harness.training import Training, has_bf16, hold_frozen_in_bf16, peak_memory, predict, train
+from harness.weights import store, trained_tensors
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,32 @@ class Run:
         what = identity(self.config, source=self.data.source, model=self.checkpoint.name)
         head = {"schema": SCHEMA, "run_id": self.id, "status": status, "error": None, "degenerate": False}
         return head | {"config": what} | entries
+
+    @property
+    def choosing_set(self) -> str:
+        return choosing_set(self.config.protocol.name, self.task)
+
+    @property
+    def has_test_sets(self) -> bool:
+        return bool(test_sets(self.data, self.task))
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What a stack trains on, is scored on and predicts, tokenised; `available` are the rows before any limit.
+
+    `test_numbers` are the benchmark's own numbers of the test rows.
+    """
+
+    train: Encoded
+    scored: dict[str, Encoded]
+    tests: dict[str, Encoded]
+    test_numbers: dict[str, np.ndarray]
+    available: dict[str, int]
+
+    @property
+    def rows(self) -> dict[str, int]:
+        return {"train": len(self.train)} | {name: len(split) for name, split in self.scored.items()}
 
 
 def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
@@ -67,6 +99,8 @@ def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
         task = get_task(config.task.name)
         data = _choice(config.data.source, config.data.path, config.data.revision)
         fingerprint = _fingerprint(data, task.name)
+        if config.protocol.predict_test:
+            test_sets(data, task)
         checkpoint = _checkpoint(config.model.name, config.model.revision)
         _check_length(config, checkpoint)
         _check_method(config, checkpoint)
@@ -98,6 +132,7 @@ def pick_precision(name: str, device: torch.device) -> bool:
 def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int, int, float], None]) -> list[Record]:
     """Train and evaluate compatible runs in one pass on that device; their records, in the order given.
 
+    Predictions, and weights where `train.save` asks for them, are written before any record is returned.
     `on_step` is told step, steps and mean loss every few steps. Out of memory and other errors are raised:
     the caller knows whether a smaller stack can be tried.
     """
@@ -106,21 +141,24 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
     bf16 = pick_precision(first.config.train.precision, device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    splits, available = encoded_splits(first, device)
+    splits = encoded_splits(runs, device)
     classifier = build_classifier(runs, device, bf16=bf16)
     # A GPU draws dropout from one stream a stack, a CPU from one a replica (MaskStreams); records name the stack.
     torch.manual_seed(first.config.train.seed)
     histories: list[dict[int, Any]] = [{} for _ in runs]
 
+    def evaluate_scored() -> list[dict[str, Any]]:
+        return evaluate(classifier, first.task, splits.scored, bf16=bf16)
+
     def evaluate_epoch(epoch: int) -> None:
         if first.config.train.evaluate_every_epoch and epoch < first.config.train.epochs:
-            for history, results in zip(histories, evaluate(classifier, first.task, splits, bf16=bf16), strict=True):
+            for history, results in zip(histories, evaluate_scored(), strict=True):
                 history[epoch] = results["scores"]
 
     with cuda_capture(first.config.cuda_graphs) as capture:
         training = train(
             classifier,
-            splits["train"],
+            splits.train,
             first.config.train,
             learning_rates=[run.config.train.learning_rate for run in runs],
             seeds=[run.config.train.seed for run in runs],
@@ -130,16 +168,23 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
             on_epoch=evaluate_epoch,
         )
     evaluated = time.perf_counter()
-    results = evaluate(classifier, first.task, splits, bf16=bf16)
-    spans = evaluate_spans(classifier, first.task, splits, bf16=bf16) if first.config.train.evaluate_spans else None
+    results = evaluate_scored()
+    spans = None
+    if first.config.train.evaluate_spans:
+        spans = evaluate_spans(classifier, first.task, splits.scored, bf16=bf16)
+    for name, split in splits.tests.items():
+        for result, logits in zip(results, predict(classifier, split, bf16=bf16), strict=True):
+            result["predictions"][name] = decide(first.task, logits)
+            result["predictions"][f"{name}.idx"] = splits.test_numbers[name]
     shared = {
-        "majority": majority(first.task, splits),
+        "protocol": {"chooses_on": first.choosing_set, "reports_on": list(first.task.evaluation_sets)},
+        "majority": majority(first.task, splits.train, splits.scored),
         "data": {
             "source": first.data.source,
             "is_glue": first.data.is_glue,
             "fingerprint": first.fingerprint,
-            "rows": {name: len(split) for name, split in splits.items()},
-            "available": available,
+            "rows": splits.rows,
+            "available": splits.available,
         },
         "time": {
             "started": started,
@@ -153,50 +198,125 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
         "memory": peak_memory(device),
         "provenance": provenance(device, bf16=bf16),
     }
-    return [
+    records = [
         _finished_record(run, index, training, results[index], histories[index], classifier)
         | copy.deepcopy(shared)
         | {"training": _training_entry(runs, index, training, histories[index])}
         | ({} if spans is None else {"spans": spans[index]})
         for index, run in enumerate(runs)
     ]
+    for index, (run, record) in enumerate(zip(runs, records, strict=True)):
+        if record["status"] == "completed":
+            _keep_predictions(run, record, results[index]["predictions"], splits)
+            if run.config.train.save != "none":
+                _keep_weights(run, record, classifier, index)
+    return records
+
+
+def _keep_predictions(run: Run, record: Record, predictions: dict[str, np.ndarray], splits: Splits) -> None:
+    """Write the predictions of a run and, once for all runs that share them, the labels; the record gets their key."""
+    results_dir = run.config.results_dir
+    labels = {name: compact(run.task, split.labels.cpu().numpy()) for name, split in splits.scored.items()}
+    arrays = {
+        name: values if name.endswith(".idx") else compact(run.task, values) for name, values in predictions.items()
+    }
+    write_predictions(results_dir, run.id, arrays)
+    record["predictions"] = {"references": write_references(results_dir, run.task, labels)}
+
+
+def _keep_weights(run: Run, record: Record, classifier: Classifier, replica: int) -> None:
+    config = record["config"]
+    about = {
+        "run_id": run.id,
+        "cell": hashlib.sha256(
+            json.dumps([{**config, "train": None}, run.checkpoint.sha256], sort_keys=True).encode()
+        ).hexdigest()[:12],
+        "task": run.task.name,
+        "labels": list(run.task.labels),
+        "method": config["method"],
+        "max_length": run.config.train.max_length,
+        "seed": run.config.train.seed,
+        "scores": record["scores"],
+        "chooses_on": run.choosing_set,
+        "choice_score": record["scores"][run.choosing_set][run.task.headline],
+        "is_glue": run.data.is_glue,
+        **{key: record[key] for key in ("config", "encoder", "provenance")},
+    }
+    tensors = trained_tensors(classifier, replica)
+    store(Path(run.config.results_dir), tensors, about, best_only=run.config.train.save == "best")
 
 
 def build_classifier(runs: Sequence[Run], device: torch.device, *, bf16: bool) -> Classifier:
     """The encoder with the runs' heads and methods, one replica a run, on the device."""
-    first = runs[0]
-    generators = [torch.Generator().manual_seed(run.config.train.seed) for run in runs]
-    classifier = Classifier(
-        copy.deepcopy(_encoder(first.checkpoint)),
-        first.task.outputs,
-        generators=generators,
-        dropout_rate=first.config.train.dropout,
+    return assemble(
+        runs[0].checkpoint,
+        [run.task.outputs for run in runs],
+        [run.config.method for run in runs],
+        seeds=[run.config.train.seed for run in runs],
+        dropout=runs[0].config.train.dropout,
+        device=device,
+        bf16=bf16,
     )
-    apply_method(classifier, [run.config.method for run in runs], generators)
+
+
+def assemble(
+    checkpoint: Checkpoint,
+    outputs: Sequence[int],
+    methods: Sequence[MethodConfig],
+    *,
+    seeds: Sequence[int],
+    dropout: float,
+    device: torch.device,
+    bf16: bool,
+) -> Classifier:
+    """A classifier with one replica an entry: head of `outputs` labels, method, seed of what is drawn at random."""
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    encoder = copy.deepcopy(_encoder(checkpoint))
+    classifier = Classifier(encoder, outputs, generators=generators, dropout_rate=dropout)
+    apply_method(classifier, methods, generators)
     fuse_projections(classifier)
     if bf16:
         hold_frozen_in_bf16(classifier)
     return classifier.to(device)
 
 
-def encoded_splits(run: Run, device: torch.device) -> tuple[dict[str, Encoded], dict[str, int]]:
-    """Training and evaluation sets, cut to the row limits and tokenised, and the rows that each split has."""
-    splits = _load(run.data, run.task.name)
-    tokenizer = _tokenizer(run.checkpoint)
-    limits = {"train": run.config.data.max_train_rows}
-    names = ("train", *run.task.evaluation_sets)
-    encoded = {
-        name: encode(
-            limit_rows(splits[name], limits.get(name, run.config.data.max_eval_rows)),
-            run.task,
-            tokenizer,
-            max_length=run.config.train.max_length,
-            cache_dir=Path(run.config.cache_dir),
+def encoded_splits(runs: Sequence[Run], device: torch.device) -> Splits:
+    """The splits of a stack, cut to the row limits and tokenised; test sets where one of its runs predicts them."""
+    first = runs[0]
+    loaded = _load(first.data, first.task.name)
+    limits, protocol = first.config.data, first.config.protocol
+    rows = {"train": limit_rows(loaded["train"], limits.max_train_rows)}
+    if isinstance(protocol, HoldoutConfig):
+        rows["train"], rows[HOLDOUT] = hold_out(rows["train"], fraction=protocol.fraction, seed=protocol.seed)
+    rows |= {name: limit_rows(loaded[name], limits.max_eval_rows) for name in first.task.evaluation_sets}
+    predict_test = any(run.config.protocol.predict_test for run in runs)
+    tests = test_sets(first.data, first.task) if predict_test else {}
+
+    def encoded(split: Dataset) -> Encoded:
+        return encode(
+            split,
+            first.task,
+            _tokenizer(first.checkpoint),
+            max_length=first.config.train.max_length,
+            cache_dir=Path(first.config.cache_dir),
             device=str(device),
         )
-        for name in names
-    }
-    return encoded, {name: len(splits[name]) for name in names}
+
+    return Splits(
+        train=encoded(rows["train"]),
+        scored={name: encoded(rows[name]) for name in scored_sets(protocol.name, first.task)},
+        tests={name: encoded(split) for name, split in tests.items()},
+        test_numbers={name: np.asarray(split["idx"], np.int32) for name, split in tests.items()},
+        available={name: len(loaded[name]) for name in ("train", *first.task.evaluation_sets)},
+    )
+
+
+def test_sets(data: sources.DataChoice, task: Task) -> dict[str, Dataset]:
+    """The unlabelled sets that are at hand: the task's own and, as `ax`, GLUE's diagnostic set for MNLI."""
+    loaded = _load(data, task.name)
+    found = {name: loaded[name] for name in task.test_sets if name in loaded}
+    diagnostic = _diagnostic(data, task.name)
+    return found if diagnostic is None else found | {DIAGNOSTICS[task.name].name: diagnostic}
 
 
 def _finished_record(
@@ -301,3 +421,8 @@ def _encoder(checkpoint: Checkpoint) -> PreTrainedModel:
 @cache
 def _load(choice: sources.DataChoice, task_name: str) -> DatasetDict:
     return sources.load(choice, get_task(task_name))
+
+
+@cache
+def _diagnostic(choice: sources.DataChoice, task_name: str) -> Dataset | None:
+    return sources.load_diagnostic(choice, get_task(task_name))

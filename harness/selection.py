@@ -31,6 +31,7 @@ SHORT_NAMES = {
     "parameters.trained": "trained",
     "parameters.trained_fraction": "trained_fraction",
 }
+PAPER = {"name": "paper"}  # the protocol of records that name none
 NOT_IN_RUNS_TABLE = ("training.history", "training.stack", "parameters.groups.")  # not one value a run
 
 
@@ -92,8 +93,19 @@ class Candidate:
     def count(self, status: str) -> int:
         return sum(record["status"] == status for record in self.records)
 
+    @property
+    def chosen_on(self) -> str:
+        """The evaluation set that chooses, as the runs noted it."""
+        noted = self.completed[0].get("protocol", {}) if self.completed else {}
+        return noted.get("chooses_on", self.task.evaluation_sets[0])
+
+    @property
+    def choice_score(self) -> Score:
+        """Headline score over the completed seeds on the rows that choose."""
+        return self.score(self.chosen_on)
+
     def score(self, evaluation_set: str | None = None) -> Score:
-        """Headline score over the completed seeds, on the first evaluation set unless another one is named."""
+        """Headline score over the completed seeds, on the first official evaluation set unless another is named."""
         name = evaluation_set or self.task.evaluation_sets[0]
         return Score.of([record["scores"].get(name, {}).get(self.task.headline) for record in self.completed])
 
@@ -123,7 +135,7 @@ class GroupKey:
     is_glue: bool | None  # None: no run has come as far as loading its data
     max_train_rows: int | None
     max_eval_rows: int | None
-    protocol: str | None
+    protocol: str  # canonical JSON of its config
     data_version: int = 1  # 2, 3, … where the same task was run on data with another fingerprint
 
 
@@ -136,6 +148,11 @@ class Group:
     records: tuple[Record, ...]
     labels: dict[str, str]
     cells: dict[tuple[str, str], Cell]
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """The protocol's config: `name`, and of the holdout `fraction` and `seed`."""
+        return json.loads(self.key.protocol)
 
     @property
     def tasks(self) -> list[Task]:
@@ -176,7 +193,7 @@ class Group:
 
 
 def choose(candidates: Sequence[Candidate]) -> Candidate | None:
-    """The candidate with the highest mean headline score on the first evaluation set; None where none has completed.
+    """The candidate with the highest mean headline score on the rows that choose; None where none has completed.
 
     Only candidates with the most completed seeds are eligible, so that one lucky seed does not beat a mean of five.
     An undefined mean ranks below any number. Ties go to fewer trained parameters, the smaller learning rate, then
@@ -186,7 +203,7 @@ def choose(candidates: Sequence[Candidate]) -> Candidate | None:
         return None
 
     def rank(candidate: Candidate) -> tuple[Any, ...]:
-        mean = candidate.score().mean
+        mean = candidate.choice_score.mean
         rounded = round(-(mean or 0.0), 12)  # (0.1 + 0.7) / 2 and 0.4 differ as floats and are a tie
         sizes = candidate.trained, candidate.learning_rate or 0.0, candidate.epochs or 0.0
         return mean is None, rounded, *sizes, candidate.key
@@ -217,10 +234,20 @@ def comparable_groups(records: Sequence[Record]) -> list[Group]:
 def runs_table(groups: Iterable[Group]) -> pd.DataFrame:
     """One row a run of any status, flat columns: who, score, then every key of its record by dotted name.
 
-    `score` is the headline metric on the first evaluation set in the metric's own range; `group` and `label` are the
-    section and the row that the run belongs to.
+    `score` is the headline metric on the first official evaluation set in the metric's own range, `choice_score` that
+    on the rows that choose; `group` and `label` are the section and the row that the run belongs to.
     """
-    first = ["run_id", "status", "degenerate", "group", "label", *SHORT_NAMES.values(), "headline", "score"]
+    first = [
+        "run_id",
+        "status",
+        "degenerate",
+        "group",
+        "label",
+        *SHORT_NAMES.values(),
+        "headline",
+        "score",
+        "choice_score",
+    ]
     rows = []
     for group in groups:
         for record in group.records:
@@ -228,7 +255,10 @@ def runs_table(groups: Iterable[Group]) -> pd.DataFrame:
             flat = {SHORT_NAMES.get(name, name): value for name, value in flatten(record).items()}
             score = flat.get(f"scores.{task.evaluation_sets[0]}.{task.headline}")
             label = group.labels[canonical(record["config"]["method"])]
-            own = {"group": group.title, "label": label, "headline": task.headline, "score": score}
+            chosen_on = record.get("protocol", {}).get("chooses_on", task.evaluation_sets[0])
+            choice = flat.get(f"scores.{chosen_on}.{task.headline}")
+            own = {"group": group.title, "label": label, "headline": task.headline}
+            own |= {"score": score, "choice_score": choice}
             row = dict.fromkeys(first) | flat | own
             rows.append({name: value for name, value in row.items() if not name.startswith(NOT_IN_RUNS_TABLE)})
     return to_frame(rows)
@@ -277,14 +307,14 @@ def _group_keys(records: Sequence[Record]) -> list[GroupKey]:
 def _asked_key(record: Record) -> GroupKey:
     """The group as far as the config alone tells it."""
     config = record["config"]
-    data, protocol = config.get("data", {}), config.get("protocol")
+    data = config.get("data", {})
     return GroupKey(
         encoder=str(config.get("model", {}).get("name")),
         source=str(data.get("source")),
         is_glue=None,
         max_train_rows=data.get("max_train_rows"),
         max_eval_rows=data.get("max_eval_rows"),
-        protocol=None if protocol is None else canonical(protocol),
+        protocol=canonical(config.get("protocol") or PAPER),
     )
 
 
@@ -295,10 +325,10 @@ def _title(key: GroupKey, records: list[Record]) -> str:
     limits = {"training": key.max_train_rows, "evaluation": key.max_eval_rows}
     parts += [f"at most {limit:,} {part} rows" for part, limit in limits.items() if limit is not None]
     parts += ["all rows"] if not len(parts) > 1 else []
-    if key.protocol is not None:
-        protocol = json.loads(key.protocol)
-        name = protocol.get("name") if isinstance(protocol, dict) else protocol
-        parts.append(f"protocol {name or key.protocol}")
+    protocol = json.loads(key.protocol)
+    if protocol != PAPER:
+        options = [f"{name}={value}" for name, value in protocol.items() if name != "name"]
+        parts.append(" ".join(["protocol", protocol["name"], *options]))
     parts += [f"data version {key.data_version}"] if key.data_version > 1 else []
     return ", ".join(parts)
 
@@ -309,7 +339,9 @@ def _build_group(key: GroupKey, title: str, records: tuple[Record, ...]) -> Grou
         config = record["config"]
         train = {name: value for name, value in config.get("train", {}).items() if name != "seed"}
         place = canonical(config["method"]), get_task(config["task"]["name"]).name
-        runs.setdefault(place, {}).setdefault(canonical(config | {"train": train}), []).append(record)
+        runs.setdefault(place, {}).setdefault(canonical({"protocol": PAPER} | config | {"train": train}), []).append(
+            record
+        )
     cells = {}
     for (method, task), by_config in sorted(runs.items()):
         candidates = tuple(Candidate(name, TASKS[task], tuple(group)) for name, group in sorted(by_config.items()))

@@ -21,10 +21,12 @@ from filelock import FileLock, Timeout
 from harness.config import identity
 from harness.errors import UserError
 from harness.methods import METHODS, can_stack
+from harness.predictions import read_predictions
 from harness.progress import Progress
 from harness.records import FINISHED, Record, read_record, record_path, recover_records, write_record, write_records
 from harness.runner import Run, pick_device, run_stack
 from harness.training import keep_freed_memory
+from harness.weights import is_stored
 
 # Replicas a stack: past these a step is bound by arithmetic and only its memory grows.
 MAX_STACK = {"cpu": 8, "cuda": 32}
@@ -161,10 +163,21 @@ class Sweep:
     def _is_finished(self, run: Run) -> bool:
         record = read_record(self.results_dir, run.id)
         if record is None or record["status"] in FINISHED:
-            return record is not None
+            return record is not None and not self._lacks_files(run, record)
         # What failed since this sweep began, in whatever process, would fail again; an interrupted run would not.
         is_recent = record_path(self.results_dir, run.id).stat().st_mtime >= self.started
         return is_recent and record["status"] == "failed" and record["error"] != "interrupted"
+
+    def _lacks_files(self, run: Run, record: Record) -> bool:
+        """Whether the config now asks for test predictions or weights that the finished run did not keep."""
+        if record["status"] != "completed":
+            return False
+        if run.config.train.save == "all" and not is_stored(self.results_dir, run.id):
+            return True
+        if not (run.config.protocol.predict_test and run.has_test_sets):
+            return False
+        kept = read_predictions(self.results_dir, run.id) or {}
+        return not any(name.endswith(".idx") for name in kept)
 
 
 def make_stacks(runs: Iterable[Run], limit: int) -> list[list[Run]]:

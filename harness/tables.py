@@ -200,15 +200,18 @@ def _own_seconds(record: Record) -> float:
 
 def chosen_table(group: Group, notes: list[str]) -> Table:
     """Per cell: what was chosen, from how many, and whether the learning rate sits on the edge of its grid."""
-    header = ["Task", "Method", "Chosen rate", "Epochs", "Score", "Seeds", "Candidates", "Rates tried", "Edge of grid"]
+    choice = _choice_header(group)
+    header = ["Task", "Method", "Chosen rate", "Epochs", *choice, "Score", "Seeds", "Candidates", "Rates tried"]
+    header.append("Edge of grid")
     rows = []
     for cell in ordered_cells(group):
         rates = sorted({candidate.learning_rate or 0.0 for candidate in cell.candidates})
         chosen = cell.chosen
-        texts = [NOTHING, NOTHING, cell.state, "0"]
+        texts = [NOTHING, NOTHING, *[NOTHING] * len(choice), cell.state, "0"]
         if chosen:
             entry = _entry(cell, _first_column(cell.task))
-            texts = [_number(chosen.learning_rate), _number(chosen.epochs), entry.text, str(entry.seeds)]
+            texts = [_number(chosen.learning_rate), _number(chosen.epochs), *_choice_texts(group, chosen)]
+            texts += [entry.text, str(entry.seeds)]
         tried = " ".join(short_number(rate) for rate in rates)
         rows.append([cell.task.title, group.label_of(cell), *texts, str(len(cell.candidates)), tried, grid_edge(cell)])
     return Table(f"Chosen: {group.title}", header, rows, notes, left=2)
@@ -216,7 +219,8 @@ def chosen_table(group: Group, notes: list[str]) -> Table:
 
 def candidates_table(group: Group, notes: list[str]) -> Table:
     """Every candidate of every cell with its score, its seeds and its run ids."""
-    header = ["Task", "Method", "Rate", "Epochs", "Other settings", "Score", "Seeds", "Not completed", "Choice", "Runs"]
+    header = ["Task", "Method", "Rate", "Epochs", "Other settings", *_choice_header(group), "Score", "Seeds"]
+    header += ["Not completed", "Choice", "Runs"]
     rows = []
     for cell in ordered_cells(group):
         eligible = eligible_candidates(cell.candidates)
@@ -231,6 +235,7 @@ def candidates_table(group: Group, notes: list[str]) -> Table:
                     _number(candidate.learning_rate),
                     _number(candidate.epochs),
                     other_settings(candidate, cell),
+                    *_choice_texts(group, candidate),
                     _candidate_entry(candidate, _first_column(cell.task)).text,
                     str(len(candidate.completed)),
                     ", ".join(f"{count} {status}" for status, count in counts.items() if count),
@@ -313,6 +318,17 @@ def scores_frame(boards: Sequence[Scores]) -> pd.DataFrame:
                 line |= {f"{title} state": entry.state, f"{title} degenerate": entry.degenerate}
             lines.append(line)
     return to_frame(lines)
+
+
+def _choice_header(group: Group) -> list[str]:
+    """A column for the score that chose, where it is not the one that is reported."""
+    return ["Score that chose"] if group.protocol["name"] == "holdout" else []
+
+
+def _choice_texts(group: Group, candidate: Candidate) -> list[str]:
+    """The text of that column."""
+    column = Column("", candidate.task, candidate.chosen_on)
+    return [_candidate_entry(candidate, column).text for _ in _choice_header(group)]
 
 
 def _first_column(task: Task) -> Column:

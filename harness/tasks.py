@@ -43,6 +43,11 @@ class Task:
     in_mean: bool = True  # the paper leaves WNLI out
 
     @property
+    def splits(self) -> tuple[str, ...]:
+        """All splits; a diagnostic set has no other than its test set."""
+        return ("train", *self.evaluation_sets, *self.test_sets) if self.evaluation_sets else self.test_sets
+
+    @property
     def is_regression(self) -> bool:
         return not self.labels
 
@@ -121,6 +126,14 @@ TASKS: dict[str, Task] = {
         ),
     )
 }  # fmt: skip
+
+# GLUE's diagnostic set: no task of its own, the MNLI model predicts it.
+AX = Task(
+    "ax", "AX", ("premise", "hypothesis"), _THREE_WAY, ("accuracy",), "accuracy",
+    LocalFiles("diagnostic", _SENTENCES, "gold_label", _SENTENCES, {"test": "diagnostic"}),
+    evaluation_sets=(), in_mean=False,
+)  # fmt: skip
+DIAGNOSTICS: dict[str, Task] = {"mnli": AX}
 
 
 def get_task(name: str) -> Task:

@@ -16,7 +16,7 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 # Those whose conf/experiment/<scale>/ holds the sweeps of `make reproduce-glue`.
 GLUE = {
     "quick": "all eight tasks with limited rows and a small grid, for any machine: not the paper's protocol",
-    "minilm": "complete GLUE on MiniLM with three seeds, for one GPU",
+    "minilm": "complete GLUE on MiniLM, holdout protocol, three seeds, for one GPU",
     "paper": "BERT-large with the paper's full grid, from the hub: about 880 runs, days on one GPU",
 }
 SCALES = {
@@ -57,7 +57,7 @@ def sweeps(experiment: str, scale: str) -> list[list[str]]:
     """The config groups of each sweep, full fine-tuning first: the others are measured against it."""
     folder, options = (scale, []) if experiment == "glue" else (experiment, [f"scale={scale}"])
     names = sorted(path.stem for path in (CONF / "experiment" / folder).glob("*.yaml"))
-    names.sort(key=lambda name: name != "full")
+    names.sort(key=lambda name: not name.startswith("full"))
     return [[f"experiment={folder}/{name}", *options] for name in names]
 
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 
 from harness.errors import UserError
 from harness.sources import hub, local, synthetic
-from harness.tasks import Task
+from harness.tasks import DIAGNOSTICS, Task
 
 SOURCES = ("auto", "hub", "local", "synthetic")
 HUB_SECONDS = 3.0  # that `auto` waits for the hub
@@ -98,6 +98,17 @@ def load(choice: DataChoice, task: Task) -> DatasetDict:
     if choice.source == "hub":
         return hub.load(task, choice.revision)
     return synthetic.load(task)
+
+
+def load_diagnostic(choice: DataChoice, task: Task) -> Dataset | None:
+    """The rows of GLUE's diagnostic set that a model of `task` predicts, or None where there is none.
+
+    Columns as of `load`; all labels are -1. Raises `UserError` where the hub's cannot be had.
+    """
+    diagnostic = DIAGNOSTICS.get(task.name)
+    if diagnostic is None or choice.source == "synthetic":
+        return None
+    return load(choice, diagnostic).get("test")
 
 
 def _hub(revision: str | None, why: str) -> DataChoice:

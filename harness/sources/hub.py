@@ -81,12 +81,7 @@ def load(task: Task, revision: str) -> DatasetDict:
     """
     check(task, revision)
     loaded = _from_cache(task, revision) or _from_hub(task, revision)
-    return DatasetDict(
-        {
-            split: _with_our_columns(task, split, loaded, revision)
-            for split in ("train", *task.evaluation_sets, *task.test_sets)
-        }
-    )
+    return DatasetDict({split: _with_our_columns(task, split, loaded, revision) for split in task.splits})
 
 
 def _ask(revision: str, timeout: float) -> None:
@@ -131,7 +126,7 @@ def _from_hub(task: Task, revision: str) -> DatasetDict:
         loaded = _within(DOWNLOAD_SECONDS, lambda: datasets.load_dataset(REPO, task.name, revision=revision))
     except Exception as error:  # from half a dozen libraries, without a common base class
         raise _cannot_load(task, revision, error) from error
-    commit = Path(loaded["train"].cache_files[0]["filename"]).parent.name
+    commit = Path(loaded[task.splits[0]].cache_files[0]["filename"]).parent.name
     if commit != revision:
         raise UserError(f"{REPO}@{revision} ({task.name}) did not arrive, only @{commit} is here; {_REMEDIES}")
     return loaded

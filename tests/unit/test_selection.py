@@ -169,7 +169,7 @@ def test_unknown_methods_get_readable_rows_after_the_known_ones():
         {"max_train_rows": 100},
         {"max_eval_rows": 100},
         {"fingerprint": "d1"},
-        {"protocol": {"name": "paper"}},
+        {"protocol": {"name": "holdout", "fraction": 0.1, "seed": 0}},
     ],
 )
 def test_what_cannot_be_compared_is_in_another_group(other):

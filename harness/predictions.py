@@ -1,0 +1,73 @@
+"""Predictions of finished runs beside their records, compact enough to be kept for every run of a sweep.
+
+`<results_dir>/predictions/<run_id>.npz` holds one array an evaluation set, `[N]` in the rows' order: int8 class ids, or
+float32 scores of a regression task. Where test sets were predicted, `<test set>` and `<test set>.idx`, the numbers
+that the benchmark gave the rows. `<results_dir>/references/<key>.npz` holds the labels of the same evaluation sets,
+once for all runs that share them; the record's `predictions.references` is the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from harness.records import write_atomically
+from harness.tasks import Task
+
+Arrays = dict[str, np.ndarray]
+
+
+def compact(task: Task, values: np.ndarray) -> np.ndarray:
+    """Class ids as int8, scores as float32."""
+    return values.astype(np.float32 if task.is_regression else np.int8)
+
+
+def predictions_path(results_dir: str | Path, run_id: str) -> Path:
+    return Path(results_dir) / "predictions" / f"{run_id}.npz"
+
+
+def write_predictions(results_dir: str | Path, run_id: str, arrays: Arrays) -> None:
+    _write(predictions_path(results_dir, run_id), arrays)
+
+
+def read_predictions(results_dir: str | Path, run_id: str) -> Arrays | None:
+    """The arrays of a run, or None where there are none that can be read."""
+    return _read(predictions_path(results_dir, run_id))
+
+
+def write_references(results_dir: str | Path, task: Task, arrays: Arrays) -> str:
+    """Write the labels of a task's evaluation sets, unless they are there, and return their key."""
+    digest = hashlib.sha256()
+    for name, values in sorted(arrays.items()):
+        digest.update(f"{name} {len(values)} ".encode() + values.tobytes())
+    key = f"{task.name}-{digest.hexdigest()[:12]}"
+    path = _references_path(results_dir, key)
+    if not path.exists():
+        _write(path, arrays)
+    return key
+
+
+def read_references(results_dir: str | Path, key: str) -> Arrays | None:
+    return _read(_references_path(results_dir, key))
+
+
+def _references_path(results_dir: str | Path, key: str) -> Path:
+    return Path(results_dir) / "references" / f"{key}.npz"
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def _read(path: Path) -> Arrays | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return None

@@ -1,0 +1,35 @@
+"""Selection protocols: which rows choose among the runs of a sweep, and which are reported."""
+
+from __future__ import annotations
+
+import numpy as np
+from datasets import Dataset
+
+from harness.tasks import Task
+
+HOLDOUT = "holdout"  # the split that the protocol of that name takes from the training rows
+
+
+def choosing_set(protocol: str, task: Task) -> str:
+    """The evaluation set whose headline score chooses: the holdout, or the first official validation set."""
+    return HOLDOUT if protocol == "holdout" else task.evaluation_sets[0]
+
+
+def scored_sets(protocol: str, task: Task) -> tuple[str, ...]:
+    """The evaluation sets on which a run is scored."""
+    return (HOLDOUT, *task.evaluation_sets) if protocol == "holdout" else task.evaluation_sets
+
+
+def hold_out(rows: Dataset, *, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
+    """Split training rows in two: those that train, and a stratified random `fraction` (at least one row) that chooses.
+
+    A systematic sample: rows are ordered by label, equals at random by `seed`, and taken at even distances. So the
+    shares of classes are kept to a row, and for a regression task the whole distribution of scores.
+    """
+    labels = np.asarray(rows["label"])
+    order = np.lexsort((np.random.default_rng(seed).permutation(len(rows)), labels))
+    count = min(max(1, round(fraction * len(rows))), len(rows) - 1)
+    chosen = order[((np.arange(count) + 0.5) * len(rows) / count).astype(int)]
+    is_held_out = np.zeros(len(rows), bool)
+    is_held_out[chosen] = True
+    return rows.select(np.flatnonzero(~is_held_out)), rows.select(np.flatnonzero(is_held_out))

@@ -1,0 +1,139 @@
+"""What a run trained, as a file: taken from a classifier, put back into one, and stored beside the record.
+
+`<results_dir>/weights/<run_id>.safetensors` holds the trained tensors and the task head of one run, in fp32, under
+the names that they have in a classifier of one replica; replicas of a stack are cut out of it and stripped of their
+padding. `<run_id>.json` beside it says what they belong to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from harness.adapters import Adapter
+from harness.classifier import Classifier
+from harness.errors import UserError
+from harness.records import write_atomically, write_json
+from harness.replicas import ReplicatedBias, ReplicatedLayerNorm, ReplicatedLinear
+
+Sidecar = dict[str, Any]
+
+
+def trained_tensors(classifier: Classifier, replica: int) -> dict[str, Tensor]:
+    """Copies of what a replica trained, and of its head: adapters `[d, m]` and `[m, d]`, LayerNorms `[d]`, ..."""
+    return {name: view.detach().float().cpu().clone() for name, view in _own_views(classifier, replica)}
+
+
+def load_tensors(classifier: Classifier, replica: int, tensors: dict[str, Tensor], *, where: str) -> None:
+    """Put such tensors into a replica of a classifier to which the same method was applied.
+
+    `UserError` names `where` and the first tensor that is missing, unknown or of another shape; nothing is changed.
+    """
+    views = dict(_own_views(classifier, replica))
+    for name in (*views, *tensors):
+        if name not in tensors:
+            raise UserError(f"{where} lacks {name}: it was not made by this method on this encoder")
+        if name not in views:
+            raise UserError(f"{where} holds {name}, which this method does not train on this encoder")
+        if views[name].shape != tensors[name].shape:
+            found, wanted = list(tensors[name].shape), list(views[name].shape)
+            raise UserError(f"{where} holds {name} of shape {found}, expected {wanted}")
+    with torch.no_grad():
+        for name, view in views.items():
+            view.copy_(tensors[name])
+
+
+def _own_views(classifier: Classifier, replica: int) -> Iterator[tuple[str, Tensor]]:
+    """Name and this replica's part of every trained parameter and of the head, without padding."""
+    sizes: dict[int, int] = {}  # of the padded modules, by identity
+    for module in classifier.modules():
+        if isinstance(module, Adapter):
+            sizes[id(module.down)] = sizes[id(module.up)] = module.sizes[replica]
+    for owner_name, owner in classifier.named_modules():
+        for name, parameter in owner.named_parameters(recurse=False):
+            if not parameter.requires_grad and owner is not classifier.head:
+                continue
+            view: Tensor = parameter
+            if isinstance(owner, (ReplicatedLinear, ReplicatedLayerNorm, ReplicatedBias)):
+                view = parameter[replica]
+            if id(owner) in sizes and owner_name.endswith("down"):
+                view = view[..., : sizes[id(owner)]]
+            elif id(owner) in sizes and name == "weight":
+                view = view[: sizes[id(owner)]]
+            elif owner is classifier.head:
+                view = view[..., : classifier.outputs[replica]]
+            yield f"{owner_name}.{name}", view
+
+
+def write_weights(folder: Path, name: str, tensors: dict[str, Tensor], about: Sidecar) -> Sidecar:
+    """Write `<name>.safetensors`, then `<name>.json` with `about` and the file's size and sha256, both atomically."""
+    data = save({key: tensor.contiguous() for key, tensor in tensors.items()})
+    count = sum(tensor.numel() for tensor in tensors.values())
+    file = f"{name}.safetensors"
+    entry = {"file": file, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "parameters": count}
+    write_atomically(folder / file, data)
+    write_json(folder / f"{name}.json", about | {"weights": entry})
+    return about | {"weights": entry}
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """The description beside a file of weights; `UserError` where it is not one."""
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        about["run_id"], about["task"], about["method"]["name"], about["encoder"]["sha256"], about["weights"]["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path} does not describe trained weights; add that task again") from None
+    return about
+
+
+def read_tensors(folder: Path, about: Sidecar) -> dict[str, Tensor]:
+    """The tensors that a sidecar in `folder` describes; `UserError` for a missing, truncated or altered file."""
+    path = folder / about["weights"]["file"]
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); add that task again") from None
+    if len(data) != about["weights"]["bytes"]:
+        raise UserError(f"{path} has {len(data):,} bytes, expected {about['weights']['bytes']:,}: it is truncated")
+    if hashlib.sha256(data).hexdigest() != about["weights"]["sha256"]:
+        raise UserError(f"{path} is not the file that was stored (another sha256); add that task again")
+    try:
+        return load(data)
+    except SafetensorError as error:
+        raise UserError(f"{path} is not a safetensors file ({error})") from None
+
+
+def store(results_dir: Path, tensors: dict[str, Tensor], about: Sidecar, *, best_only: bool) -> None:
+    """Store a run's weights; with `best_only` unless a better run of the same `cell` is stored, whose place it takes.
+
+    Better is a higher `choice_score`, and the one that came first among equals; None is lowest.
+    """
+    folder = results_dir / "weights"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        rivals = [path for path in folder.glob("*.json") if path.stem != about["run_id"]] if best_only else []
+        rivals = [path for path in rivals if read_sidecar(path)["cell"] == about["cell"]]
+        if any(_rank(read_sidecar(path)) >= _rank(about) for path in rivals):
+            return
+        write_weights(folder, about["run_id"], tensors, about)
+        for path in rivals:
+            path.unlink()
+            path.with_suffix(".safetensors").unlink(missing_ok=True)
+
+
+def is_stored(results_dir: str | Path, run_id: str) -> bool:
+    return (Path(results_dir) / "weights" / f"{run_id}.json").exists()
+
+
+def _rank(about: Sidecar) -> float:
+    score = about["choice_score"]
+    return float("-inf") if score is None else score
