@@ -53,6 +53,16 @@ def size_notes(group: Group) -> list[str]:
     ]
 
 
+def comparison_notes(group: Group) -> list[str]:
+    """For the tables of differences, which stand below the main one and its notes."""
+    return [protocol_note(group), _seeds_note(group)]
+
+
+def interval_notes(group: Group) -> list[str]:
+    """For the tables with intervals."""
+    return [*_setup_notes(group), *_score_notes(group)]
+
+
 def methods_notes(group: Group) -> list[str]:
     """For the table of methods."""
     return [

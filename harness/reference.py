@@ -84,6 +84,18 @@ MEAN_BY_SIZE_NOTE = (
 
 
 @dataclass(frozen=True)
+class Claim:
+    """Who is said to be at most `margin` points below full fine-tuning on the mean."""
+
+    margin: float
+    who: str
+
+
+# Abstract and section 3.2: GLUE scores 80.0 and 79.6 against 80.4.
+CLAIMS = (Claim(0.4, "adapters of the best size"), Claim(0.8, "adapters of size 64"))
+
+
+@dataclass(frozen=True)
 class TradeoffPoint:
     """A quoted point of the trade-off curve: trained parameters, score minus full fine-tuning in points."""
 

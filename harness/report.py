@@ -10,13 +10,16 @@ from pathlib import Path
 
 from rich.console import Console
 
+from harness.comparison import comparison_tables, interval_columns, intervals_table
 from harness.errors import UserError
 from harness.figures import figures
 from harness.layout import Table, latex, markdown, print_table
 from harness.notes import (
     CANDIDATES_NOTE,
+    comparison_notes,
     explain_marks,
     failure_notes,
+    interval_notes,
     main_notes,
     methods_notes,
     size_notes,
@@ -36,6 +39,7 @@ from harness.tables import (
     paper_table,
     scores_frame,
 )
+from harness.uncertainty import Uncertainty
 
 LATEX_HEAD = "% Made by `python -m harness.report`; needs \\usepackage{booktabs} and \\usepackage{graphicx}."
 
@@ -46,26 +50,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         records = load_records(options.results)
         missing = sorted(load_planned(options.results) - {record["run_id"] for record in records})
-        report(records, missing, options.out or options.results)
+        report(records, missing, options.out or options.results, Uncertainty(options.results))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def report(records: Sequence[Record], missing: Sequence[str], out: Path) -> list[Path]:
+def report(records: Sequence[Record], missing: Sequence[str], out: Path, uncertainty: Uncertainty) -> list[Path]:
     """Write every table and figure below `out`, print the main ones, and return the files.
 
-    `missing` are ids of runs that were planned and have no record. Raises `UserError` where `out` cannot be written.
+    `missing` are ids of runs that were planned and have no record; `uncertainty` knows where their predictions are.
+    Raises `UserError` where `out` cannot be written.
     """
     groups = comparable_groups(records)
     boards = [group_scores(group) for group in groups]
-    measured = [main_table(scores, main_notes(scores, missing), failure_notes(scores.group)) for scores in boards]
+    measured: list[Table] = []
+    for scores in boards:
+        measured.append(main_table(scores, main_notes(scores, missing), failure_notes(scores.group)))
+        measured += comparison_tables(scores, uncertainty, comparison_notes(scores.group))
     tables = [*map(explain_marks, measured), *published_tables(groups)]
+    intervals = [intervals_table(scores, uncertainty, interval_notes(scores.group)) for scores in boards]
     files = {
         "tables/glue.md": _document("GLUE scores", tables),
         "tables/glue.tex": "\n\n".join([LATEX_HEAD, *map(latex, tables)]) + "\n",
-        "tables/glue.csv": scores_frame(boards).to_csv(index=False),
+        "tables/glue.csv": scores_frame(boards, lambda scores, row: interval_columns(scores, row, uncertainty)).to_csv(
+            index=False
+        ),
+        "tables/intervals.md": _document("Scores with their intervals", map(explain_marks, intervals)),
         "tables/by_size.md": _document("Scores by bottleneck size", map(explain_marks, size_tables(groups))),
         "tables/methods.md": _document("Methods", map(explain_marks, method_tables(groups))),
         "tables/sweep.md": _document("What was tried and what was chosen", map(explain_marks, sweep_tables(groups))),
@@ -148,9 +160,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Make tables and figures from the run records below RESULTS. Runs that cannot be compared "
         "(another encoder, data source, row limit or protocol) go into tables of their own.",
         epilog="Writes tables/glue.{md,csv,tex} (scores by method and task), tables/by_size.md (adapter sizes), "
-        "tables/methods.md (what each method costs), tables/sweep.md (what was tried and chosen), runs.csv (one row a "
-        "run) and figures/*.{svg,png} (those that the runs suffice for; captions in figures/README.md), and prints the "
-        "first.",
+        "tables/methods.md (what each method costs), tables/intervals.md (bootstrap intervals), tables/sweep.md (what "
+        "was tried and chosen), runs.csv (one row a run) and figures/*.{svg,png} (those that the runs suffice for; "
+        "captions in figures/README.md), and prints the first.",
     )
     parser.add_argument("results", metavar="RESULTS", type=Path, help="the results_dir that `harness.run` wrote")
     parser.add_argument("--out", metavar="DIR", type=Path, help="where the files go (default: RESULTS)")

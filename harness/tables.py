@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -66,6 +66,7 @@ class Row:
     label: str
     entries: dict[str, Entry]
     keeps_copy: bool = True
+    candidates: dict[str, Candidate] = field(default_factory=dict)  # that the scores are of, by column title
 
     def fractions(self, columns: Sequence[Column]) -> list[float]:
         found = [self.entries[column.title].fraction for column in columns]
@@ -102,7 +103,10 @@ def table_columns(group: Group) -> list[Column]:
 def method_row(label: str, cells: dict[str, Cell], columns: Sequence[Column]) -> Row:
     """The scores of one cell a task, in points."""
     entries = {column.title: _entry(cells.get(column.task.name), column) for column in columns}
-    return Row(label, entries, keeps_copy=not any(cell.method["name"] == "full" for cell in cells.values()))
+    chosen = {name: cell.chosen for name, cell in cells.items() if cell.chosen}
+    candidates = {column.title: chosen[column.task.name] for column in columns if column.task.name in chosen}
+    keeps_copy = not any(cell.method["name"] == "full" for cell in cells.values())
+    return Row(label, entries, keeps_copy, candidates)
 
 
 def group_scores(group: Group) -> Scores:
@@ -289,8 +293,13 @@ def anchors_table(published: Sequence[Published], notes: list[str]) -> Table:
     )
 
 
-def scores_frame(boards: Sequence[Scores]) -> pd.DataFrame:
-    """The main tables as numbers: one line a row, its group spelled out, points, deviations and seeds a column."""
+def scores_frame(
+    boards: Sequence[Scores], more: Callable[[Scores, Row], dict[str, Any]] = lambda scores, row: {}
+) -> pd.DataFrame:
+    """The main tables as numbers: one line a row, its group spelled out, points, deviations and seeds a column.
+
+    `more` gives further columns of a row.
+    """
     lines = []
     for scores in boards:
         key = scores.group.key
@@ -316,7 +325,7 @@ def scores_frame(boards: Sequence[Scores]) -> pd.DataFrame:
             for title, entry in row.entries.items():
                 line |= {title: entry.points, f"{title} std": entry.std, f"{title} seeds": entry.seeds}
                 line |= {f"{title} state": entry.state, f"{title} degenerate": entry.degenerate}
-            lines.append(line)
+            lines.append(line | more(scores, row))
     return to_frame(lines)
 
 

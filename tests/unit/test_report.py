@@ -7,6 +7,7 @@ import pytest
 
 from harness.records import load_records, write_plan
 from harness.report import main, report
+from harness.uncertainty import Uncertainty
 from tests.unit.make_records import make_record, write_all
 
 
@@ -46,6 +47,7 @@ def test_the_command_writes_and_prints_the_tables(results):
     sections = markdown.split("\n## ")
     assert [section.splitlines()[0] for section in sections[1:]] == [
         "all-MiniLM-L6-v2 on GLUE (local), all rows",
+        "Adapters (best size) against full fine-tuning: all-MiniLM-L6-v2 on GLUE (local), all rows",
         "all-MiniLM-L6-v2 on synthetic data (NOT GLUE), at most 500 training rows",
         "Published: Table 1 of the paper",
         "Published: similar encoders",
@@ -64,7 +66,7 @@ def test_the_command_writes_and_prints_the_tables(results):
 def test_notes_of_the_main_table(results, capsys):
     assert main([str(results)]) == 0
     printed = capsys.readouterr().out
-    first, second = printed.split("\n## ")[0:2]
+    first, _, second = printed.split("\n## ")[0:3]
     assert "NOT GLUE: synthetic" not in first
     assert "- **NOT GLUE: synthetic data.**" in second
     for note in (
@@ -134,8 +136,8 @@ def test_by_size_and_sweep_files(results):
 
 def test_the_main_table_does_not_depend_on_the_order_of_the_records(results, tmp_path):
     records = load_records(results)
-    report(records, [], tmp_path / "a")
-    report(records[::-1], [], tmp_path / "b")
+    report(records, [], tmp_path / "a", Uncertainty(tmp_path))
+    report(records[::-1], [], tmp_path / "b", Uncertainty(tmp_path))
     for name in ("tables/glue.csv", "tables/glue.tex", "tables/by_size.md"):
         first, second = ((tmp_path / folder / name).read_text(encoding="utf-8") for folder in "ab")
         assert sorted(first.splitlines()) == sorted(second.splitlines())  # failures are listed in the order given
