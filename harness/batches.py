@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from harness.tasks import Task
+
+EVALUATION_TOKENS = {"cpu": 4096, "cuda": 65536}  # padded tokens of one batch without gradients
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,45 @@ def encode(
     if tokens is None:
         tokens = _tokenise(columns, tokenizer, max_length)
         _write_cached(path, tokens)
+    dtype = torch.float32 if task.is_regression else torch.long
+    labels = torch.tensor(np.asarray(split["label"]), dtype=dtype)
+    return _encoded(tokens, labels, tokenizer, device)
+
+
+def encode_texts(
+    columns: list[list[str]], tokenizer: PreTrainedTokenizerBase, *, max_length: int, device: str
+) -> Encoded:
+    """Tokenise rows without labels (-1), given as one list of texts a column; nothing is cached."""
+    labels = torch.full((len(columns[0]),), -1)
+    return _encoded(_tokenise(columns, tokenizer, max_length), labels, tokenizer, device)
+
+
+def join(parts: Sequence[Encoded], *, pad: int) -> Encoded:
+    """The rows of all parts, in order; `pad` is the tokenizer's padding id."""
+    width = max(part.ids.shape[1] for part in parts)
+    types = [part.token_types for part in parts]
+
+    def stacked(tensors: Sequence[Tensor], value: int) -> Tensor:
+        return torch.cat([F.pad(tensor, (0, width - tensor.shape[1]), value=value) for tensor in tensors])
+
+    return Encoded(
+        ids=stacked([part.ids for part in parts], pad),
+        token_types=None if types[-1] is None else stacked(types, 0),
+        lengths=np.concatenate([part.lengths for part in parts]),
+        labels=torch.cat([part.labels for part in parts]),
+        device_lengths=torch.cat([part.device_lengths for part in parts]),
+    )
+
+
+def _encoded(tokens: dict[str, np.ndarray], labels: Tensor, tokenizer: PreTrainedTokenizerBase, device: str) -> Encoded:
     lengths = np.diff(tokens["offsets"])
     pad = tokenizer.pad_token_id or 0
     token_types = _padded(tokens["token_types"], lengths, 0) if "token_types" in tokens else None
-    dtype = torch.float32 if task.is_regression else torch.long
     return Encoded(
         ids=_padded(tokens["ids"], lengths, pad).to(device),
         token_types=None if token_types is None else token_types.to(device),
         lengths=lengths,
-        labels=torch.tensor(np.asarray(split["label"]), dtype=dtype, device=device),
+        labels=labels.to(device),
         device_lengths=torch.from_numpy(lengths).to(device),
     )
 

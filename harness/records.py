@@ -74,6 +74,14 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
+def read_json(path: Path) -> Any:
+    """The value in a JSON file; `UserError` where it cannot be read or is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
+
+
 def write_record(results_dir: str | Path, record: Record) -> Path:
     """Write one record atomically.
 

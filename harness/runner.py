@@ -240,6 +240,7 @@ def _keep_weights(run: Run, record: Record, classifier: Classifier, replica: int
         "chooses_on": run.choosing_set,
         "choice_score": record["scores"][run.choosing_set][run.task.headline],
         "is_glue": run.data.is_glue,
+        "parameters": {key: record["parameters"][key] for key in ("encoder", "trained", "trained_fraction")},
         **{key: record[key] for key in ("config", "encoder", "provenance")},
     }
     tensors = trained_tensors(classifier, replica)
@@ -296,7 +297,7 @@ def encoded_splits(runs: Sequence[Run], device: torch.device) -> Splits:
         return encode(
             split,
             first.task,
-            _tokenizer(first.checkpoint),
+            tokenizer_of(first.checkpoint),
             max_length=first.config.train.max_length,
             cache_dir=Path(first.config.cache_dir),
             device=str(device),
@@ -403,13 +404,14 @@ def _fingerprint(choice: sources.DataChoice, task_name: str) -> str:
 @cache
 def _checkpoint(name: str, revision: str | None) -> Checkpoint:
     checkpoint = find_checkpoint(name, revision)
-    _tokenizer(checkpoint)
+    tokenizer_of(checkpoint)
     _encoder(checkpoint)
     return checkpoint
 
 
 @cache
-def _tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+def tokenizer_of(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint, read once in a process."""
     return load_tokenizer(checkpoint)
 
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.batches import Encoded, evaluation_batches, padding_share, plan_epoch
+from harness.batches import EVALUATION_TOKENS, Encoded, evaluation_batches, padding_share, plan_epoch
 from harness.classifier import Classifier
 from harness.config import TrainConfig
 from harness.graphs import WIDTH_STEP, Capture, GraphedStep
@@ -25,7 +25,6 @@ from harness.replicas import ParameterRows, ReplicatedBias
 
 _LOOK_EVERY = {"cpu": 5, "cuda": 50}  # steps between looks at the losses: each look waits for the device
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
-_EVALUATION_TOKENS = {"cpu": 4096, "cuda": 65536}  # padded tokens of a whole stack in one evaluation batch
 
 
 @dataclass
@@ -149,7 +148,7 @@ def predict(classifier: Classifier, split: Encoded, *, bf16: bool) -> np.ndarray
     device = split.ids.device
     replicas = classifier.replicas
     parts, order = [], []
-    for batch in evaluation_batches(split.lengths, _EVALUATION_TOKENS[device.type] // replicas):
+    for batch in evaluation_batches(split.lengths, EVALUATION_TOKENS[device.type] // replicas):
         ids, keep, token_types = split.gather(torch.from_numpy(batch).to(device), int(split.lengths[batch].max()))
         repeated = None if token_types is None else token_types.repeat(replicas, 1)
         with autocast(device, bf16):

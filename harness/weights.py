@@ -74,11 +74,16 @@ def _own_views(classifier: Classifier, replica: int) -> Iterator[tuple[str, Tens
             yield f"{owner_name}.{name}", view
 
 
-def write_weights(folder: Path, name: str, tensors: dict[str, Tensor], about: Sidecar) -> Sidecar:
-    """Write `<name>.safetensors`, then `<name>.json` with `about` and the file's size and sha256, both atomically."""
+def write_weights(
+    folder: Path, name: str, tensors: dict[str, Tensor], about: Sidecar, *, file: str | None = None
+) -> Sidecar:
+    """Write the weights (`<name>.safetensors`), then `<name>.json`: `about` and the file's size and sha256.
+
+    Both atomically; returns what the JSON file holds.
+    """
     data = save({key: tensor.contiguous() for key, tensor in tensors.items()})
     count = sum(tensor.numel() for tensor in tensors.values())
-    file = f"{name}.safetensors"
+    file = file or f"{name}.safetensors"
     entry = {"file": file, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "parameters": count}
     write_atomically(folder / file, data)
     write_json(folder / f"{name}.json", about | {"weights": entry})

@@ -1,0 +1,228 @@
+"""A trained adapter as a folder that AdapterHub's `adapters` library loads: `model.load_adapter(folder)`.
+
+Its files follow that library's own (version 1): adapter_config.json and pytorch_adapter.bin for the adapter,
+head_config.json and pytorch_model_head.bin for the head. The trained LayerNorms are stored with the adapter's weights,
+under the encoder's names, and the library loads them with it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.adapters import Family, get_family
+from harness.config import AdapterConfig, MethodConfig
+from harness.encoder import MINILM_ON_HUB, Checkpoint, encoder_config
+from harness.errors import UserError
+from harness.tasks import get_task
+from harness.weights import Sidecar
+
+VERSION = "adapters.1.3.0"  # whose files these are
+ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu", "swish": "swish", "tanh": "tanh"}
+# Class of the library's flexible model, name of the encoder in it, and where its layers hold adapters after
+# attention and after feed-forward.
+MODELS = {
+    "bert": ("BertAdapterModel", "bert", "attention.output.adapters", "output.adapters"),
+    "roberta": ("RobertaAdapterModel", "roberta", "attention.output.adapters", "output.adapters"),
+    "electra": ("ElectraAdapterModel", "electra", "attention.output.adapters", "output.adapters"),
+    "distilbert": ("DistilBertAdapterModel", "distilbert", "attention_adapters.adapters", "output_adapters.adapters"),
+}
+
+
+def export(out: Path, about: Sidecar, method: MethodConfig, tensors: dict[str, Tensor], *, encoder: Checkpoint) -> None:
+    """Write the folder, with a model card; it is there as a whole or not at all.
+
+    `about` and `tensors` are those of `harness.weights`. Raises `UserError` for what the format cannot hold: other
+    methods than adapters, and an `out` that exists.
+    """
+    if not isinstance(method, AdapterConfig):
+        raise UserError(f"--format=adapterhub holds adapters, and {about['task']} was tuned with {method.name}")
+    if out.exists():
+        raise UserError(f"{out} exists; give --out another folder")
+    shape = encoder_config(encoder)
+    has_pooler = about["encoder"]["pooling"] == "pooler"
+    model_class, prefix, *_ = MODELS[encoder.family]
+    shared = {
+        "hidden_size": shape.hidden_size,
+        "model_class": model_class,
+        "model_name": _model_name(about),
+        "model_type": encoder.family,
+        "name": about["task"],
+        "version": VERSION,
+    }
+    adapter, head = _split(about, method, tensors, encoder.family, prefix)
+    files = {
+        "adapter_config.json": _json({"config": _adapter_config(method, shape.hidden_size), **shared}),
+        "head_config.json": _json({"config": _head_config(about["task"], has_pooler), **shared}),
+        "pytorch_adapter.bin": _saved(adapter),
+        "pytorch_model_head.bin": _saved(head),
+        "README.md": model_card(about, method).encode(),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    try:
+        for name, data in files.items():
+            (scratch / name).write_bytes(data)
+        scratch.chmod(0o755)
+        scratch.rename(out)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def _model_name(about: Sidecar) -> str:
+    """The encoder's name on the hub, where it has one."""
+    return MINILM_ON_HUB if about["encoder"]["name"] == "minilm" else about["encoder"]["title"]
+
+
+def _adapter_config(method: AdapterConfig, width: int) -> dict[str, Any]:
+    """The library's BnConfig: adapters before the residual addition and the layer's own LayerNorm."""
+    return {
+        "mh_adapter": method.placement == "houlsby",
+        "output_adapter": True,
+        "reduction_factor": width / method.bottleneck_size,
+        "non_linearity": ACTIVATIONS[method.activation],
+        "original_ln_before": False,
+        "original_ln_after": True,
+        "ln_before": False,
+        "ln_after": False,
+        "residual_before_ln": True,
+        "adapter_residual_before_ln": False,
+        "init_weights": "bert",
+        "is_parallel": False,
+        "scaling": 1.0,
+        "use_gating": False,
+        "inv_adapter": None,
+        "inv_adapter_reduction_factor": None,
+        "cross_adapter": False,
+        "leave_out": [],
+        "dropout": 0.0,
+        "phm_layer": False,
+    }
+
+
+def _head_config(task_name: str, has_pooler: bool) -> dict[str, Any]:
+    task = get_task(task_name)
+    labels = task.labels or ("score",)
+    return {
+        "head_type": "classification",
+        "num_labels": task.outputs,
+        "layers": 1,
+        "activation_function": "tanh",
+        "use_pooler": has_pooler,
+        "bias": True,
+        "dropout_prob": None,
+        "label2id": {label: number for number, label in enumerate(labels)},
+    }
+
+
+def _split(
+    about: Sidecar, method: AdapterConfig, tensors: dict[str, Tensor], family_name: str, prefix: str
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The tensors under the library's names: the adapter's, with the LayerNorms and what else trained; the head's."""
+    family, task = get_family(family_name), about["task"]
+    adapter: dict[str, Tensor] = {}
+    head: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("head."):
+            # Ours is [in, out], as all replicated maps are; torch's is [out, in].
+            head[f"heads.{task}.1.{name.removeprefix('head.')}"] = tensor.t().contiguous()
+        elif (renamed := _adapter_name(name, family, family_name, prefix, task)) is not None:
+            adapter[renamed] = tensor.t().contiguous()
+        else:
+            adapter[f"{prefix}.{name.removeprefix('encoder.')}"] = tensor.contiguous()
+    return adapter, head
+
+
+def _adapter_name(name: str, family: Family, family_name: str, prefix: str, task: str) -> str | None:
+    """The library's name for a tensor of an adapter; None for other tensors."""
+    *_, after_attention, after_feed_forward = MODELS[family_name]
+    for end, place in ((family.attention_end, after_attention), (family.feed_forward_end, after_feed_forward)):
+        start, middle, last = name.partition(f".{end}.1.")
+        if middle and start.rpartition(".")[0] == f"encoder.{family.layers}":
+            part, kind = last.split(".")
+            layer = start.removeprefix("encoder.")
+            own = {"down": "adapter_down.0", "up": "adapter_up"}[part]
+            return f"{prefix}.{layer}.{place}.{task}.{own}.{kind}"
+    return None
+
+
+def model_card(about: Sidecar, method: AdapterConfig) -> str:
+    """The README of the folder, with the front matter that the hub reads."""
+    task, name = get_task(about["task"]), about["task"]
+    encoder, config, made = about["encoder"], about["config"], about["provenance"]
+    data = "GLUE" if about["is_glue"] else "synthetic data, NOT GLUE"
+    scores = [
+        f"| {evaluation_set} | {metric} | {'undefined' if value is None else f'{value:.4f}'} |"
+        for evaluation_set, metrics in about["scores"].items()
+        for metric, value in metrics.items()
+    ]
+    train = config["train"]
+    labels = ", ".join(f"{number}: {label}" for number, label in enumerate(task.labels)) or "one number, a score"
+    what = "adapters, every LayerNorm and the task head" if method.train_layernorms else "adapters and the task head"
+    warning = (
+        "The trained LayerNorms come with the adapter and take the place of the encoder's. Load one such adapter into "
+        "a model at a time."
+        if method.train_layernorms
+        else "Nothing of the encoder is changed."
+    )
+    front = {
+        "library_name": "adapters",
+        "tags": ["adapters", encoder["family"], f"adapterhub:{'sts' if task.is_regression else 'glue'}/{name}"],
+        "datasets": ["nyu-mll/glue"] if about["is_glue"] else [],
+        "language": ["en"],
+    }
+    # JSON is YAML.
+    lines = [
+        "---",
+        *(f"{key}: {json.dumps(value)}" for key, value in front.items()),
+        "---",
+        "",
+        f"# {task.title}: bottleneck adapters of size {method.bottleneck_size} for {encoder['title']}",
+        "",
+        f"Trained on {data} as in Houlsby et al. (2019), *Parameter-Efficient Transfer Learning for NLP*: {what}, "
+        f"{about['parameters']['trained']:,} parameters, {100 * about['parameters']['trained_fraction']:.2f} % of the "
+        "encoder's.",
+        "",
+        f"- Encoder: {encoder['title']}, sha256 {encoder['sha256']} of its weights",
+        f"- Adapters: {method.placement} placement, size {method.bottleneck_size}, {method.activation}",
+        f"- Training: learning rate {train['learning_rate']:g}, {train['epochs']} epochs, batch {train['batch_size']}, "
+        f"seed {train['seed']}, at most {train['max_length']} tokens",
+        f"- Protocol: {config['protocol']['name']}, chosen on {about['chooses_on']}",
+        f"- Labels: {labels}",
+        f"- Made at commit {made['commit']}{' with uncommitted changes' if made['dirty'] else ''}, "
+        f"on {made['device']}, {made['precision']}; run {about['run_id']}",
+        "",
+        "| evaluation set | metric | score |",
+        "| --- | --- | ---: |",
+        *scores,
+        "",
+        "```python",
+        "from adapters import AutoAdapterModel",
+        "",
+        f'model = AutoAdapterModel.from_pretrained("{_model_name(about)}")  # or a folder with these weights',
+        'model.load_adapter("path/to/this/folder", set_active=True)',
+        "model.eval()",
+        "```",
+        "",
+        warning,
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _saved(tensors: dict[str, Tensor]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(tensors, buffer)
+    return buffer.getvalue()

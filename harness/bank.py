@@ -1,0 +1,128 @@
+"""One encoder, many tasks: a folder of what was trained for each, `python -m harness.bank list|add|check|export`.
+
+    python -m harness.run --multirun train.save=best task=cola,mrpc,rte results_dir=results/mine
+    python -m harness.bank add results/mine          # the best run of each task, into results/mine/bank
+    python -m harness.bank list results/mine
+    python -m harness.bank check results/mine
+    python -m harness.bank export results/mine --format adapterhub --task mrpc --out mrpc-adapter
+    python -m harness.predict --task mrpc --bank results/mine/bank < pairs.tsv
+
+Exit status: 0, 1 where `check` found something wrong, 2 bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from harness import adapterhub
+from harness.banks import Bank, add, contents
+from harness.config import METHOD_CONFIGS
+from harness.errors import UserError
+from harness.inference import Predictor
+from harness.layout import markdown, print_table
+from harness.runner import pick_device
+from harness.tasks import TASKS, get_task
+
+
+def check(bank: Bank, *, model: str | None, say: Callable[[str], None]) -> bool:
+    """Try every task of a bank: its files, its encoder, and whether its weights fit; whether all is well."""
+    checkpoint = bank.checkpoint(model)
+    all_well = True
+    for name in bank.tasks:
+        try:
+            Predictor(bank, [name], checkpoint=checkpoint, device=pick_device("cpu")).predict([(name, _example(name))])
+            say(f"{get_task(name).title}: well")
+        except UserError as error:
+            all_well = False
+            say(f"{get_task(name).title}: {error}")
+    return all_well
+
+
+def _example(task: str) -> tuple[str, ...]:
+    return ("A sentence.", "Another sentence.")[: len(get_task(task).columns)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _COMMANDS[options.command](options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _list(options: argparse.Namespace) -> int:
+    table = contents(Bank.open(options.results))
+    console = Console(highlight=False)
+    if console.is_terminal:
+        print_table(table, console)
+    else:
+        print("\n".join([markdown(table), "", *(f"- {note}" for note in table.notes)]))
+    return 0
+
+
+def _add(options: argparse.Namespace) -> int:
+    folder = options.bank or options.results / "bank"
+    lines = add(
+        options.results, folder, tasks=options.task, method=options.method, run=options.run, replace=options.replace,
+        model=options.model,
+    )  # fmt: skip
+    print("\n".join([*lines, f"Bank: {folder}"]))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    return 0 if check(Bank.open(options.results), model=options.model, say=print) else 1
+
+
+def _export(options: argparse.Namespace) -> int:
+    bank = Bank.open(options.results)
+    tasks = options.task or bank.tasks
+    if options.out is not None and len(tasks) > 1:
+        raise UserError(f"--out={options.out} is one folder, {len(tasks)} tasks need one each; give one --task")
+    for name in tasks:
+        entry = bank.entry(name)
+        out = options.out or bank.folder / "export" / f"{options.format}-{name}"
+        adapterhub.export(out, entry.about, entry.config, bank.tensors(entry), encoder=bank.checkpoint(options.model))
+        print(f"{get_task(name).title}: {out}")
+    return 0
+
+
+_COMMANDS = {"list": _list, "add": _add, "check": _check, "export": _export}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m harness.bank", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def command(name: str, text: str, results: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=text, description=text)
+        one.add_argument("results", metavar="RESULTS", type=Path, help=results)
+        return one
+
+    where = "a bank, or a results folder with one"
+    command("list", "What a bank holds, and its size against full checkpoints", where)
+    one = command("add", "Put the best stored run of each task into a bank", "a results_dir of runs with train.save")
+    one.add_argument("--bank", metavar="DIR", type=Path, help="the bank (default: RESULTS/bank)")
+    one.add_argument("--task", action="append", default=[], choices=list(TASKS), help="only this task (repeatable)")
+    one.add_argument("--method", choices=list(METHOD_CONFIGS), help="only runs of this method")
+    one.add_argument("--run", metavar="RUN_ID", help="this run, not the best one")
+    one.add_argument("--replace", action="store_true", help="put new runs in the place of tasks that are there")
+    checked = command("check", "Try every task of a bank: files, encoder, and whether its weights fit", where)
+    export = command("export", "Write tasks in another library's format, with a model card", where)
+    export.add_argument("--format", choices=["adapterhub"], required=True)
+    export.add_argument("--task", action="append", default=[], choices=list(TASKS), help="only this task (repeatable)")
+    export.add_argument("--out", metavar="DIR", type=Path, help="folder of one task (default: BANK/export/FORMAT-TASK)")
+    for parser_ in (one, checked, export):
+        parser_.add_argument("--model", metavar="DIR", help="the encoder, where its name does not lead to it")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""Predictions of a bank of tasks over one encoder: tasks of compatible methods share batches as replicas of a stack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from harness.banks import Bank, Entry
+from harness.batches import EVALUATION_TOKENS, Encoded, encode_texts, join
+from harness.classifier import Classifier
+from harness.encoder import Checkpoint
+from harness.evaluation import decide
+from harness.methods import METHODS, can_stack
+from harness.runner import assemble, pick_precision, tokenizer_of
+from harness.tasks import get_task
+from harness.training import autocast
+from harness.weights import load_tensors
+
+Texts = tuple[str, ...]  # the sentences of one row
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """`value`: label word, or the score of a regression task; `probabilities` by label word, empty for regression."""
+
+    task: str
+    value: str | float
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """Tasks that share a pass, one a replica."""
+
+    entries: tuple[Entry, ...]
+    classifier: Classifier
+    bf16: bool
+
+
+class Predictor:
+    """Loads the named tasks of a bank once; `predict` may then be called many times.
+
+    `precision` is `auto` (that in which each task was trained, where the hardware has it), `bf16` or `fp32`.
+    Raises `UserError` for a task that the bank lacks and for whatever is wrong with its files or the encoder.
+    """
+
+    def __init__(
+        self,
+        bank: Bank,
+        tasks: Sequence[str],
+        *,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        precision: str = "auto",
+    ) -> None:
+        self.device = device
+        self.tokenizer = tokenizer_of(checkpoint)
+        self.entries = {name: bank.entry(name) for name in tasks}
+        groups: dict[str, list[Entry]] = {}
+        for entry in self.entries.values():
+            groups.setdefault(_stack_key(entry), []).append(entry)
+        self.stacks = [_load(bank, group, checkpoint, device, precision) for group in groups.values()]
+
+    def logits(self, rows: Sequence[tuple[str, Texts]]) -> list[np.ndarray]:
+        """For each (task, sentences) its logits `[outputs]` in fp32, in the order of the rows."""
+        found: list[np.ndarray | None] = [None] * len(rows)
+        for stack in self.stacks:
+            places = [[i for i, (name, _) in enumerate(rows) if name == entry.task] for entry in stack.entries]
+            if not any(places):
+                continue
+            parts = [
+                self._encode(entry, [rows[i][1] for i in own]) for entry, own in zip(stack.entries, places, strict=True)
+            ]
+            for entry, own, values in zip(stack.entries, places, self._run(stack, parts), strict=True):
+                for i, row in zip(own, values, strict=True):
+                    found[i] = row[: get_task(entry.task).outputs]
+        return found
+
+    def predict(self, rows: Sequence[tuple[str, Texts]]) -> list[Prediction]:
+        """For each (task, sentences) its prediction, in the order of the rows."""
+        return [_prediction(name, logits) for (name, _), logits in zip(rows, self.logits(rows), strict=True)]
+
+    def _encode(self, entry: Entry, texts: Sequence[Texts]) -> Encoded | None:
+        if not texts:
+            return None
+        columns = [list(column) for column in zip(*texts, strict=True)]
+        return encode_texts(columns, self.tokenizer, max_length=entry.about["max_length"], device=str(self.device))
+
+    @torch.inference_mode()
+    def _run(self, stack: _Stack, parts: Sequence[Encoded | None]) -> list[np.ndarray]:
+        """Logits `[N, widest head]` of each task's rows, in their order.
+
+        Batch k holds the k-th longest rows of every task, as many of each; a task that has none left takes part with
+        an empty row, which is dropped.
+        """
+        filler = encode_texts([[""]], self.tokenizer, max_length=8, device=str(self.device))
+        rows = join([*(part for part in parts if part is not None), filler], pad=self.tokenizer.pad_token_id or 0)
+        counts = [0 if part is None else len(part) for part in parts]
+        table = np.full((len(parts), max(counts)), len(rows) - 1)
+        for own, part, offset in zip(table, parts, np.cumsum([0, *counts]), strict=False):
+            if part is not None:
+                own[: len(part)] = offset + np.argsort(-part.lengths, kind="stable")
+        logits = np.zeros((len(rows), max(stack.classifier.outputs)), np.float32)
+        start = 0
+        while start < table.shape[1]:
+            width = int(rows.lengths[table[:, start]].max())
+            size = max(1, EVALUATION_TOKENS[self.device.type] // len(parts) // width)
+            batch = table[:, start : start + size]
+            inputs = rows.gather(torch.from_numpy(batch.ravel()).to(self.device), width)
+            with autocast(self.device, stack.bf16):
+                logits[batch] = stack.classifier(*inputs).cpu().numpy()
+            start += size
+        return np.split(logits[:-1], np.cumsum(counts)[:-1])
+
+
+def _prediction(name: str, logits: np.ndarray) -> Prediction:
+    task = get_task(name)
+    value = decide(task, logits[None])[0]
+    if task.is_regression:
+        return Prediction(name, float(value), {})
+    shares = np.exp(logits.astype(np.float64) - logits.max())
+    shares /= shares.sum()
+    return Prediction(name, task.labels[value], dict(zip(task.labels, map(float, shares), strict=True)))
+
+
+def _stack_key(entry: Entry) -> str:
+    """Equal for tasks that can be replicas of one stack."""
+    method = dict(entry.about["method"])
+    if not can_stack(entry.config):
+        return entry.task
+    for name in METHODS[entry.config.name].per_replica or ():
+        method[name] = None
+    return json.dumps([method, entry.about["provenance"]["precision"]], sort_keys=True)
+
+
+def _load(bank: Bank, entries: Sequence[Entry], checkpoint: Checkpoint, device: torch.device, precision: str) -> _Stack:
+    if precision == "auto":
+        trained_in = entries[0].about["provenance"]["precision"]
+        bf16 = trained_in == "bf16" and pick_precision("auto", device)
+    else:
+        bf16 = precision == "bf16"
+    classifier = assemble(
+        checkpoint,
+        [get_task(entry.task).outputs for entry in entries],
+        [entry.config for entry in entries],
+        seeds=[entry.about["seed"] for entry in entries],
+        dropout=0.0,
+        device=device,
+        bf16=bf16,
+    )
+    for replica, entry in enumerate(entries):
+        load_tensors(classifier, replica, bank.tensors(entry), where=str(bank.path(entry)))
+    return _Stack(tuple(entries), classifier.eval(), bf16)

@@ -1,0 +1,115 @@
+"""Rows for prediction from a file or stdin: lines, TSV, CSV or JSON lines; every row is checked before any work."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from harness.errors import UserError
+from harness.tasks import Task, get_task
+
+FORMATS = ("lines", "tsv", "csv", "jsonl")
+_SUFFIXES = {".txt": "lines", ".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+TASK = "task"  # the column that names each row's task in a mixed input
+
+Row = tuple[str, tuple[str, ...]]  # task, sentences
+
+
+def format_of(path: Path | None, wanted: str) -> str:
+    """The format: as told, else by the file's suffix; stdin is lines."""
+    if wanted != "auto":
+        return wanted
+    if path is None:
+        return "lines"
+    try:
+        return _SUFFIXES[path.suffix.lower()]
+    except KeyError:
+        raise UserError(f"{path}: its format cannot be told from {path.suffix!r}; give --format") from None
+
+
+def read_rows(text: str, kind: str, tasks: Sequence[str], *, where: str) -> list[Row]:
+    """The rows of an input, each with its task: its own where there is a column `task`, else every one of `tasks`.
+
+    `lines`: a sentence a line, two separated by a tab for tasks of pairs. `tsv` (no quoting) and `csv` have a header,
+    `jsonl` an object a line; columns are sentence1 and sentence2, or GLUE's own names (sentence, question, premise,
+    ...). Raises `UserError` that names `where`, the line and what is wrong with it.
+    """
+    if not text.strip():
+        raise UserError(f"{where} is empty; give one row a line")
+    rows = [row for line, fields in _records(text, kind, where) for row in _rows(fields, tasks, f"{where} line {line}")]
+    if not rows:
+        raise UserError(f"{where} has a header and no rows")
+    return rows
+
+
+def _records(text: str, kind: str, where: str) -> Iterator[tuple[int, dict[str, str] | list[str]]]:
+    """Line numbers from 1, each with its fields: by column name, or in their order where there are no names."""
+    if kind == "lines":
+        for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
+            yield number, line.removesuffix("\r").split("\t")
+    elif kind == "jsonl":
+        for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
+            try:
+                value = json.loads(line)
+            except ValueError as error:
+                raise UserError(f"{where} line {number} is not JSON: {error}") from None
+            if not isinstance(value, dict):
+                raise UserError(f"{where} line {number} is not a JSON object")
+            yield number, {str(key): item for key, item in value.items()}
+    else:
+        yield from _table(text, kind, where)
+
+
+def _table(text: str, kind: str, where: str) -> Iterator[tuple[int, dict[str, str]]]:
+    options = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if kind == "tsv" else {"strict": True}
+    reader = csv.reader(io.StringIO(text, newline=""), **options)
+    header: list[str] | None = None
+    try:
+        for fields in reader:
+            if header is None:
+                header = fields
+            elif fields:
+                if len(fields) != len(header):
+                    raise UserError(
+                        f"{where} line {reader.line_num} has {len(fields)} columns, expected {len(header)} "
+                        f"({', '.join(header)})"
+                    )
+                yield reader.line_num, dict(zip(header, fields, strict=True))
+    except csv.Error as error:
+        raise UserError(f"{where} line {reader.line_num} is not {kind.upper()}: {error}") from None
+
+
+def _rows(fields: dict[str, str] | list[str], tasks: Sequence[str], place: str) -> list[Row]:
+    named = fields.get(TASK) if isinstance(fields, dict) else None
+    if named is None and not tasks:
+        raise UserError(f"{place} names no task; give --task, or a column {TASK!r}")
+    if named is not None and tasks and named not in tasks:
+        raise UserError(f"{place} is for the task {named!r}, which --task does not name ({', '.join(tasks)})")
+    return [(name, _sentences(fields, get_task(name), place)) for name in ([named] if named is not None else tasks)]
+
+
+def _sentences(fields: dict[str, str] | list[str], task: Task, place: str) -> tuple[str, ...]:
+    count = len(task.columns)
+    if isinstance(fields, list):
+        if len(fields) != count:
+            needs = "two sentences separated by a tab" if count == 2 else "one sentence and no tab"
+            columns = "column" if len(fields) == 1 else "columns"
+            raise UserError(f"{place} has {len(fields)} {columns}, {task.title} takes {needs}")
+        found = fields
+    else:
+        found = []
+        for column, *names in zip(task.columns, task.hub_text, task.local.text, task.local.test_text, strict=True):
+            present = [name for name in (column, *names) if name in fields]
+            if not present:
+                raise UserError(
+                    f"{place} has no column {column!r} (or {', '.join(dict.fromkeys(map(str, names)))}), which "
+                    f"{task.title} needs; it has {', '.join(fields)}"
+                )
+            found.append(fields[present[0]])
+    for text in found:
+        if not isinstance(text, str) or not text.strip():
+            raise UserError(f"{place} has an empty sentence, {task.title} needs {count}")
+    return tuple(found)

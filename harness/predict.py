@@ -1,0 +1,129 @@
+"""python -m harness.predict --bank DIR: predictions of a bank's tasks for rows from a file or stdin.
+
+    echo "They read the letter me." | python -m harness.predict --task cola --bank results/mine/bank
+    python -m harness.predict --task mrpc --bank results/mine --input pairs.tsv --output predictions.tsv
+    python -m harness.predict --bank results/mine --input mixed.jsonl     # each row names its task
+
+Several tasks run in one pass over one encoder where their methods allow it. Exit status: 0, or 2 with one line on
+stderr; then nothing is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.banks import Bank
+from harness.errors import UserError
+from harness.inference import Prediction, Predictor
+from harness.inputs import FORMATS, TASK, format_of, read_rows
+from harness.records import write_atomically
+from harness.runner import pick_device
+
+OUTPUT_FORMATS = ("tsv", "csv", "jsonl")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        bank = Bank.open(options.bank)
+        for name in options.task:
+            bank.entry(name)
+        rows = read_rows(
+            _read(options.input), format_of(options.input, options.format), options.task, where=_name(options)
+        )
+        tasks = list(dict.fromkeys(name for name, _ in rows))
+        checkpoint = bank.checkpoint(options.model)
+        predictor = Predictor(
+            bank, tasks, checkpoint=checkpoint, device=pick_device(options.device), precision=options.precision
+        )
+        text = render(predictor.predict(rows), _output_format(options))
+        _write(options.output, text)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def render(predictions: Sequence[Prediction], kind: str) -> str:
+    """The output: index, task, prediction and probabilities of each row (`tsv`, `csv` with a header, `jsonl`)."""
+    if kind == "jsonl":
+        lines = [
+            {"index": index, TASK: one.task, "prediction": one.value, "probabilities": one.probabilities}
+            for index, one in enumerate(predictions)
+        ]
+        return "".join(json.dumps(line) + "\n" for line in lines)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, delimiter="\t" if kind == "tsv" else ",", lineterminator="\n")
+    writer.writerow(["index", TASK, "prediction", "probabilities"])
+    for index, one in enumerate(predictions):
+        value = f"{one.value:.4f}" if isinstance(one.value, float) else one.value
+        shares = " ".join(f"{label}={share:.4f}" for label, share in one.probabilities.items())
+        writer.writerow([index, one.task, value, shares])
+    return buffer.getvalue()
+
+
+def _read(path: Path | None) -> str:
+    try:
+        data = sys.stdin.buffer.read() if path is None else path.read_bytes()
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"--input={path} cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path or 'stdin'} is not UTF-8 ({error.reason} at byte {error.start})") from None
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is None:
+        sys.stdout.write(text)
+        return
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise UserError(f"--output={path} cannot be written ({error.strerror})") from None
+
+
+def _output_format(options: argparse.Namespace) -> str:
+    if options.output_format:
+        return options.output_format
+    suffix = "" if options.output is None else options.output.suffix.lower().removeprefix(".")
+    return suffix if suffix in OUTPUT_FORMATS else "tsv"
+
+
+def _name(options: argparse.Namespace) -> str:
+    return "stdin" if options.input is None else str(options.input)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.predict",
+        description="Predict rows with the tasks of a bank (`python -m harness.bank`). Writes index, task, prediction "
+        "and the probability of each label, one line a row; with several --task, a line for each row and task.",
+        epilog="lines: a sentence a line, two separated by a tab for tasks of pairs. tsv (without quoting) and csv: a "
+        "header with sentence1 and sentence2, or GLUE's names. jsonl: an object a line. A column 'task' gives each row "
+        "its own task; all of them share batches.",
+    )
+    parser.add_argument("--bank", metavar="DIR", type=Path, required=True, help="a bank, or a results folder with one")
+    parser.add_argument("--task", action="append", default=[], help="task of the rows (repeatable)")
+    parser.add_argument("--input", metavar="FILE", type=Path, help="rows (default: stdin)")
+    parser.add_argument(
+        "--format", choices=["auto", *FORMATS], default="auto", help="of the input (default: by suffix)"
+    )
+    parser.add_argument("--output", metavar="FILE", type=Path, help="predictions (default: stdout)")
+    parser.add_argument("--output-format", choices=OUTPUT_FORMATS, help="default: by suffix, else tsv")
+    parser.add_argument("--model", metavar="DIR", help="the encoder, where its name does not lead to it")
+    parser.add_argument("--device", default="auto", help="auto | cpu | cuda | cuda:N")
+    parser.add_argument(
+        "--precision", choices=["auto", "bf16", "fp32"], default="auto", help="default: as the task was trained"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
