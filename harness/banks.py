@@ -87,7 +87,12 @@ class Bank:
 
     def checkpoint(self, model: str | None = None) -> Checkpoint:
         """The encoder: where its name leads, or `model` (a folder). `UserError` where that is another one."""
-        checkpoint = find_checkpoint(model or self.encoder["name"], self.encoder.get("revision"))
+        try:
+            checkpoint = find_checkpoint(model or self.encoder["name"], self.encoder.get("revision"))
+        except UserError as error:
+            raise (
+                error if model else UserError(f"the bank's encoder was not found, give --model FOLDER: {error}")
+            ) from None
         if checkpoint.sha256 != self.encoder["sha256"]:
             raise UserError(
                 f"the encoder {model or self.encoder['name']} has sha256 {checkpoint.sha256[:12]}..., the bank "

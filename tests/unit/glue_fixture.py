@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from harness.tasks import TASKS, Task
@@ -42,9 +42,10 @@ def sentence(number: int) -> str:
     return f"{subject} {verb} {_OBJECTS[number % len(_OBJECTS)]}"
 
 
-def write_glue(folder: str | Path, rows: int = 48, tasks: Iterable[str] | None = None) -> Path:
+def write_glue(folder: str | Path, rows: int = 48, tasks: Iterable[str] | None = None, *, words: bool = False) -> Path:
     """Write `rows` training rows, and a third as many in every other file, of the given tasks (default: all nine).
 
+    With `words` the sentences are of the words that tests/tiny.py's tokenizer knows, and the labels follow from them.
     Returns the folder, to be used as `data.path` or `GLUE_DIR`.
     """
     for name in tasks or TASKS:
@@ -52,14 +53,24 @@ def write_glue(folder: str | Path, rows: int = 48, tasks: Iterable[str] | None =
         directory = Path(folder) / task.local.folder
         directory.mkdir(parents=True, exist_ok=True)
         for split, stem in task.local.files.items():
-            lines = _lines(task, is_test=split in task.test_sets, rows=rows if split == "train" else rows // 3)
+            count = rows if split == "train" else rows // 3
+            lines = _lines(task, is_test=split in task.test_sets, rows=count, words=words)
             (directory / f"{stem}.tsv").write_bytes("".join(f"{line}\n" for line in lines).encode())
     return Path(folder)
 
 
-def _lines(task: Task, *, is_test: bool, rows: int) -> list[str]:
+def write_diagnostic(folder: str | Path, rows: int = 7) -> None:
+    """Add GLUE's diagnostic set to such a folder; its numbers start at 100."""
+    path = Path(folder) / "diagnostic/diagnostic.tsv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    body = [f"{100 + row}\t{sentence(row)}\t{sentence(row + 1)}" for row in range(rows)]
+    path.write_text("\n".join(["index\tsentence1\tsentence2", *body]) + "\n", encoding="utf-8")
+
+
+def _lines(task: Task, *, is_test: bool, rows: int, words: bool) -> list[str]:
     header = _test_header(task) if is_test else _HEADERS[task.name]
-    body = ["\t".join(_field(task, column, row, is_test=is_test) for column in header) for row in range(rows)]
+    write = _known_sentence if words else sentence
+    body = ["\t".join(_field(task, column, row, write, is_test=is_test) for column in header) for row in range(rows)]
     return body if task.name == "cola" and not is_test else ["\t".join(header), *body]
 
 
@@ -69,10 +80,16 @@ def _test_header(task: Task) -> tuple[str, ...]:
     return (index, *ids, *task.local.test_text)
 
 
-def _field(task: Task, column: str, row: int, *, is_test: bool) -> str:
+def _known_sentence(number: int) -> str:
+    """One to five words of tests/tiny.py's vocabulary; which letters depends on the row's number modulo 10."""
+    row = number // 2
+    return " ".join(f"{'abcdefghij'[(row + word) % 10]}{row % 10}" for word in range(1 + number % 5))
+
+
+def _field(task: Task, column: str, row: int, write: Callable[[int], str], *, is_test: bool) -> str:
     texts = task.local.test_text if is_test or task.name == "cola" else task.local.text
     if column in texts:
-        return sentence(2 * row + texts.index(column))
+        return write(2 * row + texts.index(column))
     if column == "label" or column == task.local.label:
         return _label(task, row)
     return str(row) if column in ("index", "id") else f"{column.strip('#')}-{row}"

@@ -1,0 +1,153 @@
+"""Stored weights: out of a stack, into another, onto the disk, and what is refused."""
+
+import json
+
+import pytest
+import torch
+
+from harness.classifier import Classifier
+from harness.config import (
+    AdapterConfig,
+    BitFitConfig,
+    FullConfig,
+    HeadConfig,
+    LayerNormConfig,
+    PeftConfig,
+    TopLayersConfig,
+)
+from harness.errors import UserError
+from harness.methods import apply_method
+from harness.training import predict
+from harness.weights import is_stored, load_tensors, read_sidecar, read_tensors, store, trained_tensors, write_weights
+from tests.tiny import tiny_encoder
+from tests.unit.test_training import rows
+
+METHODS = [
+    AdapterConfig(bottleneck_size=4),
+    AdapterConfig(bottleneck_size=4, placement="pfeiffer", train_layernorms=False),
+    AdapterConfig(bottleneck_size=4, train_head=False, train_pooler=True),
+    FullConfig(),
+    TopLayersConfig(layers=1),
+    LayerNormConfig(),
+    BitFitConfig(),
+    HeadConfig(),
+    PeftConfig(type="LORA", options={"r": 2}),
+    PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3}),
+]
+
+
+def build(methods, *, outputs=2, seed=0):
+    """A stack with every trained tensor moved away from where it starts."""
+    generators = [torch.Generator().manual_seed(seed + index) for index in range(len(methods))]
+    classifier = Classifier(tiny_encoder(), outputs, generators=generators, dropout_rate=0.0)
+    apply_method(classifier, methods, generators)
+    return classifier
+
+
+def move(classifier, seed=7):
+    """As training does: every trained number moves, padding stays zero."""
+    torch.manual_seed(seed)
+    for replica in range(classifier.replicas):
+        moved = {
+            name: value + 0.1 * torch.randn_like(value) for name, value in trained_tensors(classifier, replica).items()
+        }
+        load_tensors(classifier, replica, moved, where="here")
+    return classifier
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: f"{method.name}-{getattr(method, 'type', '')}")
+def test_what_was_trained_gives_the_same_predictions_in_a_fresh_encoder(method):
+    trained = move(build([method]))
+    tensors = trained_tensors(trained, 0)
+    fresh = build([method])
+    split = rows(12)
+    assert (predict(fresh, split, bf16=False) != predict(trained, split, bf16=False)).any()
+    load_tensors(fresh, 0, tensors, where="file")
+    assert (predict(fresh, split, bf16=False) == predict(trained, split, bf16=False)).all()
+    counted = sum(p.numel() for p in trained.parameters() if p.requires_grad)
+    head = sum(p.numel() for p in trained.head.parameters())
+    assert sum(t.numel() for t in tensors.values()) == counted + (0 if trained.head.weight.requires_grad else head)
+
+
+def test_a_replica_of_a_padded_stack_stands_alone_and_in_another_stack():
+    sizes = [AdapterConfig(bottleneck_size=size) for size in (2, 8, 5)]
+    stack = move(build(sizes, outputs=(2, 1, 3)))
+    split = rows(10)
+    together = predict(stack, split, bf16=False)
+    for replica, (size, outputs) in enumerate(zip(sizes, (2, 1, 3), strict=True)):
+        tensors = trained_tensors(stack, replica)
+        down = next(value for name, value in tensors.items() if name.endswith("down.weight"))
+        up = next(value for name, value in tensors.items() if name.endswith("up.weight"))
+        assert (down.shape, up.shape) == ((32, size.bottleneck_size), (size.bottleneck_size, 32))
+        assert tensors["head.weight"].shape == (32, outputs)
+        alone = build([size], outputs=outputs)
+        load_tensors(alone, 0, tensors, where="file")
+        assert predict(alone, split, bf16=False)[0] == pytest.approx(together[replica][:, :outputs], abs=1e-5)
+        wider = build([AdapterConfig(bottleneck_size=16), size], outputs=(3, outputs))
+        load_tensors(wider, 1, tensors, where="file")
+        assert predict(wider, split, bf16=False)[1][:, :outputs] == pytest.approx(
+            together[replica][:, :outputs], abs=1e-5
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda tensors: tensors.pop("head.bias"), "lacks head.bias"),
+        (lambda tensors: tensors.update(other=torch.zeros(1)), "holds other, which this method does not train"),
+        (lambda tensors: tensors.update({"head.bias": torch.zeros(3)}), r"head.bias of shape \[3\], expected \[2\]"),
+    ],
+)
+def test_foreign_tensors_are_refused_and_nothing_changes(change, words):
+    classifier = build([AdapterConfig(bottleneck_size=4)])
+    before = trained_tensors(classifier, 0)
+    tensors = {name: value + 1 for name, value in before.items()}
+    change(tensors)
+    with pytest.raises(UserError, match=f"some/file.*{words}"):
+        load_tensors(classifier, 0, tensors, where="some/file")
+    after = trained_tensors(classifier, 0)
+    assert all((before[name] == after[name]).all() for name in before)
+
+
+ABOUT = {"run_id": "a", "task": "mrpc", "method": {"name": "adapter"}, "encoder": {"sha256": "x"}, "cell": "c"}
+
+
+def about(run_id, score, cell="c"):
+    return ABOUT | {"run_id": run_id, "choice_score": score, "cell": cell}
+
+
+def test_the_best_of_a_cell_is_kept(tmp_path):
+    tensors = {"head.bias": torch.ones(2)}
+    for run_id, score, cell in (
+        ("a", 0.5, "c"),
+        ("b", 0.7, "c"),
+        ("c", 0.7, "c"),
+        ("d", None, "c"),
+        ("e", 0.1, "other"),
+    ):
+        store(tmp_path, tensors, about(run_id, score, cell), best_only=True)
+    assert sorted(path.stem for path in (tmp_path / "weights").glob("*.json")) == ["b", "e"]
+    assert sorted(path.stem for path in (tmp_path / "weights").glob("*.safetensors")) == ["b", "e"]
+    assert is_stored(tmp_path, "b") and not is_stored(tmp_path, "a")
+    store(tmp_path, tensors, about("a", 0.5), best_only=False)
+    assert is_stored(tmp_path, "a") and is_stored(tmp_path, "b")
+
+
+def test_damaged_files_are_told(tmp_path):
+    written = write_weights(tmp_path, "mrpc", {"head.bias": torch.arange(3.0)}, about("a", 1.0))
+    assert read_sidecar(tmp_path / "mrpc.json") == written
+    assert read_tensors(tmp_path, written)["head.bias"].tolist() == [0, 1, 2]
+    file = tmp_path / "mrpc.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-4])
+    with pytest.raises(UserError, match="truncated"):
+        read_tensors(tmp_path, written)
+    file.write_bytes(whole[:-1] + b"\0" if whole[-1] else whole[:-1] + b"\1")
+    with pytest.raises(UserError, match="not the file that was stored"):
+        read_tensors(tmp_path, written)
+    file.unlink()
+    with pytest.raises(UserError, match="cannot be read"):
+        read_tensors(tmp_path, written)
+    (tmp_path / "mrpc.json").write_text(json.dumps({"task": "mrpc"}))
+    with pytest.raises(UserError, match="does not describe trained weights"):
+        read_sidecar(tmp_path / "mrpc.json")
