@@ -21,6 +21,7 @@ from harness.adapters import Family, get_family
 from harness.config import AdapterConfig, MethodConfig
 from harness.encoder import MINILM_ON_HUB, Checkpoint, encoder_config
 from harness.errors import UserError
+from harness.parameters import encoder_size
 from harness.tasks import get_task
 from harness.weights import Sidecar
 
@@ -63,7 +64,7 @@ def export(out: Path, about: Sidecar, method: MethodConfig, tensors: dict[str, T
         "head_config.json": _json({"config": _head_config(about["task"], has_pooler), **shared}),
         "pytorch_adapter.bin": _saved(adapter),
         "pytorch_model_head.bin": _saved(head),
-        "README.md": model_card(about, method).encode(),
+        "README.md": model_card(about, method, encoder_size(shape, has_pooler=has_pooler)).encode(),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
@@ -154,8 +155,9 @@ def _adapter_name(name: str, family: Family, family_name: str, prefix: str, task
     return None
 
 
-def model_card(about: Sidecar, method: AdapterConfig) -> str:
-    """The README of the folder, with the front matter that the hub reads."""
+def model_card(about: Sidecar, method: AdapterConfig, whole: int) -> str:
+    """The README of the folder, with the front matter that the hub reads; `whole` is the encoder's parameter count."""
+    count = about["weights"]["parameters"]
     task, name = get_task(about["task"]), about["task"]
     encoder, config, made = about["encoder"], about["config"], about["provenance"]
     data = "GLUE" if about["is_glue"] else "synthetic data, NOT GLUE"
@@ -188,8 +190,7 @@ def model_card(about: Sidecar, method: AdapterConfig) -> str:
         f"# {task.title}: bottleneck adapters of size {method.bottleneck_size} for {encoder['title']}",
         "",
         f"Trained on {data} as in Houlsby et al. (2019), *Parameter-Efficient Transfer Learning for NLP*: {what}, "
-        f"{about['parameters']['trained']:,} parameters, {100 * about['parameters']['trained_fraction']:.2f} % of the "
-        "encoder's.",
+        f"{count:,} parameters, {100 * count / whole:.2f} % of the encoder's.",
         "",
         f"- Encoder: {encoder['title']}, sha256 {encoder['sha256']} of its weights",
         f"- Adapters: {method.placement} placement, size {method.bottleneck_size}, {method.activation}",

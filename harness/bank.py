@@ -17,30 +17,68 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
-from harness import adapterhub
-from harness.banks import Bank, add, contents
+from harness import adapterhub, sources
+from harness.banks import Bank, Entry, add, contents
+from harness.batches import limit_rows
 from harness.config import METHOD_CONFIGS
 from harness.errors import UserError
+from harness.evaluation import decide
 from harness.inference import Predictor
 from harness.layout import markdown, print_table
+from harness.predictions import read_predictions
 from harness.runner import pick_device
+from harness.sources import DataChoice
 from harness.tasks import TASKS, get_task
 
+REPLAY_TOLERANCE = 1e-2  # of a score from 0 to 5; in bf16 the batch that a row stands in moves its last digits
 
-def check(bank: Bank, *, model: str | None, say: Callable[[str], None]) -> bool:
-    """Try every task of a bank: its files, its encoder, and whether its weights fit; whether all is well."""
+
+def check(bank: Bank, *, model: str | None, data: DataChoice | None, say: Callable[[str], None]) -> bool:
+    """Try every task of a bank: its files, its encoder, whether its weights fit; whether all is well.
+
+    With `data`, also whether it predicts the evaluation rows as its training run did.
+    """
     checkpoint = bank.checkpoint(model)
     all_well = True
     for name in bank.tasks:
         try:
-            Predictor(bank, [name], checkpoint=checkpoint, device=pick_device("cpu")).predict([(name, _example(name))])
-            say(f"{get_task(name).title}: well")
+            predictor = Predictor(bank, [name], checkpoint=checkpoint, device=pick_device("cpu"))
+            predictor.predict([(name, _example(name))])
+            found = "well" if data is None else _replay(bank.entry(name), bank, predictor, data)
+            say(f"{get_task(name).title}: {found}")
         except UserError as error:
             all_well = False
             say(f"{get_task(name).title}: {error}")
     return all_well
+
+
+def _replay(entry: Entry, bank: Bank, predictor: Predictor, data: DataChoice) -> str:
+    """Predict the evaluation rows of a task; `UserError` where that differs from what the training run predicted."""
+    task = get_task(entry.task)
+    before = read_predictions(bank.folder, entry.about["run_id"])
+    if before is None:
+        raise UserError("the predictions of its training run are not in the bank; it was added without them")
+    splits = sources.load(data, task)
+    compared = farthest = 0
+    for name in task.evaluation_sets:
+        rows = limit_rows(splits[name], entry.about["config"]["data"]["max_eval_rows"])
+        texts = zip(*(rows[column] for column in task.columns), strict=True)
+        found = decide(task, np.stack(predictor.logits([(task.name, row) for row in texts])))
+        if len(found) != len(before[name]):
+            raise UserError(f"{name} has {len(found):,} rows here, its training run had {len(before[name]):,}")
+        compared += len(found)
+        if task.is_regression:
+            farthest = max(farthest, float(np.abs(found - before[name]).max()))
+        elif different := int((found != before[name]).sum()):
+            raise UserError(
+                f"{different} of {len(found):,} predictions on {name} differ from those of its training run"
+            )
+    if farthest > REPLAY_TOLERANCE:
+        raise UserError(f"predictions differ from those of its training run by up to {farthest:.4f}")
+    return f"well, {compared:,} evaluation rows are predicted as by its training run"
 
 
 def _example(task: str) -> tuple[str, ...]:
@@ -78,7 +116,10 @@ def _add(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    return 0 if check(Bank.open(options.results), model=options.model, say=print) else 1
+    data = None
+    if options.data is not None:
+        data = sources.resolve(source=options.data, path=options.data_path)
+    return 0 if check(Bank.open(options.results), model=options.model, data=data, say=print) else 1
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -115,6 +156,12 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--run", metavar="RUN_ID", help="this run, not the best one")
     one.add_argument("--replace", action="store_true", help="put new runs in the place of tasks that are there")
     checked = command("check", "Try every task of a bank: files, encoder, and whether its weights fit", where)
+    checked.add_argument(
+        "--data",
+        choices=sources.SOURCES,
+        help="also hold predictions of its evaluation rows against the training runs'",
+    )
+    checked.add_argument("--data-path", metavar="DIR", help="the folder of --data=local (default: GLUE_DIR)")
     export = command("export", "Write tasks in another library's format, with a model card", where)
     export.add_argument("--format", choices=["adapterhub"], required=True)
     export.add_argument("--task", action="append", default=[], choices=list(TASKS), help="only this task (repeatable)")

@@ -1,7 +1,8 @@
 """The bank of tasks over one encoder, as a folder.
 
-It holds `encoder.json`, which names the encoder, and for each task `<task>.json` and the file of weights that it names
-(`harness.weights`). Tasks share nothing but the frozen encoder, so that adding one cannot change another.
+It holds `encoder.json`, which names the encoder, for each task `<task>.json` and the file of weights that it names
+(`harness.weights`), and the training run's predictions, against which `check` holds it. Tasks share nothing but the
+frozen encoder, so that adding one cannot change another.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Any
 from torch import Tensor
 
 from harness.config import METHOD_CONFIGS, MethodConfig
-from harness.encoder import Checkpoint, find_checkpoint, weights_file
+from harness.encoder import Checkpoint, encoder_config, find_checkpoint, weights_file
 from harness.errors import UserError
 from harness.labels import ALWAYS_SHOWN, method_title
 from harness.layout import NOTHING, Table
+from harness.parameters import encoder_size
+from harness.predictions import Arrays, predictions_path, read_predictions, write_predictions
 from harness.records import read_json, write_json
 from harness.tasks import TASKS, get_task
 from harness.weights import Sidecar, read_sidecar, read_tensors, write_weights
@@ -128,7 +131,10 @@ def add(
     if bank is None:
         bank = Bank(folder, _describe_encoder(chosen[0], model))
         write_json(folder / ENCODER, bank.encoder)
-    return [_put(bank, about, tensors, replace=replace) for about, tensors in read]
+    return [
+        _put(bank, about, tensors, read_predictions(results, about["run_id"]), replace=replace)
+        for about, tensors in read
+    ]
 
 
 def stored_runs(results: Path) -> list[Sidecar]:
@@ -209,10 +215,11 @@ def _describe_encoder(about: Sidecar, model: str | None) -> dict[str, Any]:
     named = {key: about["encoder"][key] for key in ("title", "name", "revision", "sha256", "family")}
     checkpoint = Bank(Path(), named).checkpoint(model)
     size = weights_file(checkpoint.folder, checkpoint.name).stat().st_size
-    return named | {"bytes": size, "parameters": about["parameters"]["encoder"]}
+    has_pooler = about["encoder"]["pooling"] == "pooler"
+    return named | {"bytes": size, "parameters": encoder_size(encoder_config(checkpoint), has_pooler=has_pooler)}
 
 
-def _put(bank: Bank, about: Sidecar, tensors: dict[str, Tensor], *, replace: bool) -> str:
+def _put(bank: Bank, about: Sidecar, tensors: dict[str, Tensor], predictions: Arrays | None, *, replace: bool) -> str:
     task, title = about["task"], get_task(about["task"]).title
     before = read_sidecar(bank.folder / f"{task}.json") if task in bank.tasks else None
     if before is not None and before["run_id"] == about["run_id"]:
@@ -220,9 +227,12 @@ def _put(bank: Bank, about: Sidecar, tensors: dict[str, Tensor], *, replace: boo
     if before is not None and not replace:
         return f"{title}: kept {before['run_id']}; --replace takes {about['run_id']}"
     # A file name of its own for each run: until the description is renamed into place, the old pair stays whole.
+    if predictions is not None:
+        write_predictions(bank.folder, about["run_id"], predictions)
     written = write_weights(bank.folder, task, tensors, about, file=f"{about['run_id']}.safetensors")
     if before is not None:
         (bank.folder / before["weights"]["file"]).unlink(missing_ok=True)
+        predictions_path(bank.folder, before["run_id"]).unlink(missing_ok=True)
     return f"{title}: {about['run_id']}, {written['weights']['bytes'] / 1e6:.2f} MB"
 
 

@@ -52,6 +52,15 @@ def count(config: PretrainedConfig, method: MethodConfig, outputs: int, *, has_p
     }
 
 
+def encoder_size(config: PretrainedConfig, *, has_pooler: bool = True) -> int:
+    """Parameters of an encoder of that shape without a head; nothing is allocated."""
+    with torch.device("meta"):
+        encoder = bare_encoder(config)
+        if not has_pooler:
+            encoder.pooler = None
+        return _size(encoder)
+
+
 def total_multiple(trained: list[int], encoder: int) -> float:
     """Parameters stored for all tasks over one encoder's: `(encoder + sum of trained) / encoder`.
 

@@ -240,7 +240,6 @@ def _keep_weights(run: Run, record: Record, classifier: Classifier, replica: int
         "chooses_on": run.choosing_set,
         "choice_score": record["scores"][run.choosing_set][run.task.headline],
         "is_glue": run.data.is_glue,
-        "parameters": {key: record["parameters"][key] for key in ("encoder", "trained", "trained_fraction")},
         **{key: record[key] for key in ("config", "encoder", "provenance")},
     }
     tensors = trained_tensors(classifier, replica)

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.sources.hub import REPO, REVISION
-from harness.tasks import TASKS, Task
+from harness.tasks import AX, TASKS, Task
 
 GLUE_ROWS = {"train": 24, "evaluation": 6, "test": 4}  # in each split of `glue_repo`
 
@@ -97,7 +97,7 @@ def glue_repo(tasks: Iterable[str], commit: str = REVISION) -> Repo:
     files: dict[str, bytes] = {}
     configs = []
     for name in tasks:
-        task = TASKS[name]
+        task = (TASKS | {AX.name: AX})[name]
         splits = {split: f"{name}/{split}-00000-of-00001.parquet" for split in _splits(task)}
         files |= {path: _parquet(task, split) for split, path in splits.items()}
         data_files = [{"split": split, "path": f"{name}/{split}-*"} for split in splits]
@@ -134,7 +134,7 @@ def model_repo(name: str = "tiny/bert", commit: str = "ab" * 20, width: int = 16
 
 
 def _splits(task: Task) -> tuple[str, ...]:
-    return ("train", *task.evaluation_sets, *task.test_sets)
+    return task.splits
 
 
 def _rows(task: Task, split: str) -> int:

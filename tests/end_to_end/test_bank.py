@@ -15,7 +15,7 @@ from harness import launcher, predict, run
 from harness.banks import Bank
 from harness.encoder import find_checkpoint, load_tokenizer
 from harness.inference import Predictor
-from harness.predictions import read_predictions
+from harness.predictions import read_predictions, write_predictions
 from harness.sources import local
 from harness.tasks import get_task
 from tests.conftest import ROOT
@@ -162,14 +162,14 @@ def test_tasks_mixed_in_one_batch_equal_separate_ones(made, trained, tiny_model,
 
 
 def test_adding_a_task_touches_no_other(made, trained, tiny_model, glue, capsys):
-    before = {path.name: path.read_bytes() for path in made.iterdir()}
+    before = {path.name: path.read_bytes() for path in made.rglob("*") if path.is_file()}
     rows = validation_rows(glue, "cola")
     logits = predictor(made, ["cola"], tiny_model).logits(rows)
     assert bank_command.main(["add", str(trained), "--bank", str(made), "--model", str(tiny_model)]) == 0
     assert "CoLA" in capsys.readouterr().out
-    after = {path.name: path.read_bytes() for path in made.iterdir()}
+    after = {path.name: path.read_bytes() for path in made.rglob("*") if path.is_file()}
     assert {name: data for name, data in after.items() if name in before} == before
-    assert len(after) == len(before) + 2
+    assert len(after) == len(before) + 3
     again = predictor(made, ["cola"], tiny_model).logits(rows)
     assert all((one == other).all() for one, other in zip(logits, again, strict=True))
 
@@ -241,6 +241,17 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(made, tiny_model, tmp_
     told(capsys, file.name)
     assert not out.exists()
     assert not list(tmp_path.glob(".never*"))
+
+
+def test_check_holds_the_bank_against_the_training_runs(made, tiny_model, glue, capsys):
+    command = ["check", str(made), "--model", str(tiny_model), "--data", "local", "--data-path", str(glue)]
+    assert bank_command.main(command) == 0
+    assert capsys.readouterr().out.count("well, 16 evaluation rows") == 3
+    entry = Bank.open(made).entry("cola")
+    arrays = read_predictions(made, entry.about["run_id"])
+    write_predictions(made, entry.about["run_id"], arrays | {"validation": 1 - arrays["validation"]})
+    assert bank_command.main(command) == 1
+    assert "CoLA: 16 of 16 predictions on validation differ" in capsys.readouterr().out
 
 
 def test_a_bank_takes_one_encoder(made, trained, tmp_path, glue, tiny_model, capsys):

@@ -41,6 +41,10 @@ def load(task, revision):
         "test": list(splits.values())[-1][0],
     }
 
+def diagnostic(task, revision):
+    rows = sources.load_diagnostic(sources.resolve(source="hub", revision=revision), TASKS[task])
+    return None if rows is None else rows.to_dict()
+
 def check(task, revision):
     sources.check(sources.resolve(source="hub", revision=revision), TASKS[task])
 
@@ -140,6 +144,15 @@ def test_rows_arrive_with_our_columns_and_are_there_without_the_hub(tmp_path):
     assert online["stsb"]["test"]["label"] == -1.0
     assert "float32" in online["stsb"]["features"]
     assert list(online["cola"]["second"]) == ["sentence1", "label", "idx"]
+
+
+def test_the_diagnostic_set_is_for_mnli(tmp_path):
+    with fake_hub(glue_repo(("mnli", "cola", "ax"))) as hub, client(hub, tmp_path) as one:
+        rows = one.call("diagnostic", "mnli", REVISION)
+        assert rows["label"] == [-1] * GLUE_ROWS["test"]
+        assert rows["idx"] == list(range(GLUE_ROWS["test"]))
+        assert rows["sentence2"][1] == "test row 1, hypothesis"
+        assert one.call("diagnostic", "cola", REVISION) is None
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from datasets import ClassLabel, Value
 
+from harness import sources
 from harness.errors import UserError
 from harness.sources import local
 from harness.tasks import TASKS
-from tests.unit.glue_fixture import sentence, write_glue
+from tests.unit.glue_fixture import sentence, write_diagnostic, write_glue
 
 # Rows of the folder that the project is measured on (train, evaluation sets, test sets); "None" is no such file.
 MEASURED_ROWS = {
@@ -45,6 +46,20 @@ def error_of(function, task: str, folder: Path) -> str:
     message = str(caught.value)
     assert "\n" not in message and "\r" not in message
     return message
+
+
+def test_the_diagnostic_set_is_read_where_it_lies(tmp_path):
+    folder = write_glue(tmp_path / "glue", tasks=["mnli", "cola"])
+    choice = sources.resolve(source="local", path=str(folder))
+    assert sources.load_diagnostic(choice, TASKS["mnli"]) is None
+    before = sources.fingerprint(choice, TASKS["mnli"])
+    write_diagnostic(folder)
+    rows = sources.load_diagnostic(choice, TASKS["mnli"])
+    assert (rows["idx"][:2], set(rows["label"])) == ([100, 101], {-1})
+    assert rows["sentence1"][0] == sentence(0) and rows["sentence2"][0] == sentence(1)
+    assert sources.load_diagnostic(choice, TASKS["cola"]) is None
+    assert sources.fingerprint(choice, TASKS["mnli"]) == before  # it trains and scores nothing
+    assert sources.load_diagnostic(sources.resolve(source="synthetic"), TASKS["mnli"]) is None
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -4,6 +4,7 @@ of a cluster (`submitit_slurm`, and `submitit_local` to try that on one machine)
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,8 +74,9 @@ class _Launcher(Launcher):
         self.config = config
         self.hydra_context = hydra_context
 
+    @abstractmethod
     def train(self, configs: list[RunConfig]) -> list[Record]:
-        raise NotImplementedError
+        """Train the runs; their records, in the order of the configs."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
