@@ -26,6 +26,7 @@ from harness.errors import UserError
 from harness.methods import apply_method, can_stack
 from harness.parameters import count
 from harness.prefix import PrefixCache, prefix_cache
+from harness.replicas import ParameterRows, ReplicatedBias
 from harness.training import autocast, hold_frozen_in_bf16, predict, train
 from tests.tiny import tiny_config, tiny_encoder
 from tests.unit.test_training import rows
@@ -293,3 +294,22 @@ def test_a_method_of_ones_own_is_a_config_and_a_function(monkeypatch):
         p.numel() for p in classifier.parameters() if p.requires_grad
     )
     assert get_family("bert").layers == "encoder.layer"
+
+
+def test_no_bias_of_bitfit_is_decayed():
+    classifier = build([BitFitConfig()])
+    decayed, undecayed = ParameterRows(classifier, 1).buffers
+    assert decayed.shape[1] == 2 * 32  # the head's matrix
+    biases = sum(
+        parameter.numel() for name, parameter in classifier.encoder.named_parameters() if name.endswith("bias")
+    )
+    assert undecayed.shape[1] == biases + 2
+
+
+def test_frozen_products_of_bitfit_are_held_in_bf16_and_their_biases_are_not():
+    classifier = build([BitFitConfig()])
+    hold_frozen_in_bf16(classifier)
+    found = [module for module in classifier.modules() if isinstance(module, ReplicatedBias)]
+    assert found
+    assert {module.weight.dtype for module in found} == {torch.bfloat16}
+    assert {module.bias.dtype for module in found} == {torch.float32}

@@ -3,8 +3,8 @@
 import pytest
 from transformers import BertConfig
 
-from harness.config import AdapterConfig, FullConfig
-from harness.parameters import count, total_multiple
+from harness.config import AdapterConfig, FullConfig, HeadConfig, PeftConfig
+from harness.parameters import count, encoder_size, total_multiple
 from tests.tiny import tiny_config
 
 LARGE = BertConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096)
@@ -71,3 +71,23 @@ def test_an_encoder_without_a_pooler_has_none_counted():
     with_pooler = count(BASE, AdapterConfig(), 2)
     without = count(BASE, AdapterConfig(), 2, has_pooler=False)
     assert with_pooler["encoder"] - without["encoder"] == 590_592
+
+
+@pytest.mark.parametrize(
+    ("method", "added"),
+    [
+        # LoRA of rank 8 on query and value of 12 layers: two matrices of 768 x 8 each.
+        (PeftConfig(type="LORA", options={"r": 8}), 12 * 2 * 2 * 768 * 8),
+        (PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 5}), 12 * 2 * 5 * 768),
+    ],
+)
+def test_what_peft_adds_is_counted_as_adapters(method, added):
+    groups = count(BASE, method, 2)["groups"]
+    assert groups["adapter"] == {"total": added, "trained": added}
+    assert groups["encoder"] == {"total": 12 * 7_084_800, "trained": 0}
+    assert groups["head"]["trained"] == 2 * 768 + 2
+
+
+def test_the_size_of_an_encoder_alone():
+    assert encoder_size(BASE) == count(BASE, HeadConfig(), 2)["encoder"]
+    assert encoder_size(BASE) - encoder_size(BASE, has_pooler=False) == 590_592
