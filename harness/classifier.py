@@ -35,6 +35,7 @@ class Classifier(nn.Module):
         self.replicas = len(generators)
         self.encoder = encoder
         self.frozen_layers: int | None = None
+        self._upper: tuple[nn.Module, ...] = ()  # `upper_part`, made once; a tuple, since it is no module of its own
         masks = MaskStreams([0 if generator is None else generator.initial_seed() for generator in generators])
         self.dropout = Dropout(dropout_rate, masks)
         width = encoder.config.hidden_size
@@ -81,7 +82,8 @@ class Classifier(nn.Module):
         if states is None:
             output = self.encoder(**encoder_inputs(ids, keep, token_types))
         else:
-            output = self.upper_part()(inputs_embeds=states, attention_mask=keep[:, None, None, :])
+            self._upper = self._upper or (self.upper_part(),)
+            output = self._upper[0](inputs_embeds=states, attention_mask=keep[:, None, None, :])
         pooled = output.pooler_output if self.has_pooler else output.last_hidden_state[:, 0]
         logits = self.head(self.dropout(pooled))
         return logits.float().view(self.replicas, -1, logits.shape[-1])

@@ -11,7 +11,7 @@ from harness import launcher
 from harness.config import RunConfig
 from harness.errors import UserError
 from harness.progress import Progress
-from harness.records import Record, prepare_results_dir, read_record, write_plan
+from harness.records import Record, read_record
 from harness.runner import Run, resolve
 from harness.sweep import MAX_STACK, Sweep
 
@@ -33,20 +33,14 @@ def run_on_cluster(
     except (RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"hydra/launcher=submitit_{cluster}: {' '.join(str(error).split())}") from error
     wanted = resolve(configs, here=False)
-    runs = list({run.id: run for run in wanted}.values())
-    results_dir = Path(configs[0].results_dir)
-    prepare_results_dir(results_dir)
     device = "cuda" if parameters.get("gpus_per_node") else "cpu"
-    sweep = Sweep(runs, results_dir=results_dir, max_stack=max_stack or MAX_STACK[device], devices=["cpu"])
+    sweep = launcher.planned(wanted, max_stack=max_stack or MAX_STACK[device], devices=["cpu"])
     stacks = [stack for stack in sweep.stacks if sweep.open(stack)]
     print(f"{len(sweep.open())} runs to do in {len(stacks)} jobs on {cluster}; their logs: {folder}")
-    write_plan(results_dir, [run.id for run in runs])
     with executor.batch():
         jobs = [executor.submit(_Work([run.config for run in stack], sweep.limit)) for stack in stacks]
     _watch(sweep, jobs, stacks)
-    records = {run.id: read_record(results_dir, run.id) or _lost(run) for run in runs}
-    launcher.RECORDS.extend(records.values())
-    return [records[run.id] for run in wanted]
+    return launcher.noted(wanted, [read_record(sweep.results_dir, run.id) or _lost(run) for run in sweep.runs])
 
 
 class _Work:

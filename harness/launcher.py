@@ -45,16 +45,27 @@ def run_all(
     devices: list[str] | None = None,
 ) -> list[Record]:
     """Check all configs, then train what is not finished; their records, in their order."""
-    results_dir = configs[0].results_dir
     wanted = resolve(configs)
+    sweep = planned(wanted, max_stack=max_stack, devices=devices)
+    announce(sweep)
+    return noted(wanted, sweep.work())
+
+
+def planned(wanted: Sequence[Run], *, max_stack: int | None, devices: list[str] | None) -> Sweep:
+    """A sweep over the different ones of these runs, noted in their results folder, which is made ready."""
+    results_dir = wanted[0].config.results_dir
     runs = list({run.id: run for run in wanted}.values())
     prepare_results_dir(results_dir)
     sweep = Sweep(runs, results_dir=results_dir, max_stack=max_stack, devices=devices)
-    announce(sweep)
     write_plan(results_dir, [run.id for run in runs])
-    records = {record["run_id"]: record for record in sweep.work()}
-    RECORDS.extend(records.values())
-    return [records[run.id] for run in wanted]
+    return sweep
+
+
+def noted(wanted: Sequence[Run], records: Sequence[Record]) -> list[Record]:
+    """The records of these runs, in their order; all are kept for the exit status."""
+    by_id = {record["run_id"]: record for record in records}
+    RECORDS.extend(by_id.values())
+    return [by_id[run.id] for run in wanted]
 
 
 def announce(sweep: Sweep) -> None:
