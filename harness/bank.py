@@ -22,13 +22,13 @@ from rich.console import Console
 
 from harness import adapterhub, sources
 from harness.banks import Bank, Entry, add, contents
-from harness.batches import limit_rows
 from harness.config import METHOD_CONFIGS
 from harness.errors import UserError
 from harness.evaluation import decide
 from harness.inference import Predictor
 from harness.layout import markdown, print_table
 from harness.predictions import read_predictions
+from harness.protocols import limit_rows
 from harness.runner import pick_device
 from harness.sources import DataChoice
 from harness.tasks import TASKS, get_task

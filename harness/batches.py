@@ -102,13 +102,6 @@ def _encoded(tokens: dict[str, np.ndarray], labels: Tensor, tokenizer: PreTraine
     )
 
 
-def limit_rows(split: Dataset, limit: int | None) -> Dataset:
-    """At most `limit` rows, a random sample of seed 0 in the split's own order (official files may be sorted)."""
-    if limit is None or limit >= len(split):
-        return split
-    return split.select(np.sort(np.random.default_rng(0).permutation(len(split))[:limit]))
-
-
 def plan_epoch(lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int) -> list[np.ndarray]:
     """The batches of one epoch as arrays of row numbers; every row once, at most `batch_size` in each.
 

@@ -108,5 +108,5 @@ def _interval_note() -> str:
         f"In brackets: {LEVEL:.0%} bootstrap interval over the evaluation rows ({RESAMPLES:,} resamples, percentiles; "
         "the score is the mean over seeds). Differences are paired: both sides meet the same resamples. The intervals "
         "leave out what the choice of config and the seeds add; ± is the deviation over seeds. No interval: the folder "
-        "lacks predictions or labels."
+        "lacks predictions or labels (`--data` makes labels anew)."
     )

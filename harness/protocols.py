@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 
 from harness.tasks import Task
 
@@ -18,6 +21,32 @@ def choosing_set(protocol: str, task: Task) -> str:
 def scored_sets(protocol: str, task: Task) -> tuple[str, ...]:
     """The evaluation sets on which a run is scored."""
     return (HOLDOUT, *task.evaluation_sets) if protocol == "holdout" else task.evaluation_sets
+
+
+def split_rows(
+    loaded: DatasetDict,
+    task: Task,
+    protocol: Mapping[str, Any],
+    *,
+    max_train_rows: int | None,
+    max_eval_rows: int | None,
+) -> dict[str, Dataset]:
+    """The rows of a run: `train` and its scored sets, after the row limits and what the protocol holds out.
+
+    `protocol` is its config as a mapping: `name`, and of the holdout `fraction` and `seed`.
+    """
+    rows = {"train": limit_rows(loaded["train"], max_train_rows)}
+    if protocol["name"] == "holdout":
+        options = {"fraction": protocol["fraction"], "seed": protocol["seed"]}
+        rows["train"], rows[HOLDOUT] = hold_out(rows["train"], **options)
+    return rows | {name: limit_rows(loaded[name], max_eval_rows) for name in task.evaluation_sets}
+
+
+def limit_rows(split: Dataset, limit: int | None) -> Dataset:
+    """At most `limit` rows, a random sample of seed 0 in the split's own order (official files may be sorted)."""
+    if limit is None or limit >= len(split):
+        return split
+    return split.select(np.sort(np.random.default_rng(0).permutation(len(split))[:limit]))
 
 
 def hold_out(rows: Dataset, *, fraction: float, seed: int) -> tuple[Dataset, Dataset]:

@@ -25,9 +25,11 @@ from harness.notes import (
     size_notes,
     sweep_notes,
 )
+from harness.predictions import read_references, restore_references
 from harness.records import Record, load_planned, load_records
 from harness.reference import ANCHOR_NOTE, anchors_for
 from harness.selection import Group, comparable_groups, runs_table
+from harness.sources import SOURCES, DataChoice, resolve
 from harness.tables import (
     anchors_table,
     by_size_table,
@@ -49,12 +51,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         records = load_records(options.results)
+        if options.data is not None:
+            restore_labels(options.results, records, resolve(source=options.data, path=options.data_path))
         missing = sorted(load_planned(options.results) - {record["run_id"] for record in records})
         report(records, missing, options.out or options.results, Uncertainty(options.results))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def restore_labels(results: Path, records: Sequence[Record], data: DataChoice) -> None:
+    """Make labels that a results folder lacks (git keeps none of them) anew, and say which did not fit."""
+    wanted = {record["predictions"]["references"]: record for record in records if record.get("predictions")}
+    for key, record in sorted(wanted.items()):
+        if read_references(results, key) is None and not restore_references(results, record, data):
+            print(f"{key}: the rows of {data.source} data are not those that its runs were scored on")
 
 
 def report(records: Sequence[Record], missing: Sequence[str], out: Path, uncertainty: Uncertainty) -> list[Path]:
@@ -166,6 +178,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("results", metavar="RESULTS", type=Path, help="the results_dir that `harness.run` wrote")
     parser.add_argument("--out", metavar="DIR", type=Path, help="where the files go (default: RESULTS)")
+    parser.add_argument(
+        "--data", choices=SOURCES, help="make labels that RESULTS lacks anew from this data; intervals need them"
+    )
+    parser.add_argument("--data-path", metavar="DIR", help="the folder of --data=local (default: GLUE_DIR)")
     return parser
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from datasets import Dataset, DatasetDict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from harness import sources
-from harness.batches import Encoded, encode, limit_rows
+from harness.batches import Encoded, encode
 from harness.classifier import Classifier, fuse_projections
-from harness.config import AdapterConfig, HoldoutConfig, MethodConfig, RunConfig, check, identity, run_id
+from harness.config import AdapterConfig, MethodConfig, RunConfig, check, identity, run_id
 from harness.encoder import Checkpoint, find_checkpoint, load_encoder, load_tokenizer, longest_input
 from harness.errors import UserError
 from harness.evaluation import decide, evaluate, evaluate_spans, majority
@@ -28,7 +28,7 @@ from harness.graphs import cuda_capture
 from harness.methods import apply_method
 from harness.parameters import count
 from harness.predictions import compact, write_predictions, write_references
-from harness.protocols import HOLDOUT, choosing_set, hold_out, scored_sets
+from harness.protocols import choosing_set, scored_sets, split_rows
 from harness.provenance import now, provenance
 from harness.records import SCHEMA, Record
 from harness.tasks import DIAGNOSTICS, Task, get_task
@@ -284,11 +284,10 @@ def encoded_splits(runs: Sequence[Run], device: torch.device) -> Splits:
     """The splits of a stack, cut to the row limits and tokenised; test sets where one of its runs predicts them."""
     first = runs[0]
     loaded = _load(first.data, first.task.name)
-    limits, protocol = first.config.data, first.config.protocol
-    rows = {"train": limit_rows(loaded["train"], limits.max_train_rows)}
-    if isinstance(protocol, HoldoutConfig):
-        rows["train"], rows[HOLDOUT] = hold_out(rows["train"], fraction=protocol.fraction, seed=protocol.seed)
-    rows |= {name: limit_rows(loaded[name], limits.max_eval_rows) for name in first.task.evaluation_sets}
+    limits, protocol = first.config.data, asdict(first.config.protocol)
+    rows = split_rows(
+        loaded, first.task, protocol, max_train_rows=limits.max_train_rows, max_eval_rows=limits.max_eval_rows
+    )
     predict_test = any(run.config.protocol.predict_test for run in runs)
     tests = test_sets(first.data, first.task) if predict_test else {}
 
@@ -304,7 +303,7 @@ def encoded_splits(runs: Sequence[Run], device: torch.device) -> Splits:
 
     return Splits(
         train=encoded(rows["train"]),
-        scored={name: encoded(rows[name]) for name in scored_sets(protocol.name, first.task)},
+        scored={name: encoded(rows[name]) for name in scored_sets(protocol["name"], first.task)},
         tests={name: encoded(split) for name, split in tests.items()},
         test_numbers={name: np.asarray(split["idx"], np.int32) for name, split in tests.items()},
         available={name: len(loaded[name]) for name in ("train", *first.task.evaluation_sets)},

@@ -1,13 +1,14 @@
 """From runs that predicted the test sets to the zip of a submission, through the real commands."""
 
 import json
+import shutil
 import sys
 import zipfile
 
 import numpy as np
 import pytest
 
-from harness import launcher, run, submit
+from harness import launcher, report, run, submit
 from harness.predictions import read_predictions, write_predictions
 from harness.records import load_records, write_record
 from harness.submit import FILES, SubmissionFile
@@ -179,3 +180,21 @@ def test_ties_go_to_the_smaller_run(tmp_path, capsys):
     assert best["rte"]["run_id"] == small["run_id"]
     assert submit.main([str(tmp_path), "--data", "synthetic"]) == 0
     assert "3,000 ROWS EXPECTED" in capsys.readouterr().out
+
+
+def test_labels_are_made_anew_from_the_data_and_from_no_other(tmp_path, tiny_model, glue, capsys):
+    results = tmp_path / "results"
+    train(results, tiny_model, glue, "task=rte,stsb", "protocol=holdout", "data.max_eval_rows=12")
+    labels = {path.name: path.read_bytes() for path in (results / "references").iterdir()}
+    assert report.main([str(results)]) == 0
+    with_labels = (results / "tables/intervals.md").read_text()
+    shutil.rmtree(results / "references")
+    assert report.main([str(results)]) == 0
+    assert (results / "tables/intervals.md").read_text() != with_labels
+    other = write_glue(tmp_path / "other", rows=60, tasks=["rte", "stsb"])
+    assert report.main([str(results), "--data", "local", "--data-path", str(other)]) == 0
+    assert capsys.readouterr().out.count("are not those that its runs were scored on") == 2
+    assert not list(results.glob("references/*.npz"))
+    assert report.main([str(results), "--data", "local", "--data-path", str(glue)]) == 0
+    assert (results / "tables/intervals.md").read_text() == with_labels
+    assert labels.keys() == {path.name for path in (results / "references").iterdir()}

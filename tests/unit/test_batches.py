@@ -7,7 +7,8 @@ from datasets import Dataset
 from tokenizers import normalizers
 
 from harness import batches
-from harness.batches import encode, evaluation_batches, limit_rows, padding_share, plan_epoch
+from harness.batches import encode, evaluation_batches, padding_share, plan_epoch
+from harness.protocols import limit_rows
 from harness.tasks import get_task
 from tests.tiny import tiny_tokenizer
 
