@@ -15,10 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.protocols import scored_sets, split_rows
-from harness.records import Record, write_atomically
-from harness.sources import DataChoice, load
-from harness.tasks import Task, get_task
+from harness.records import write_atomically
+from harness.tasks import Task
 
 Arrays = dict[str, np.ndarray]
 
@@ -43,7 +41,7 @@ def read_predictions(results_dir: str | Path, run_id: str) -> Arrays | None:
 
 def write_references(results_dir: str | Path, task: Task, arrays: Arrays) -> str:
     """Write the labels of a task's evaluation sets, unless they are there, and return their key."""
-    key = _key(task, arrays)
+    key = references_key(task, arrays)
     path = _references_path(results_dir, key)
     if not path.exists():
         _write(path, arrays)
@@ -55,24 +53,8 @@ def read_references(results_dir: str | Path, key: str) -> Arrays | None:
     return _read(_references_path(results_dir, key))
 
 
-def restore_references(results_dir: str | Path, record: Record, data: DataChoice) -> bool:
-    """Make the labels of a record's evaluation sets anew from `data`; whether they are those that it was scored on.
-
-    The key is a hash of the labels, so that others are never taken for them. `UserError` where `data` cannot be read.
-    """
-    config, task = record["config"], get_task(record["config"]["task"]["name"])
-    key = record["predictions"]["references"]
-    limits = {name: config["data"].get(name) for name in ("max_train_rows", "max_eval_rows")}
-    rows = split_rows(load(data, task), task, config["protocol"], **limits)
-    names = scored_sets(config["protocol"]["name"], task)
-    arrays = {name: compact(task, np.asarray(rows[name]["label"])) for name in names}
-    if _key(task, arrays) != key:
-        return False
-    write_references(results_dir, task, arrays)
-    return True
-
-
-def _key(task: Task, arrays: Arrays) -> str:
+def references_key(task: Task, arrays: Arrays) -> str:
+    """The key of these labels: the task and a hash of names, lengths and values."""
     digest = hashlib.sha256()
     for name, values in sorted(arrays.items()):
         digest.update(f"{name} {len(values)} ".encode() + values.tobytes())

@@ -25,11 +25,9 @@ from harness.notes import (
     size_notes,
     sweep_notes,
 )
-from harness.predictions import read_references, restore_references
 from harness.records import Record, load_planned, load_records
 from harness.reference import ANCHOR_NOTE, anchors_for
 from harness.selection import Group, comparable_groups, runs_table
-from harness.sources import SOURCES, DataChoice, resolve
 from harness.tables import (
     anchors_table,
     by_size_table,
@@ -52,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         records = load_records(options.results)
         if options.data is not None:
-            restore_labels(options.results, records, resolve(source=options.data, path=options.data_path))
+            restore_labels(options, records)
         missing = sorted(load_planned(options.results) - {record["run_id"] for record in records})
         report(records, missing, options.out or options.results, Uncertainty(options.results))
     except UserError as error:
@@ -61,12 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def restore_labels(results: Path, records: Sequence[Record], data: DataChoice) -> None:
-    """Make labels that a results folder lacks (git keeps none of them) anew, and say which did not fit."""
-    wanted = {record["predictions"]["references"]: record for record in records if record.get("predictions")}
-    for key, record in sorted(wanted.items()):
-        if read_references(results, key) is None and not restore_references(results, record, data):
-            print(f"{key}: the rows of {data.source} data are not those that its runs were scored on")
+def restore_labels(options: argparse.Namespace, records: Sequence[Record]) -> None:
+    """Make labels that the folder lacks anew, and say which the data does not have."""
+    # Here, since they import `datasets`, which takes longer than a whole report.
+    from harness.references import restore_references
+    from harness.sources import resolve
+
+    data = resolve(source=options.data, path=options.data_path)
+    for key in restore_references(options.results, records, data):
+        print(f"{key}: the rows of {data.source} data are not those that its runs were scored on")
 
 
 def report(records: Sequence[Record], missing: Sequence[str], out: Path, uncertainty: Uncertainty) -> list[Path]:
@@ -179,7 +180,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("results", metavar="RESULTS", type=Path, help="the results_dir that `harness.run` wrote")
     parser.add_argument("--out", metavar="DIR", type=Path, help="where the files go (default: RESULTS)")
     parser.add_argument(
-        "--data", choices=SOURCES, help="make labels that RESULTS lacks anew from this data; intervals need them"
+        "--data",
+        choices=["auto", "hub", "local", "synthetic"],
+        help="make labels that RESULTS lacks anew from this data; intervals need them",
     )
     parser.add_argument("--data-path", metavar="DIR", help="the folder of --data=local (default: GLUE_DIR)")
     return parser
