@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from harness import launcher, run
 from tests.conftest import ROOT
 
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -29,6 +30,21 @@ def python(*arguments: str, **changes: str) -> subprocess.CompletedProcess:
         text=True,
         timeout=300,
     )
+
+
+def train(results: Path, model: Path, glue: Path, *overrides: str) -> None:
+    """`python -m harness.run --multirun` in this process, a short run on a local model and local data."""
+    arguments = sys.argv
+    sys.argv = [
+        "harness.run", "--multirun", "train.epochs=2", "train.batch_size=8", "train.max_length=32", "device=cpu",
+        "train.precision=fp32", "model=local", f"model.name={model}", "data=local", f"data.path={glue}",
+        f"results_dir={results}", f"cache_dir={results}/cache", *overrides,
+    ]  # fmt: skip
+    try:
+        launcher.RECORDS.clear()
+        assert run.main() == 0
+    finally:
+        sys.argv = arguments
 
 
 def records(results: Path) -> dict[str, dict]:

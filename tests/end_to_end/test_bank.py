@@ -4,14 +4,13 @@ import csv
 import io
 import json
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 
 from harness import bank as bank_command
-from harness import launcher, predict, run
+from harness import predict
 from harness.banks import Bank
 from harness.encoder import find_checkpoint, load_tokenizer
 from harness.inference import Predictor
@@ -19,27 +18,12 @@ from harness.predictions import read_predictions, write_predictions
 from harness.sources import local
 from harness.tasks import get_task
 from tests.conftest import ROOT
-from tests.end_to_end.commands import records
+from tests.end_to_end.commands import records, train
 from tests.tiny import save_tiny
 from tests.unit.glue_fixture import write_glue
 
 TASKS = ("cola", "mrpc", "stsb", "mnli")
 PEERS = ROOT / ".venv-peers/bin/python"
-
-
-def train(results, model, glue, *overrides):
-    """`python -m harness.run` in this process."""
-    argv = sys.argv
-    sys.argv = [
-        "harness.run", "--multirun", "train.epochs=2", "train.batch_size=8", "train.max_length=32", "device=cpu",
-        "train.precision=fp32", "train.save=best", "model=local", f"model.name={model}", "data=local",
-        f"data.path={glue}", f"results_dir={results}", f"cache_dir={results}/cache", *overrides,
-    ]  # fmt: skip
-    try:
-        launcher.RECORDS.clear()
-        assert run.main() == 0
-    finally:
-        sys.argv = argv
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +37,7 @@ def trained(tmp_path_factory, tiny_model, glue):
     results = tmp_path_factory.mktemp("results")
     train(
         results, tiny_model, glue, f"task={','.join(TASKS)}", "method.bottleneck_size=2,8",
-        "train.learning_rate=1e-2,3e-2", "protocol=holdout",
+        "train.learning_rate=1e-2,3e-2", "protocol=holdout", "train.save=best",
     )  # fmt: skip
     return results
 
@@ -257,7 +241,7 @@ def test_check_holds_the_bank_against_the_training_runs(made, tiny_model, glue, 
 def test_a_bank_takes_one_encoder(made, trained, tmp_path, glue, tiny_model, capsys):
     other = save_tiny(tmp_path / "other-bert", "electra")
     results = tmp_path / "results"
-    train(results, other, glue, "task=rte", "method.bottleneck_size=2")
+    train(results, other, glue, "task=rte", "method.bottleneck_size=2", "train.save=best")
     capsys.readouterr()
     before = sorted(path.name for path in made.iterdir())
     assert bank_command.main(["add", str(results), "--bank", str(made), "--model", str(other)]) == 2
@@ -273,7 +257,8 @@ def test_a_bank_takes_one_encoder(made, trained, tmp_path, glue, tiny_model, cap
 def test_other_methods_are_banked_too(tmp_path, tiny_model, glue, method, capsys):
     results = tmp_path / "results"
     options = ["method.options={r: 2}"] if method == "lora" else []
-    train(results, tiny_model, glue, "task=mrpc,cola", f"method={method}", "train.learning_rate=1e-2", *options)
+    options += ["train.learning_rate=1e-2", "train.save=best"]
+    train(results, tiny_model, glue, "task=mrpc,cola", f"method={method}", *options)
     assert bank_command.main(["add", str(results), "--model", str(tiny_model)]) == 0
     folder = results / "bank"
     for name in ("mrpc", "cola"):
@@ -309,7 +294,8 @@ def test_an_export_is_whole_and_carries_a_model_card(made, tiny_model, tmp_path,
 )
 def test_adapterhubs_library_computes_the_same(tmp_path, glue, family, options, capsys):
     model, results = save_tiny(tmp_path / "encoder", family), tmp_path / "results"
-    train(results, model, glue, "task=mrpc", "train.learning_rate=1e-2", "method.bottleneck_size=8", *options)
+    options = ["train.learning_rate=1e-2", "method.bottleneck_size=8", "train.save=best", *options]
+    train(results, model, glue, "task=mrpc", *options)
     assert bank_command.main(["add", str(results), "--model", str(model)]) == 0
     assert bank_command.main(["export", str(results), "--format", "adapterhub", "--model", str(model)]) == 0
     rows = [("a1 b2 c3", "d4"), ("e5", "f6 g7 h8 i9 j0 a2"), ("b1 b1", "c2 c2")]

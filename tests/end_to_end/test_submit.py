@@ -2,18 +2,17 @@
 
 import json
 import shutil
-import sys
 import zipfile
 
 import numpy as np
 import pytest
 
-from harness import launcher, report, run, submit
+from harness import report, submit
 from harness.predictions import read_predictions, write_predictions
 from harness.records import load_records, write_record
 from harness.submit import FILES, SubmissionFile
 from harness.tasks import TASKS
-from tests.end_to_end.commands import records
+from tests.end_to_end.commands import records, train
 from tests.unit.glue_fixture import write_diagnostic, write_glue
 from tests.unit.make_records import make_record, write_all
 
@@ -36,25 +35,13 @@ def glue(tmp_path_factory):
     return folder
 
 
-def train(results, model, glue, *overrides):
-    argv = sys.argv
-    sys.argv = [
-        "harness.run", "--multirun", "train.epochs=1", "train.batch_size=8", "train.max_length=32", "device=cpu",
-        "model=local", f"model.name={model}", "data=local", f"data.path={glue}", f"results_dir={results}",
-        f"cache_dir={results}/cache", "method.bottleneck_size=2", *overrides,
-    ]  # fmt: skip
-    try:
-        launcher.RECORDS.clear()
-        assert run.main() == 0
-    finally:
-        sys.argv = argv
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, tiny_model, glue):
     results = tmp_path_factory.mktemp("results")
     tasks = "task=cola,sst2,mrpc,stsb,qqp,mnli,rte"
-    train(results, tiny_model, glue, tasks, "protocol=submit", "train.learning_rate=1e-2,3e-2")
+    train(
+        results, tiny_model, glue, tasks, "protocol=submit", "train.learning_rate=1e-2,3e-2", "method.bottleneck_size=2"
+    )
     return results
 
 
