@@ -14,7 +14,8 @@ def test_the_readme_shows_the_generated_tables():
 def test_blocks_are_filled_by_number():
     tables = "# T\n\n| a |\n| --- |\n| 1 |\n\n- note\n\n## U\n\n| b |\n| --- |\n"
     readme = "x\n<!-- table 2 -->\nold\n<!-- /table -->\ny\n<!-- table 1 -->\n<!-- /table -->\n"
-    expected = "x\n<!-- table 2 -->\n| b |\n| --- |\n<!-- /table -->\ny\n<!-- table 1 -->\n| a |\n| --- |\n| 1 |\n<!-- /table -->\n"
+    second, first = "| b |\n| --- |\n", "| a |\n| --- |\n| 1 |\n"
+    expected = f"x\n<!-- table 2 -->\n{second}<!-- /table -->\ny\n<!-- table 1 -->\n{first}<!-- /table -->\n"
     assert with_tables(readme, tables) == expected
     with pytest.raises(ValueError, match="wants table 3"):
         with_tables("<!-- table 3 -->\n<!-- /table -->", tables)

@@ -101,7 +101,7 @@ class _Launcher(Launcher):
 class StackedLauncher(_Launcher):
     """Trains compatible jobs in one pass, here.
 
-    `max_stack` bounds the runs of a stack (null: 8 on a CPU, 32 on a GPU), `devices` names torch devices, one
+    `max_stack` bounds the runs of a stack (null: 4 on a CPU, 32 on a GPU), `devices` names torch devices, one
     process each (null: all visible GPUs).
     """
 
