@@ -28,8 +28,8 @@ from harness.runner import Run, pick_device, run_stack
 from harness.training import keep_freed_memory
 from harness.weights import is_stored
 
-# Replicas a stack: past these a step is bound by arithmetic and only its memory grows. On two CPU cores stacks of 4 and 8
-# are 1.54 and 1.58 times as fast as runs alone (CoLA), and six runs of RTE's long rows already hold 17 GB.
+# Replicas a stack: past these a step is bound by arithmetic and only its memory grows. On two CPU cores stacks of 4
+# and 8 are 1.54 and 1.58 times as fast as runs alone (CoLA), and six runs of RTE's long rows already hold 17 GB.
 MAX_STACK = {"cpu": 4, "cuda": 32}
 PADDED_SIZE = 64  # bottleneck sizes up to this one are padded to the largest of their stack
 _POLL_SECONDS = 0.5
