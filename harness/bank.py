@@ -27,19 +27,21 @@ from harness.errors import UserError
 from harness.evaluation import decide
 from harness.inference import Predictor
 from harness.layout import markdown, print_table
-from harness.predictions import read_predictions
+from harness.predictions import compact, read_predictions
 from harness.protocols import limit_rows
 from harness.runner import pick_device
 from harness.sources import DataChoice
 from harness.tasks import TASKS, get_task
 
-REPLAY_TOLERANCE = 1e-2  # of a score from 0 to 5; in bf16 the batch that a row stands in moves its last digits
+# On the device of the training run nothing differs; elsewhere sums in another order move the last digits of bf16.
+SCORE_TOLERANCE = 0.05  # of a score from 0 to 5
+MOST_DIFFERENT = 0.01
 
 
 def check(bank: Bank, *, model: str | None, data: DataChoice | None, say: Callable[[str], None]) -> bool:
     """Try every task of a bank: its files, its encoder, whether its weights fit; whether all is well.
 
-    With `data`, also whether it predicts the evaluation rows as its training run did.
+    With `data`, also whether it predicts the evaluation rows as its training run did, up to rounding on another device.
     """
     checkpoint = bank.checkpoint(model)
     all_well = True
@@ -62,23 +64,20 @@ def _replay(entry: Entry, bank: Bank, predictor: Predictor, data: DataChoice) ->
     if before is None:
         raise UserError("the predictions of its training run are not in the bank; it was added without them")
     splits = sources.load(data, task)
-    compared = farthest = 0
+    compared = different = 0
     for name in task.evaluation_sets:
         rows = limit_rows(splits[name], entry.about["config"]["data"]["max_eval_rows"])
         texts = zip(*(rows[column] for column in task.columns), strict=True)
-        found = decide(task, np.stack(predictor.logits([(task.name, row) for row in texts])))
+        found = compact(task, decide(task, np.stack(predictor.logits([(task.name, row) for row in texts]))))
         if len(found) != len(before[name]):
             raise UserError(f"{name} has {len(found):,} rows here, its training run had {len(before[name]):,}")
         compared += len(found)
-        if task.is_regression:
-            farthest = max(farthest, float(np.abs(found - before[name]).max()))
-        elif different := int((found != before[name]).sum()):
-            raise UserError(
-                f"{different} of {len(found):,} predictions on {name} differ from those of its training run"
-            )
-    if farthest > REPLAY_TOLERANCE:
-        raise UserError(f"predictions differ from those of its training run by up to {farthest:.4f}")
-    return f"well, {compared:,} evaluation rows are predicted as by its training run"
+        different += int((np.abs(found - before[name]) > (SCORE_TOLERANCE if task.is_regression else 0)).sum())
+    told = f"{different:,} of {compared:,} predictions differ from those of its training run"
+    if different > MOST_DIFFERENT * compared:
+        raise UserError(told)
+    trained_on = entry.about["provenance"]["device"]
+    return f"well, {told}" + (f", which was on {trained_on}: rounding" if different else "")
 
 
 def _example(task: str) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from harness.provenance import now, provenance
 from harness.records import SCHEMA, Record
 from harness.tasks import DIAGNOSTICS, Task, get_task
 from harness.training import Training, has_bf16, hold_frozen_in_bf16, peak_memory, predict, train
-from harness.weights import store, trained_tensors
+from harness.weights import alone, store, trained_tensors
 
 
 @dataclass(frozen=True)
@@ -147,12 +147,10 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
     torch.manual_seed(first.config.train.seed)
     histories: list[dict[int, Any]] = [{} for _ in runs]
 
-    def evaluate_scored() -> list[dict[str, Any]]:
-        return evaluate(classifier, first.task, splits.scored, bf16=bf16)
-
     def evaluate_epoch(epoch: int) -> None:
         if first.config.train.evaluate_every_epoch and epoch < first.config.train.epochs:
-            for history, results in zip(histories, evaluate_scored(), strict=True):
+            scored = evaluate(classifier, first.task, splits.scored, bf16=bf16)
+            for history, results in zip(histories, scored, strict=True):
                 history[epoch] = results["scores"]
 
     with cuda_capture(first.config.cuda_graphs) as capture:
@@ -168,14 +166,13 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
             on_epoch=evaluate_epoch,
         )
     evaluated = time.perf_counter()
-    results = evaluate_scored()
+    results = []
+    for replica in range(len(runs)):
+        with alone(classifier, replica):
+            results.append(_evaluate_alone(classifier, first.task, splits, bf16=bf16))
     spans = None
     if first.config.train.evaluate_spans:
         spans = evaluate_spans(classifier, first.task, splits.scored, bf16=bf16)
-    for name, split in splits.tests.items():
-        for result, logits in zip(results, predict(classifier, split, bf16=bf16), strict=True):
-            result["predictions"][name] = decide(first.task, logits)
-            result["predictions"][f"{name}.idx"] = splits.test_numbers[name]
     shared = {
         "protocol": {"chooses_on": first.choosing_set, "reports_on": list(first.task.evaluation_sets)},
         "majority": majority(first.task, splits.train, splits.scored),
@@ -211,6 +208,15 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
             if run.config.train.save != "none":
                 _keep_weights(run, record, classifier, index)
     return records
+
+
+def _evaluate_alone(classifier: Classifier, task: Task, splits: Splits, *, bf16: bool) -> dict[str, Any]:
+    """What `evaluate` finds for a single replica, with predictions of the test sets."""
+    (result,) = evaluate(classifier, task, splits.scored, bf16=bf16)
+    for name, split in splits.tests.items():
+        (logits,) = predict(classifier, split, bf16=bf16)
+        result["predictions"] |= {name: decide(task, logits), f"{name}.idx": splits.test_numbers[name]}
+    return result
 
 
 def _keep_predictions(run: Run, record: Record, predictions: dict[str, np.ndarray], splits: Splits) -> None:

@@ -18,7 +18,16 @@ from harness.config import (
 from harness.errors import UserError
 from harness.methods import apply_method
 from harness.training import predict
-from harness.weights import is_stored, load_tensors, read_sidecar, read_tensors, store, trained_tensors, write_weights
+from harness.weights import (
+    alone,
+    is_stored,
+    load_tensors,
+    read_sidecar,
+    read_tensors,
+    store,
+    trained_tensors,
+    write_weights,
+)
 from tests.tiny import tiny_encoder
 from tests.unit.test_training import rows
 
@@ -88,6 +97,22 @@ def test_a_replica_of_a_padded_stack_stands_alone_and_in_another_stack():
         assert predict(wider, split, bf16=False)[1][:, :outputs] == pytest.approx(
             together[replica][:, :outputs], abs=1e-5
         )
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("kind", [AdapterConfig, LayerNormConfig, BitFitConfig])
+def test_a_replica_of_a_stack_computes_alone_what_its_own_classifier_does(kind, bf16):
+    configs = [kind(bottleneck_size=size) if kind is AdapterConfig else kind() for size in (2, 8, 5)]
+    stack = move(build(configs))
+    before = predict(stack, rows(12), bf16=bf16)
+    for replica, config in enumerate(configs):
+        with alone(stack, replica):
+            (found,) = predict(stack, rows(12), bf16=bf16)
+        own = build([config])
+        load_tensors(own, 0, trained_tensors(stack, replica), where="stack")
+        assert (found == predict(own, rows(12), bf16=bf16)[0]).all()  # to the last bit
+    assert (predict(stack, rows(12), bf16=bf16) == before).all()
+    assert all(parameter.requires_grad for parameter in stack.head.parameters())
 
 
 @pytest.mark.parametrize(
