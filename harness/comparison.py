@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -55,36 +56,62 @@ def verdict(bounds: Interval | None, margin: float) -> str:
     return "denied: the whole interval lies below" if high < -margin else "left open: the interval holds both"
 
 
-def _comparison(scores: Scores, adapters: Row, full: Row, uncertainty: Uncertainty, notes: list[str]) -> Table:
-    lines, counted = [], []
+@dataclass(frozen=True)
+class Difference:
+    """Adapters against full fine-tuning on one column, or on the mean: points, bootstrap distributions, rows."""
+
+    title: str
+    ours: float
+    theirs: float
+    distributions: tuple[np.ndarray | None, np.ndarray | None]  # of ours and theirs
+    column: Column | None = None
+
+    @property
+    def points(self) -> float:
+        return self.ours - self.theirs
+
+    @property
+    def bounds(self) -> Interval | None:
+        return interval(difference(*self.distributions))
+
+
+def differences(scores: Scores, adapters: Row, full: Row, uncertainty: Uncertainty) -> list[Difference]:
+    """One a column that both rows have, and last their mean over the counted ones (where there is any)."""
+    found = []
     for column in scores.columns:
-        ours, theirs = adapters.entries[column.title], full.entries[column.title]
-        if ours.points is None or theirs.points is None:
-            continue
-        distributions = [_distribution(row, column, uncertainty) for row in (full, adapters)]
-        texts = [_with_bounds(entry.text, one) for entry, one in zip((theirs, ours), distributions, strict=True)]
-        gap = difference(distributions[1], distributions[0])
-        labels = uncertainty.rows(adapters.candidates[column.title], column.evaluation_set)
-        count = NOTHING if labels is None else f"{len(labels):,}"
-        lines.append([column.title, count, *texts, _with_bounds(f"{ours.points - theirs.points:+.1f}", gap)])
-        if column in scores.counted:
-            counted.append((ours.points, theirs.points, *distributions[::-1]))
-    bounds = None
-    if counted:
-        means = [float(np.mean([entry[side] for entry in counted])) for side in (0, 1)]
-        spreads = [mean_of([entry[side] for entry in counted]) for side in (2, 3)]
-        gap = difference(*spreads)
-        bounds = interval(gap)
-        texts = [_with_bounds(f"{means[side]:.1f}", spreads[side]) for side in (1, 0)]
-        lines.append([f"Mean ({len(counted)})", "", *texts, _with_bounds(f"{means[0] - means[1]:+.1f}", gap)])
+        ours, theirs = adapters.entries[column.title].points, full.entries[column.title].points
+        if ours is not None and theirs is not None:
+            distributions = _distribution(adapters, column, uncertainty), _distribution(full, column, uncertainty)
+            found.append(Difference(column.title, ours, theirs, distributions, column))
+    counted = [one for one in found if one.column in scores.counted]
+    if not counted:
+        return found
+    means = [float(np.mean(values)) for values in zip(*((one.ours, one.theirs) for one in counted), strict=True)]
+    spreads = [mean_of(sides) for sides in zip(*(one.distributions for one in counted), strict=True)]
+    return [*found, Difference(f"Mean ({len(counted)})", *means, tuple(spreads))]
+
+
+def _comparison(scores: Scores, adapters: Row, full: Row, uncertainty: Uncertainty, notes: list[str]) -> Table:
+    found = differences(scores, adapters, full, uncertainty)
+    lines = []
+    for one in found:
+        texts = [f"{one.theirs:.1f}", f"{one.ours:.1f}"]
+        count = ""
+        if one.column is not None:
+            texts = [row.entries[one.column.title].text for row in (full, adapters)]
+            labels = uncertainty.rows(adapters.candidates[one.column.title], one.column.evaluation_set)
+            count = NOTHING if labels is None else f"{len(labels):,}"
+        sides = [_with_bounds(text, interval(side)) for text, side in zip(texts, one.distributions[::-1], strict=True)]
+        lines.append([one.title, count, *sides, _with_bounds(f"{one.points:+.1f}", one.bounds)])
     header = ["Task", "Rows", full.label, adapters.label, "Difference"]
     title = f"{adapters.label} against {full.label[0].lower()}{full.label[1:]}: {scores.group.title}"
     claims = [
         f"'Within {claim.margin:g} points of full fine-tuning' on the mean ({claim.who} in the paper) is "
-        f"{verdict(bounds, claim.margin)} −{claim.margin:g}."
+        f"{verdict(found[-1].bounds, claim.margin)} −{claim.margin:g}."
         for claim in CLAIMS
+        if found and found[-1].column is None
     ]
-    return Table(title, header, lines, [_interval_note(), *(claims if counted else []), *notes])
+    return Table(title, header, lines, [_interval_note(), *claims, *notes])
 
 
 def _distribution(row: Row, column: Column, uncertainty: Uncertainty) -> np.ndarray | None:
@@ -94,8 +121,7 @@ def _distribution(row: Row, column: Column, uncertainty: Uncertainty) -> np.ndar
     return uncertainty.distribution(candidate, column.evaluation_set)
 
 
-def _with_bounds(text: str, distribution: np.ndarray | None) -> str:
-    bounds = interval(distribution)
+def _with_bounds(text: str, bounds: Interval | None) -> str:
     return text if bounds is None else f"{text} {_bounds(bounds)}"
 
 

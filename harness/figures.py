@@ -7,7 +7,6 @@ read in grey: every series has a marker and a line style of its own.
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -16,44 +15,62 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from harness.comparison import differences
+from harness.drawing import SERIES, STYLE, Figure, captioned, panels, title_of
 from harness.labels import ALWAYS_SHOWN, SIZE, canonical, differing_fields, method_title, short_number
 from harness.notes import METRIC_TITLES
 from harness.records import Record
-from harness.reference import TRADEOFF_POINTS
+from harness.reference import CLAIMS, TRADEOFF_POINTS
 from harness.selection import Cell, Group
-from harness.tables import method_row, table_columns
+from harness.tables import Scores, method_row, table_columns
 from harness.tasks import get_task
-
-STYLE = {
-    "font.size": 9, "axes.titlesize": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-    "grid.color": "0.9", "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False, "figure.dpi": 150,
-    "svg.hashsalt": "harness", "svg.fonttype": "none",
-}  # fmt: skip
-# Dark to light, so that they differ in grey too.
-_SERIES = (("#08306b", "o", "-"), ("#d95f02", "s", "--"), ("#1b9e77", "^", "-."), ("#7f7f7f", "D", ":"),
-           ("#a6761d", "v", "-"), ("#e7298a", "P", "--"), ("#66a61e", "X", "-."), ("#000000", "*", ":"))  # fmt: skip
-_INCH = 3.1
+from harness.uncertainty import LEVEL, Uncertainty
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A drawing with its file stem and caption."""
-
-    name: str
-    title: str
-    caption: str
-    canvas: Canvas
-
-
-def figures(group: Group) -> Iterator[Figure]:
-    """Every figure that the records of the group suffice for."""
+def figures(group: Group, scores: Scores | None = None, uncertainty: Uncertainty | None = None) -> Iterator[Figure]:
+    """Every figure that the records of the group suffice for; intervals need its scores and their uncertainty."""
     with matplotlib.rc_context(STYLE):
         for draw in (tradeoff, tradeoff_by_task, ablation, init_scale, learning_rates, sizes):
             figure = draw(group)
             if figure is not None:
                 yield figure
+        if scores is not None and (figure := paired_differences(scores, uncertainty)) is not None:
+            yield figure
+
+
+# Adapters against full fine-tuning, with intervals
+
+
+def paired_differences(scores: Scores, uncertainty: Uncertainty) -> Figure | None:
+    """Adapters minus full fine-tuning for each task and on the mean, with bootstrap intervals; None without those."""
+    pairs = [(adapters, differences(scores, adapters, full, uncertainty)) for adapters, full in scores.pairs]
+    pairs = [(row, [one for one in found if one.bounds is not None]) for row, found in pairs]
+    if not any(found for _, found in pairs):
+        return None
+    titles = [one.title for one in max((found for _, found in pairs), key=len)]
+    canvas, (ax,) = panels(1, width=1.9, height=0.35 + 0.1 * len(titles))
+    for index, ((row, found), (color, marker, _)) in enumerate(zip(pairs, SERIES, strict=False)):
+        for one in (one for one in found if one.title in titles):
+            low, high = one.bounds
+            y = titles.index(one.title) + 0.15 * (index - (len(pairs) - 1) / 2)
+            reach = [[one.points - low], [high - one.points]]
+            label = row.label if one is found[0] else None
+            ax.errorbar(one.points, y, xerr=reach, color=color, marker=marker, markersize=4.5, capsize=2.5, label=label)
+    ax.axvline(0, color="0.3", linewidth=0.8)
+    for claim in CLAIMS:
+        ax.axvline(-claim.margin, color="0.5", linewidth=0.8, linestyle=":")
+    ax.set_yticks(range(len(titles)), titles)
+    ax.invert_yaxis()
+    ax.set_xlabel("score − full fine-tuning (points)")
+    margins = " and ".join(f"−{claim.margin:g}" for claim in CLAIMS)
+    return captioned(
+        scores.group, "paired_differences", "Adapters minus full fine-tuning, with intervals", canvas,
+        f"Paired difference in points with its {LEVEL:.0%} bootstrap interval over the evaluation rows. Dotted: "
+        f"{margins}, the gaps that the paper reports.",
+        list(scores.group.cells.values()),
+    )  # fmt: skip
 
 
 # Trade-off between score and trained parameters (section 3.4)
@@ -72,9 +89,9 @@ def tradeoff(group: Group) -> Figure | None:
     curves = _curves(group)
     if not any(len(curve.points) >= 3 for curve in curves):
         return None
-    canvas, axes = _panels(1, width=1.9)
+    canvas, axes = panels(1, width=1.9)
     ax = axes[0]
-    for curve, (color, marker, line) in zip(curves, _SERIES, strict=False):
+    for curve, (color, marker, line) in zip(curves, SERIES, strict=False):
         x = [trained for trained, _ in curve.points]
         low, middle, high = (
             [np.percentile(list(deltas.values()), q) for _, deltas in curve.points] for q in (20, 50, 80)
@@ -85,12 +102,12 @@ def tradeoff(group: Group) -> Figure | None:
         else:
             spread = [[middle[0] - low[0]], [high[0] - middle[0]]]
             ax.errorbar(x, middle, yerr=spread, color=color, marker=marker, linestyle="", capsize=2, label=curve.label)
-    encoder = _title_of(group)
+    encoder = title_of(group)
     if "bert" in encoder.lower() and "minilm" not in encoder.lower():
         _mark_published(ax)
     _finish_tradeoff(ax)
     columns = ", ".join(_shared_columns(curves))
-    return _figure(
+    return captioned(
         group, "tradeoff", "Score against trained parameters", canvas,
         f"Score of each method minus that of full fine-tuning, in points, against trained parameters (head included). "
         f"Lines: median over {columns}; bands and bars: 20th to 80th percentile.",
@@ -104,16 +121,16 @@ def tradeoff_by_task(group: Group) -> Figure | None:
     columns = _shared_columns(curves)
     if not any(len(curve.points) >= 3 for curve in curves):
         return None
-    canvas, axes = _panels(len(columns))
+    canvas, axes = panels(len(columns))
     for ax, column in zip(axes, columns, strict=True):
-        for curve, (color, marker, line) in zip(curves, _SERIES, strict=False):
+        for curve, (color, marker, line) in zip(curves, SERIES, strict=False):
             points = [(trained, deltas[column]) for trained, deltas in curve.points]
             x, y = zip(*points, strict=True)
             style = line if len(points) > 1 else ""
             ax.plot(x, y, linestyle=style, color=color, marker=marker, markersize=4, label=curve.label)
         ax.set_title(column)
         _finish_tradeoff(ax)
-    return _figure(
+    return captioned(
         group, "tradeoff_by_task", "Score against trained parameters, by task", canvas,
         "Score minus that of full fine-tuning on the same task, in points, against trained parameters (head included).",
         list(group.cells.values()),
@@ -177,7 +194,7 @@ def ablation(group: Group) -> Figure | None:
     if not chosen:
         return None
     shown = [(cell, record, metric) for cell, record in chosen for metric in _ablation_metrics(cell)]
-    canvas, axes = _panels(len(shown), width=1.15, height=1.05, columns=2)
+    canvas, axes = panels(len(shown), width=1.15, height=1.05, columns=2)
     for ax, (cell, record, metric) in zip(axes, shown, strict=True):
         name = cell.task.evaluation_sets[0]
         whole = record["scores"][name][metric]
@@ -207,7 +224,7 @@ def ablation(group: Group) -> Figure | None:
         for cell, record, metric in shown
         for value in [record["majority"][cell.task.evaluation_sets[0]].get(metric)]
     )
-    return _figure(
+    return captioned(
         group, "ablation", "Trained adapters removed from spans of layers", canvas,
         "Change of the validation score when the trained adapters of layers first to last are removed, without "
         f"retraining; LayerNorms and head stay. The majority class scores: {majority}.",
@@ -250,7 +267,7 @@ def init_scale(group: Group) -> Figure | None:
         ax.set_xscale("log")
         ax.axvline(1e-2, color="0.5", linewidth=0.8, linestyle=":")
         ax.set_xlabel("std of the initial weights (log scale)")
-    return _figure(
+    return captioned(
         group, "init_scale", "Score against the scale of initialisation", canvas,
         "Validation score against the standard deviation of the adapters' initial weights; dotted: the paper's 1e-2.",
         _cells_of(lines),
@@ -267,7 +284,7 @@ def sizes(group: Group) -> Figure | None:
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.set_xlabel("bottleneck size (log scale)")
-    return _figure(
+    return captioned(
         group, "sizes", "Score against bottleneck size", canvas,
         "Validation score of the chosen learning rate against the bottleneck size; bars: standard deviation over "
         "seeds.", _cells_of(lines),
@@ -279,12 +296,12 @@ def learning_rates(group: Group) -> Figure | None:
     tasks = [task for task in group.tasks if any(len(_rates(cell)) >= 3 for cell in group.row_cells(task.name))]
     if not tasks:
         return None
-    canvas, axes = _panels(len(tasks))
+    canvas, axes = panels(len(tasks))
     used = []
     for ax, task in zip(axes, tasks, strict=True):
         cells = [cell for cell in group.row_cells(task.name) if len(_rates(cell)) >= 3]
         used += cells
-        for cell, (color, marker, line) in zip(cells, _SERIES, strict=False):
+        for cell, (color, marker, line) in zip(cells, SERIES, strict=False):
             rates = _rates(cell)
             best = [max(scores, key=lambda score: score.mean) for scores in rates.values()]
             means, stds = [100 * score.mean for score in best], [100 * (score.std or 0) for score in best]
@@ -299,7 +316,7 @@ def learning_rates(group: Group) -> Figure | None:
         ax.set_title(task.title)
         ax.set_xlabel("learning rate (log scale)")
         ax.set_ylabel(f"{METRIC_TITLES[task.headline]} × 100")
-    return _figure(
+    return captioned(
         group, "learning_rates", "Score against learning rate", canvas,
         "Validation score against learning rate; bars: standard deviation over seeds.", used,
     )  # fmt: skip
@@ -334,11 +351,11 @@ def _lines(group: Group, field: str) -> _Lines:
 
 
 def _draw_lines(lines: _Lines) -> tuple[Canvas, list[Axes]]:
-    canvas, axes = _panels(len(lines))
+    canvas, axes = panels(len(lines))
     methods = [json.loads(key) for key in dict.fromkeys(key for by_method in lines.values() for key in by_method)]
     for ax, (name, by_method) in zip(axes, lines.items(), strict=True):
         task = get_task(name)
-        for (key, line), (color, marker, style) in zip(by_method.items(), _SERIES, strict=False):
+        for (key, line), (color, marker, style) in zip(by_method.items(), SERIES, strict=False):
             scores = {value: cell.chosen.score() for value, cell in line.items()}
             defined = {value: score for value, score in scores.items() if score.mean is not None}
             means = [100 * score.mean for score in defined.values()]
@@ -366,55 +383,3 @@ def _cells_of(lines: _Lines) -> list[Cell]:
 
 
 # What all figures share
-
-
-def _panels(count: int, *, width: float = 1.0, height: float = 1.0, columns: int = 3) -> tuple[Canvas, list[Axes]]:
-    columns = min(count, columns)
-    rows = -(-count // columns)
-    canvas = Canvas(figsize=(_INCH * width * columns, _INCH * 0.85 * height * rows), layout="constrained")
-    axes = [canvas.add_subplot(rows, columns, index + 1) for index in range(count)]
-    for ax in axes:
-        ax.yaxis.set_major_locator(MaxNLocator(6))
-    return canvas, axes
-
-
-def _title_of(group: Group) -> str:
-    return next((record["encoder"]["title"] for record in group.records if record.get("encoder")), group.key.encoder)
-
-
-def _figure(group: Group, name: str, title: str, canvas: Canvas, caption: str, cells: Sequence[Cell]) -> Figure:
-    """The figure with a caption that says encoder, data, rows, seeds and how runs were chosen."""
-    completed = [record for cell in cells if cell.chosen for record in cell.chosen.completed]
-    seeds = sorted({len(cell.chosen.completed) for cell in cells if cell.chosen})
-    rows = {}
-    for record in completed:
-        task = get_task(record["config"]["task"]["name"])
-        counts = record["data"]["rows"]
-        rows[task.title] = f"{task.title} {counts['train']:,} / {counts[task.evaluation_sets[0]]:,}"
-    rates = sorted({rate for cell in cells for c in cell.candidates if (rate := c.learning_rate) is not None})
-    kind = "" if group.key.is_glue else " (NOT GLUE)"
-    facts = (
-        f"{_title_of(group)}; data: {group.key.source}{kind}; rows, training / evaluation: {', '.join(rows.values())}; "
-        f"seeds a point: {' to '.join(map(str, seeds))}; learning rates tried: {', '.join(map(short_number, rates))}; "
-        f"{_chosen_where(group)}."
-    )
-    _finish(canvas, f"{caption} {facts}")
-    return Figure(name, title, f"{caption} {facts}", canvas)
-
-
-def _chosen_where(group: Group) -> str:
-    if group.protocol["name"] == "holdout":
-        return "chosen on held-out training rows, reported on the validation set"
-    return "chosen and reported on the validation set"
-
-
-def _finish(canvas: Canvas, caption: str) -> None:
-    """One legend for all panels above them, the caption below: the drawing can stand alone."""
-    shown = {label: handle for ax in canvas.axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    width = canvas.get_figwidth()
-    if shown:
-        columns = max(1, min(len(shown), int(width / 1.5)))
-        canvas.legend(shown.values(), shown, loc="outside upper center", ncols=columns, fontsize=8)
-    lines = textwrap.wrap(caption, int(width * 21))
-    canvas.set_figheight(canvas.get_figheight() + 0.11 * len(lines) + 0.2 * bool(shown))
-    canvas.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=6.5, color="0.35")

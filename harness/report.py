@@ -29,6 +29,7 @@ from harness.records import Record, load_planned, load_records
 from harness.reference import ANCHOR_NOTE, anchors_for
 from harness.selection import Group, comparable_groups, runs_table
 from harness.tables import (
+    Scores,
     anchors_table,
     by_size_table,
     candidates_table,
@@ -96,7 +97,7 @@ def report(records: Sequence[Record], missing: Sequence[str], out: Path, uncerta
         "tables/sweep.md": _document("What was tried and what was chosen", map(explain_marks, sweep_tables(groups))),
         "runs.csv": runs_table(groups).to_csv(index=False),
     }
-    files |= figure_files(groups)
+    files |= figure_files(boards, uncertainty)
     paths = _write(out, files)
     console = Console(highlight=False)
     for table in tables:
@@ -115,13 +116,13 @@ def published_tables(groups: Iterable[Group]) -> list[Table]:
     return [paper_table()] + ([anchors_table(list(anchors.values()), [ANCHOR_NOTE])] if anchors else [])
 
 
-def figure_files(groups: Sequence[Group]) -> dict[str, str | bytes]:
+def figure_files(boards: Sequence[Scores], uncertainty: Uncertainty) -> dict[str, str | bytes]:
     """Every figure as SVG and PNG by file name, and a page that shows them with their captions."""
     files: dict[str, str | bytes] = {}
     page = []
-    for index, group in enumerate(groups):
-        for figure in figures(group):
-            stem = figure.name + (f"-{index + 1}" if len(groups) > 1 else "")
+    for index, scores in enumerate(boards):
+        for figure in figures(scores.group, scores, uncertainty):
+            stem = figure.name + (f"-{index + 1}" if len(boards) > 1 else "")
             for kind, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 200})):
                 drawn = io.BytesIO()
                 figure.canvas.savefig(drawn, format=kind, **options)

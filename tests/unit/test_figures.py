@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 
+from harness.comparison import differences
 from harness.figures import figures
+from harness.records import load_records
 from harness.report import figure_files
 from harness.selection import comparable_groups
-from tests.unit.make_records import adapter_parameters, make_record
+from harness.tables import group_scores
+from harness.uncertainty import Uncertainty
+from tests.unit.make_records import adapter_parameters, make_record, write_predictions_of
 
 
 def drawn(records):
@@ -144,9 +148,28 @@ def test_synthetic_data_are_named_in_the_caption():
     assert "synthetic (NOT GLUE)" in drawn(records)["sizes"].caption
 
 
-def test_files_are_the_same_for_the_same_records(tradeoff):
-    files = figure_files(comparable_groups(tradeoff))
+def test_files_are_the_same_for_the_same_records(tradeoff, tmp_path):
+    boards = [group_scores(group) for group in comparable_groups(tradeoff)]
+    files = figure_files(boards, Uncertainty(tmp_path))
     assert {"figures/tradeoff.svg", "figures/tradeoff.png", "figures/README.md"} <= set(files)
     assert files["figures/tradeoff.png"].startswith(b"\x89PNG")
     assert "![Score against trained parameters](tradeoff.png)" in files["figures/README.md"]
-    assert figure_files(comparable_groups(tradeoff)) == files
+    assert figure_files(boards, Uncertainty(tmp_path)) == files
+    assert "figures/paired_differences.png" not in files  # there are no predictions
+
+
+def test_paired_differences_are_drawn_where_they_lie(tmp_path):
+    labels = np.random.default_rng(0).integers(0, 2, 300)
+    for task in ("rte", "mrpc"):
+        write_predictions_of(tmp_path, [make_record(task, "full", seed=1)], labels=labels, accuracy=0.9)
+        write_predictions_of(tmp_path, [make_record(task, seed=2)], labels=labels, accuracy=0.7)
+    (group,) = comparable_groups(load_records(tmp_path))
+    scores, uncertainty = group_scores(group), Uncertainty(tmp_path)
+    (figure,) = [one for one in figures(group, scores, uncertainty) if one.name == "paired_differences"]
+    (ax,) = figure.canvas.axes
+    expected = differences(scores, *scores.pairs[0], uncertainty)
+    bars = [bar.lines[0].get_xdata()[0] for bar in ax.containers]
+    assert bars == pytest.approx([one.points for one in expected])
+    reach = [tuple(bar.lines[2][0].get_segments()[0][:, 0]) for bar in ax.containers]
+    assert reach == [pytest.approx(one.bounds) for one in expected]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["MRPC", "RTE", "Mean (2)"]
