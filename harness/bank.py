@@ -29,7 +29,7 @@ from harness.inference import Predictor
 from harness.layout import markdown, print_table
 from harness.predictions import compact, read_predictions
 from harness.protocols import limit_rows
-from harness.runner import pick_device
+from harness.runs import pick_device
 from harness.sources import DataChoice
 from harness.tasks import TASKS, get_task
 

@@ -15,7 +15,8 @@ from harness.classifier import Classifier
 from harness.encoder import Checkpoint
 from harness.evaluation import decide
 from harness.methods import METHODS, can_stack
-from harness.runner import assemble, pick_precision, tokenizer_of
+from harness.runner import assemble
+from harness.runs import pick_precision, tokenizer_of
 from harness.tasks import get_task
 from harness.training import autocast
 from harness.weights import load_tensors

@@ -9,7 +9,8 @@ from dataclasses import replace
 from harness.layout import DAGGER, Table
 from harness.reference import MEAN_BY_SIZE_NOTE
 from harness.selection import Cell, Group
-from harness.tables import UNDEFINED, Scores, grid_edge, ordered_cells
+from harness.sweep_tables import grid_edge, ordered_cells
+from harness.tables import UNDEFINED, Scores
 
 METRIC_TITLES = {
     "matthews_correlation": "Matthews correlation",

@@ -23,7 +23,7 @@ from harness.errors import UserError
 from harness.inference import Prediction, Predictor
 from harness.inputs import FORMATS, TASK, format_of, read_rows
 from harness.records import write_atomically
-from harness.runner import pick_device
+from harness.runs import pick_device
 
 OUTPUT_FORMATS = ("tsv", "csv", "jsonl")
 

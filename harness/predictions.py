@@ -34,6 +34,17 @@ def write_predictions(results_dir: str | Path, run_id: str, arrays: Arrays) -> N
     _write(predictions_path(results_dir, run_id), arrays)
 
 
+def store_predictions(results_dir: str | Path, run_id: str, task: Task, predictions: Arrays, labels: Arrays) -> str:
+    """Write the predictions of a run and, once for all runs that share them, the labels; the key of those.
+
+    `predictions` by evaluation or test set, with `<test set>.idx`; `labels` by evaluation set.
+    """
+    numbers = {name: values for name, values in predictions.items() if name.endswith(".idx")}
+    values = {name: compact(task, values) for name, values in predictions.items() if name not in numbers}
+    write_predictions(results_dir, run_id, values | numbers)
+    return write_references(results_dir, task, {name: compact(task, values) for name, values in labels.items()})
+
+
 def read_predictions(results_dir: str | Path, run_id: str) -> Arrays | None:
     """The arrays of a run, or None where there are none that can be read."""
     return _read(predictions_path(results_dir, run_id))

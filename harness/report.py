@@ -25,21 +25,12 @@ from harness.notes import (
     size_notes,
     sweep_notes,
 )
+from harness.published import anchors_table, paper_table
 from harness.records import Record, load_planned, load_records
 from harness.reference import ANCHOR_NOTE, anchors_for
 from harness.selection import Group, comparable_groups, runs_table
-from harness.tables import (
-    Scores,
-    anchors_table,
-    by_size_table,
-    candidates_table,
-    chosen_table,
-    group_scores,
-    main_table,
-    methods_table,
-    paper_table,
-    scores_frame,
-)
+from harness.sweep_tables import candidates_table, chosen_table
+from harness.tables import Scores, by_size_table, group_scores, main_table, methods_table, scores_frame
 from harness.uncertainty import Uncertainty
 
 LATEX_HEAD = "% Made by `python -m harness.report`; needs \\usepackage{booktabs} and \\usepackage{graphicx}."

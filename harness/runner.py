@@ -1,4 +1,4 @@
-"""Configs to records: resolve and check every run, then load, train, evaluate and write, one stack at a time."""
+"""Runs to records: load, train, evaluate and write, one stack at a time."""
 
 from __future__ import annotations
 
@@ -6,60 +6,31 @@ import copy
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset, DatasetDict
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from datasets import Dataset
 
-from harness import sources
 from harness.batches import Encoded, encode
 from harness.classifier import Classifier, fuse_projections
-from harness.config import AdapterConfig, MethodConfig, RunConfig, check, identity, run_id
-from harness.encoder import Checkpoint, find_checkpoint, load_encoder, load_tokenizer, longest_input
-from harness.errors import UserError
+from harness.config import MethodConfig
+from harness.encoder import Checkpoint
 from harness.evaluation import decide, evaluate, evaluate_spans, majority
 from harness.graphs import cuda_capture
 from harness.methods import apply_method
 from harness.parameters import count
-from harness.predictions import compact, write_predictions, write_references
-from harness.protocols import choosing_set, scored_sets, split_rows
+from harness.predictions import store_predictions
+from harness.protocols import scored_sets, split_rows
 from harness.provenance import now, provenance
-from harness.records import SCHEMA, Record
-from harness.tasks import DIAGNOSTICS, Task, get_task
-from harness.training import Training, has_bf16, hold_frozen_in_bf16, peak_memory, predict, train
+from harness.records import Record
+from harness.runs import Run, encoder_of, pick_precision, rows_of, test_sets, tokenizer_of
+from harness.tasks import Task
+from harness.training import Training, hold_frozen_in_bf16, peak_memory, predict, train
 from harness.weights import alone, store, trained_tensors
-
-
-@dataclass(frozen=True)
-class Run:
-    """A checked config with everything that it names resolved; `id` is its run id."""
-
-    id: str
-    config: RunConfig
-    task: Task
-    data: sources.DataChoice
-    fingerprint: str
-    checkpoint: Checkpoint
-
-    def record(self, status: str, **entries: Any) -> Record:
-        """A record of this run with that status."""
-        what = identity(self.config, source=self.data.source, model=self.checkpoint.name)
-        head = {"schema": SCHEMA, "run_id": self.id, "status": status, "error": None, "degenerate": False}
-        return head | {"config": what} | entries
-
-    @property
-    def choosing_set(self) -> str:
-        return choosing_set(self.config.protocol.name, self.task)
-
-    @property
-    def has_test_sets(self) -> bool:
-        return bool(test_sets(self.data, self.task))
 
 
 @dataclass(frozen=True)
@@ -78,55 +49,6 @@ class Splits:
     @property
     def rows(self) -> dict[str, int]:
         return {"train": len(self.train)} | {name: len(split) for name, split in self.scored.items()}
-
-
-def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
-    """Check every config and what it names, before any long work; one run a config, in their order.
-
-    `here=False` leaves out device and precision: the runs are for another machine.
-
-    Raises `UserError` for the first thing that is wrong: a value out of range, data or a checkpoint that is not
-    there, a device or precision that this machine lacks.
-    """
-    runs = []
-    for config in configs:
-        check(config)
-        if here:
-            device = pick_device(config.device)
-            if config.cuda_graphs and device.type != "cuda":
-                raise UserError(f"cuda_graphs=true needs a GPU and the device is {device}; set cuda_graphs=false")
-            pick_precision(config.train.precision, device)
-        task = get_task(config.task.name)
-        data = _choice(config.data.source, config.data.path, config.data.revision)
-        fingerprint = _fingerprint(data, task.name)
-        if config.protocol.predict_test:
-            test_sets(data, task)
-        checkpoint = _checkpoint(config.model.name, config.model.revision)
-        _check_length(config, checkpoint)
-        _check_method(config, checkpoint)
-        identifier = run_id(config, data=fingerprint, encoder=checkpoint.sha256)
-        runs.append(Run(identifier, config, task, data, fingerprint, checkpoint))
-    return runs
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto` is the first GPU, else the CPU; `UserError` where the named device is not here."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise UserError(f"device={name} is unknown; choose auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device={name} is not here ({torch.cuda.device_count()} GPUs visible); use device=auto")
-    return device
-
-
-def pick_precision(name: str, device: torch.device) -> bool:
-    """Whether to compute in bf16: as told, or where the hardware has it."""
-    return has_bf16(device) if name == "auto" else name == "bf16"
 
 
 def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int, int, float], None]) -> list[Record]:
@@ -202,9 +124,12 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
         | ({} if spans is None else {"spans": spans[index]})
         for index, run in enumerate(runs)
     ]
+    labels = {name: split.labels.cpu().numpy() for name, split in splits.scored.items()}
     for index, (run, record) in enumerate(zip(runs, records, strict=True)):
         if record["status"] == "completed":
-            _keep_predictions(run, record, results[index]["predictions"], splits)
+            predictions = results[index]["predictions"]
+            key = store_predictions(run.config.results_dir, run.id, run.task, predictions, labels)
+            record["predictions"] = {"references": key}
             if run.config.train.save != "none":
                 _keep_weights(run, record, classifier, index)
     return records
@@ -217,17 +142,6 @@ def _evaluate_alone(classifier: Classifier, task: Task, splits: Splits, *, bf16:
         (logits,) = predict(classifier, split, bf16=bf16)
         result["predictions"] |= {name: decide(task, logits), f"{name}.idx": splits.test_numbers[name]}
     return result
-
-
-def _keep_predictions(run: Run, record: Record, predictions: dict[str, np.ndarray], splits: Splits) -> None:
-    """Write the predictions of a run and, once for all runs that share them, the labels; the record gets their key."""
-    results_dir = run.config.results_dir
-    labels = {name: compact(run.task, split.labels.cpu().numpy()) for name, split in splits.scored.items()}
-    arrays = {
-        name: values if name.endswith(".idx") else compact(run.task, values) for name, values in predictions.items()
-    }
-    write_predictions(results_dir, run.id, arrays)
-    record["predictions"] = {"references": write_references(results_dir, run.task, labels)}
 
 
 def _keep_weights(run: Run, record: Record, classifier: Classifier, replica: int) -> None:
@@ -277,7 +191,7 @@ def assemble(
 ) -> Classifier:
     """A classifier with one replica an entry: head of `outputs` labels, method, seed of what is drawn at random."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    encoder = copy.deepcopy(_encoder(checkpoint))
+    encoder = copy.deepcopy(encoder_of(checkpoint))
     classifier = Classifier(encoder, outputs, generators=generators, dropout_rate=dropout)
     apply_method(classifier, methods, generators)
     fuse_projections(classifier)
@@ -289,7 +203,7 @@ def assemble(
 def encoded_splits(runs: Sequence[Run], device: torch.device) -> Splits:
     """The splits of a stack, cut to the row limits and tokenised; test sets where one of its runs predicts them."""
     first = runs[0]
-    loaded = _load(first.data, first.task.name)
+    loaded = rows_of(first.data, first.task.name)
     limits, protocol = first.config.data, asdict(first.config.protocol)
     rows = split_rows(
         loaded, first.task, protocol, max_train_rows=limits.max_train_rows, max_eval_rows=limits.max_eval_rows
@@ -314,14 +228,6 @@ def encoded_splits(runs: Sequence[Run], device: torch.device) -> Splits:
         test_numbers={name: np.asarray(split["idx"], np.int32) for name, split in tests.items()},
         available={name: len(loaded[name]) for name in ("train", *first.task.evaluation_sets)},
     )
-
-
-def test_sets(data: sources.DataChoice, task: Task) -> dict[str, Dataset]:
-    """The unlabelled sets that are at hand: the task's own and, as `ax`, GLUE's diagnostic set for MNLI."""
-    loaded = _load(data, task.name)
-    found = {name: loaded[name] for name in task.test_sets if name in loaded}
-    diagnostic = _diagnostic(data, task.name)
-    return found if diagnostic is None else found | {DIAGNOSTICS[task.name].name: diagnostic}
 
 
 def _finished_record(
@@ -371,64 +277,3 @@ def _training_entry(runs: Sequence[Run], index: int, training: Training, history
         "stack": [run.id for run in runs],
         "history": epochs,
     }
-
-
-def _check_length(config: RunConfig, checkpoint: Checkpoint) -> None:
-    limit = longest_input(_encoder(checkpoint))
-    if config.train.max_length > limit:
-        raise UserError(
-            f"train.max_length={config.train.max_length} is beyond the {limit} positions of {checkpoint.title}; "
-            f"choose at most {limit}"
-        )
-
-
-def _check_method(config: RunConfig, checkpoint: Checkpoint) -> None:
-    """What depends on the encoder: `UserError` for layers that it lacks and for options that peft refuses."""
-    if config.train.evaluate_spans and not isinstance(config.method, AdapterConfig):
-        raise UserError(
-            f"train.evaluate_spans=true removes adapters and method={config.method.name} has none; set it to false"
-        )
-    encoder = _encoder(checkpoint)
-    count(encoder.config, config.method, 2, has_pooler=getattr(encoder, "pooler", None) is not None)
-
-
-@cache
-def _choice(source: str, path: str | None, revision: str | None) -> sources.DataChoice:
-    return sources.resolve(source=source, path=path, revision=revision)
-
-
-@cache
-def _fingerprint(choice: sources.DataChoice, task_name: str) -> str:
-    task = get_task(task_name)
-    sources.check(choice, task)
-    _load(choice, task_name)
-    return sources.fingerprint(choice, task)
-
-
-@cache
-def _checkpoint(name: str, revision: str | None) -> Checkpoint:
-    checkpoint = find_checkpoint(name, revision)
-    tokenizer_of(checkpoint)
-    _encoder(checkpoint)
-    return checkpoint
-
-
-@cache
-def tokenizer_of(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint, read once in a process."""
-    return load_tokenizer(checkpoint)
-
-
-@cache
-def _encoder(checkpoint: Checkpoint) -> PreTrainedModel:
-    return load_encoder(checkpoint)
-
-
-@cache
-def _load(choice: sources.DataChoice, task_name: str) -> DatasetDict:
-    return sources.load(choice, get_task(task_name))
-
-
-@cache
-def _diagnostic(choice: sources.DataChoice, task_name: str) -> Dataset | None:
-    return sources.load_diagnostic(choice, get_task(task_name))

@@ -10,15 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from harness.labels import differing_fields, method_title, short_number
+from harness.labels import differing_fields, method_title
 from harness.layout import DAGGER, NOTHING, Table
 from harness.records import Record
-from harness.reference import ANCHORS, TABLE_1, TABLE_1_NOTES, Published
 from harness.selection import (
     Candidate,
     Cell,
     Group,
-    eligible_candidates,
     to_frame,
 )
 from harness.tasks import Task
@@ -102,7 +100,7 @@ def table_columns(group: Group) -> list[Column]:
 
 def method_row(label: str, cells: dict[str, Cell], columns: Sequence[Column]) -> Row:
     """The scores of one cell a task, in points."""
-    entries = {column.title: _entry(cells.get(column.task.name), column) for column in columns}
+    entries = {column.title: entry_of(cells.get(column.task.name), column) for column in columns}
     chosen = {name: cell.chosen for name, cell in cells.items() if cell.chosen}
     candidates = {column.title: chosen[column.task.name] for column in columns if column.task.name in chosen}
     keeps_copy = not any(cell.method["name"] == "full" for cell in cells.values())
@@ -202,97 +200,6 @@ def _own_seconds(record: Record) -> float:
     return record["time"]["train_seconds"] / len(record["training"]["stack"])
 
 
-def chosen_table(group: Group, notes: list[str]) -> Table:
-    """Per cell: what was chosen, from how many, and whether the learning rate sits on the edge of its grid."""
-    choice = _choice_header(group)
-    header = ["Task", "Method", "Chosen rate", "Epochs", *choice, "Score", "Seeds", "Candidates", "Rates tried"]
-    header.append("Edge of grid")
-    rows = []
-    for cell in ordered_cells(group):
-        rates = sorted({candidate.learning_rate or 0.0 for candidate in cell.candidates})
-        chosen = cell.chosen
-        texts = [NOTHING, NOTHING, *[NOTHING] * len(choice), cell.state, "0"]
-        if chosen:
-            entry = _entry(cell, _first_column(cell.task))
-            texts = [_number(chosen.learning_rate), _number(chosen.epochs), *_choice_texts(group, chosen)]
-            texts += [entry.text, str(entry.seeds)]
-        tried = " ".join(short_number(rate) for rate in rates)
-        rows.append([cell.task.title, group.label_of(cell), *texts, str(len(cell.candidates)), tried, grid_edge(cell)])
-    return Table(f"Chosen: {group.title}", header, rows, notes, left=2)
-
-
-def candidates_table(group: Group, notes: list[str]) -> Table:
-    """Every candidate of every cell with its score, its seeds and its run ids."""
-    header = ["Task", "Method", "Rate", "Epochs", "Other settings", *_choice_header(group), "Score", "Seeds"]
-    header += ["Not completed", "Choice", "Runs"]
-    rows = []
-    for cell in ordered_cells(group):
-        eligible = eligible_candidates(cell.candidates)
-        order = sorted(cell.candidates, key=lambda c: (c.learning_rate or 0.0, c.epochs or 0.0, c.key))
-        for candidate in order:
-            choice = "chosen" if candidate is cell.chosen else "" if candidate in eligible else "fewer seeds"
-            counts = {status: candidate.count(status) for status in ("failed", "diverged", "running")}
-            rows.append(
-                [
-                    cell.task.title,
-                    group.label_of(cell),
-                    _number(candidate.learning_rate),
-                    _number(candidate.epochs),
-                    other_settings(candidate, cell),
-                    *_choice_texts(group, candidate),
-                    _candidate_entry(candidate, _first_column(cell.task)).text,
-                    str(len(candidate.completed)),
-                    ", ".join(f"{count} {status}" for status, count in counts.items() if count),
-                    choice,
-                    " ".join(f"`{record['run_id']}`" for record in candidate.records),
-                ]
-            )
-    return Table(f"All candidates: {group.title}", header, rows, notes, left=2, long_last=True)
-
-
-def grid_edge(cell: Cell) -> str:
-    """Where the chosen learning rate lies among those tried: a best rate on the edge may not be the best one."""
-    rates = sorted({candidate.learning_rate or 0.0 for candidate in cell.candidates})
-    if cell.chosen is None:
-        return NOTHING
-    if len(rates) == 1:
-        return "one rate"
-    return {rates[0]: "lowest", rates[-1]: "highest"}.get(cell.chosen.learning_rate or 0.0, "inside")
-
-
-def other_settings(candidate: Candidate, cell: Cell) -> str:
-    """What else tells the candidates of a cell apart, beside learning rate and epochs."""
-    shown = ("train.learning_rate", "train.epochs")
-    differing = differing_fields(candidate.settings, [other.settings for other in cell.candidates])
-    return ", ".join(text for name, text in differing.items() if name not in shown)
-
-
-def ordered_cells(group: Group) -> list[Cell]:
-    """Cells by task in the paper's order, then by method in row order."""
-    keys = [(method, task.name) for task in group.tasks for method in group.labels]
-    return [group.cells[key] for key in keys if key in group.cells]
-
-
-def paper_table() -> Table:
-    titles = list(TABLE_1[0].scores)
-    header = ["Published (test)", "Total (9)", "Trained", *titles, "Mean", "GLUE score"]
-    rows = [
-        [row.label, f"{row.total_multiple:.1f}x", f"{row.trained_percent:.3g} %"]
-        + [_published_text(row, title, long_names=False) for title in titles]
-        + [f"{row.column_mean:.1f}", f"{row.total:.1f}"]
-        for row in TABLE_1
-    ]
-    return Table("Published: Table 1 of the paper", header, rows, list(TABLE_1_NOTES))
-
-
-def anchors_table(published: Sequence[Published], notes: list[str]) -> Table:
-    titles = list(ANCHORS[0].scores)
-    rows = [[row.label, *(_published_text(row, title) for title in titles), row.source] for row in published]
-    return Table(
-        "Published: similar encoders", ["Published (validation)", *titles, "Source"], rows, notes, long_last=True
-    )
-
-
 def scores_frame(
     boards: Sequence[Scores], more: Callable[[Scores, Row], dict[str, Any]] = lambda scores, row: {}
 ) -> pd.DataFrame:
@@ -329,28 +236,13 @@ def scores_frame(
     return to_frame(lines)
 
 
-def _choice_header(group: Group) -> list[str]:
-    """A column for the score that chose, where it is not the one that is reported."""
-    return ["Score that chose"] if group.protocol["name"] == "holdout" else []
-
-
-def _choice_texts(group: Group, candidate: Candidate) -> list[str]:
-    """The text of that column."""
-    column = Column("", candidate.task, candidate.chosen_on)
-    return [_candidate_entry(candidate, column).text for _ in _choice_header(group)]
-
-
-def _first_column(task: Task) -> Column:
-    return Column(task.title, task, task.evaluation_sets[0])
-
-
-def _entry(cell: Cell | None, column: Column) -> Entry:
+def entry_of(cell: Cell | None, column: Column) -> Entry:
     if cell is None:
         return Entry()
-    return _candidate_entry(cell.chosen, column) if cell.chosen else Entry(state=cell.state)
+    return candidate_entry(cell.chosen, column) if cell.chosen else Entry(state=cell.state)
 
 
-def _candidate_entry(candidate: Candidate, column: Column) -> Entry:
+def candidate_entry(candidate: Candidate, column: Column) -> Entry:
     if not candidate.completed:
         return Entry()
     score = candidate.score(column.evaluation_set)
@@ -406,14 +298,3 @@ def _of(count: int, counted: Sequence[Column]) -> str:
 
 def _signed(points: float) -> str:
     return f"{round(points, 1) + 0.0:+.1f}"  # + 0.0 turns -0.0 into 0.0
-
-
-def _number(value: float | None) -> str:
-    return NOTHING if value is None else short_number(value)
-
-
-def _published_text(row: Published, title: str, *, long_names: bool = True) -> str:
-    if title not in row.scores:
-        return NOTHING
-    metric = row.metrics.get(title, "")
-    return f"{row.scores[title]:.1f} {metric if long_names else metric[:1]}".strip()

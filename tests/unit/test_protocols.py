@@ -7,7 +7,7 @@ from datasets import Dataset
 from harness import launcher
 from harness.protocols import choosing_set, hold_out, scored_sets
 from harness.selection import comparable_groups
-from harness.tables import chosen_table
+from harness.sweep_tables import chosen_table
 from harness.tasks import TASKS, get_task
 from tests.unit.make_records import make_record
 

@@ -6,18 +6,11 @@ from rich.console import Console
 
 from harness.layout import Table, column_blocks, escape_latex, latex, markdown, print_table
 from harness.notes import explain_marks
+from harness.published import anchors_table, paper_table
 from harness.reference import MEAN_BY_SIZE, TABLE_1, anchors_for
 from harness.selection import comparable_groups
-from harness.tables import (
-    anchors_table,
-    by_size_table,
-    candidates_table,
-    chosen_table,
-    group_scores,
-    main_table,
-    paper_table,
-    scores_frame,
-)
+from harness.sweep_tables import candidates_table, chosen_table
+from harness.tables import by_size_table, group_scores, main_table, scores_frame
 from tests.unit.make_records import ENCODER, adapter_parameters, make_record
 
 NINE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte")  # MNLI is two of the nine columns

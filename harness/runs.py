@@ -1,0 +1,168 @@
+"""Configs to runs: every value checked, and everything that it names resolved, before any long work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from datasets import Dataset, DatasetDict
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from harness import sources
+from harness.config import AdapterConfig, RunConfig, check, identity, run_id
+from harness.encoder import Checkpoint, find_checkpoint, load_encoder, load_tokenizer, longest_input
+from harness.errors import UserError
+from harness.parameters import count
+from harness.protocols import choosing_set
+from harness.records import SCHEMA, Record
+from harness.tasks import DIAGNOSTICS, Task, get_task
+from harness.training import has_bf16
+
+
+@dataclass(frozen=True)
+class Run:
+    """A checked config with everything that it names resolved; `id` is its run id."""
+
+    id: str
+    config: RunConfig
+    task: Task
+    data: sources.DataChoice
+    fingerprint: str
+    checkpoint: Checkpoint
+
+    def record(self, status: str, **entries: Any) -> Record:
+        """A record of this run with that status."""
+        what = identity(self.config, source=self.data.source, model=self.checkpoint.name)
+        head = {"schema": SCHEMA, "run_id": self.id, "status": status, "error": None, "degenerate": False}
+        return head | {"config": what} | entries
+
+    @property
+    def choosing_set(self) -> str:
+        return choosing_set(self.config.protocol.name, self.task)
+
+    @property
+    def has_test_sets(self) -> bool:
+        return bool(test_sets(self.data, self.task))
+
+
+def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
+    """Check every config and what it names, before any long work; one run a config, in their order.
+
+    `here=False` leaves out device and precision: the runs are for another machine.
+
+    Raises `UserError` for the first thing that is wrong: a value out of range, data or a checkpoint that is not
+    there, a device or precision that this machine lacks.
+    """
+    runs = []
+    for config in configs:
+        check(config)
+        if here:
+            device = pick_device(config.device)
+            if config.cuda_graphs and device.type != "cuda":
+                raise UserError(f"cuda_graphs=true needs a GPU and the device is {device}; set cuda_graphs=false")
+            pick_precision(config.train.precision, device)
+        task = get_task(config.task.name)
+        data = _choice(config.data.source, config.data.path, config.data.revision)
+        fingerprint = _fingerprint(data, task.name)
+        if config.protocol.predict_test:
+            test_sets(data, task)
+        checkpoint = _checkpoint(config.model.name, config.model.revision)
+        _check_length(config, checkpoint)
+        _check_method(config, checkpoint)
+        identifier = run_id(config, data=fingerprint, encoder=checkpoint.sha256)
+        runs.append(Run(identifier, config, task, data, fingerprint, checkpoint))
+    return runs
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is the first GPU, else the CPU; `UserError` where the named device is not here."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UserError(f"device={name} is unknown; choose auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device={name} is not here ({torch.cuda.device_count()} GPUs visible); use device=auto")
+    return device
+
+
+def pick_precision(name: str, device: torch.device) -> bool:
+    """Whether to compute in bf16: as told, or where the hardware has it."""
+    return has_bf16(device) if name == "auto" else name == "bf16"
+
+
+def test_sets(data: sources.DataChoice, task: Task) -> dict[str, Dataset]:
+    """The unlabelled sets that are at hand: the task's own and, as `ax`, GLUE's diagnostic set for MNLI."""
+    loaded = rows_of(data, task.name)
+    found = {name: loaded[name] for name in task.test_sets if name in loaded}
+    diagnostic = _diagnostic(data, task.name)
+    return found if diagnostic is None else found | {DIAGNOSTICS[task.name].name: diagnostic}
+
+
+def _check_length(config: RunConfig, checkpoint: Checkpoint) -> None:
+    limit = longest_input(encoder_of(checkpoint))
+    if config.train.max_length > limit:
+        raise UserError(
+            f"train.max_length={config.train.max_length} is beyond the {limit} positions of {checkpoint.title}; "
+            f"choose at most {limit}"
+        )
+
+
+def _check_method(config: RunConfig, checkpoint: Checkpoint) -> None:
+    """What depends on the encoder: `UserError` for layers that it lacks and for options that peft refuses."""
+    if config.train.evaluate_spans and not isinstance(config.method, AdapterConfig):
+        raise UserError(
+            f"train.evaluate_spans=true removes adapters and method={config.method.name} has none; set it to false"
+        )
+    encoder = encoder_of(checkpoint)
+    count(encoder.config, config.method, 2, has_pooler=getattr(encoder, "pooler", None) is not None)
+
+
+@cache
+def _choice(source: str, path: str | None, revision: str | None) -> sources.DataChoice:
+    return sources.resolve(source=source, path=path, revision=revision)
+
+
+@cache
+def _fingerprint(choice: sources.DataChoice, task_name: str) -> str:
+    task = get_task(task_name)
+    sources.check(choice, task)
+    rows_of(choice, task_name)
+    return sources.fingerprint(choice, task)
+
+
+@cache
+def _checkpoint(name: str, revision: str | None) -> Checkpoint:
+    checkpoint = find_checkpoint(name, revision)
+    tokenizer_of(checkpoint)
+    encoder_of(checkpoint)
+    return checkpoint
+
+
+@cache
+def tokenizer_of(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint, read once in a process."""
+    return load_tokenizer(checkpoint)
+
+
+@cache
+def encoder_of(checkpoint: Checkpoint) -> PreTrainedModel:
+    """The encoder of a checkpoint, read once in a process; copy it before changing it."""
+    return load_encoder(checkpoint)
+
+
+@cache
+def rows_of(choice: sources.DataChoice, task_name: str) -> DatasetDict:
+    """The rows of a task, read once in a process."""
+    return sources.load(choice, get_task(task_name))
+
+
+@cache
+def _diagnostic(choice: sources.DataChoice, task_name: str) -> Dataset | None:
+    return sources.load_diagnostic(choice, get_task(task_name))
