@@ -47,13 +47,15 @@ def interval_columns(scores: Scores, row: Row, uncertainty: Uncertainty) -> dict
 
 
 def verdict(bounds: Interval | None, margin: float) -> str:
-    """Whether a difference with that interval is above `-margin` points."""
+    """Whether a difference with that interval is above `-margin` points, and why."""
     if bounds is None:
-        return "cannot be judged: no interval"
+        return "cannot be judged: there is no interval"
     low, high = bounds
     if low > -margin:
-        return "confirmed: the whole interval lies above"
-    return "denied: the whole interval lies below" if high < -margin else "left open: the interval holds both"
+        return f"confirmed: the whole interval lies above -{margin:g}"
+    if high < -margin:
+        return f"denied: the whole interval lies below -{margin:g}"
+    return f"left open: -{margin:g} lies inside the interval"
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def _comparison(scores: Scores, adapters: Row, full: Row, uncertainty: Uncertain
     title = f"{adapters.label} against {full.label[0].lower()}{full.label[1:]}: {scores.group.title}"
     claims = [
         f"'Within {claim.margin:g} points of full fine-tuning' on the mean ({claim.who} in the paper) is "
-        f"{verdict(found[-1].bounds, claim.margin)} −{claim.margin:g}."
+        f"{verdict(found[-1].bounds, claim.margin)}."
         for claim in CLAIMS
         if found and found[-1].column is None
     ]
@@ -126,7 +128,7 @@ def _with_bounds(text: str, bounds: Interval | None) -> str:
 
 
 def _bounds(bounds: Sequence[float] | None) -> str:
-    return NOTHING if bounds is None else "[{:.1f}, {:.1f}]".format(*bounds).replace("-", "−")
+    return NOTHING if bounds is None else "[{:.1f}, {:.1f}]".format(*bounds)
 
 
 def _interval_note() -> str:
