@@ -34,6 +34,8 @@ def start(tmp_path_factory, tiny_model):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # A shell starts background jobs with Ctrl-C ignored, and so would be everything below them.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     return call
