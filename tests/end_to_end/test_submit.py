@@ -140,16 +140,19 @@ def test_what_cannot_be_submitted_is_one_line_and_nothing_is_written(tmp_path, c
     assert not list(tmp_path.rglob("*.zip")) and not list(tmp_path.rglob("*manifest*"))
 
 
-def test_a_finished_run_trains_again_when_test_predictions_are_asked_for(tmp_path, tiny_model, glue, capsys):
+def test_a_finished_run_trains_again_when_more_of_it_is_to_be_kept(tmp_path, tiny_model, glue, capsys):
     results = tmp_path / "results"
     train(results, tiny_model, glue, "task=rte", "protocol=holdout")
     (run_id,) = records(results)
     assert "test" not in read_predictions(results, run_id)
-    train(results, tiny_model, glue, "task=rte", "protocol=holdout", "protocol.predict_test=true", "train.save=all")
+    asked = ["task=rte", "protocol=holdout", "protocol.predict_test=true"]
+    train(results, tiny_model, glue, *asked)
     assert "1 runs to do" in capsys.readouterr().out
     assert len(read_predictions(results, run_id)["test"]) == 16
+    train(results, tiny_model, glue, *asked, "train.save=all")
+    assert "1 runs to do" in capsys.readouterr().out
     assert (results / "weights" / f"{run_id}.safetensors").exists()
-    train(results, tiny_model, glue, "task=rte", "protocol=holdout", "protocol.predict_test=true", "train.save=all")
+    train(results, tiny_model, glue, *asked, "train.save=all")
     assert "0 runs to do" in capsys.readouterr().out
     record = records(results)[run_id]
     assert record["data"]["rows"] == {"train": 43, "holdout": 5, "validation": 16}
