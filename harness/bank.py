@@ -21,7 +21,6 @@ import numpy as np
 from rich.console import Console
 
 from harness import adapterhub, sources
-from harness.banks import Bank, Entry, add, contents
 from harness.config import METHOD_CONFIGS
 from harness.errors import UserError
 from harness.evaluation import decide
@@ -29,8 +28,9 @@ from harness.inference import Predictor
 from harness.layout import markdown, print_table
 from harness.predictions import compact, read_predictions
 from harness.protocols import limit_rows
-from harness.runs import pick_device
+from harness.resolving import pick_device
 from harness.sources import DataChoice
+from harness.task_bank import Bank, Entry, add, contents
 from harness.tasks import TASKS, get_task
 
 # On the device of the training run nothing differs; elsewhere sums in another order move the last digits of bf16.

@@ -12,7 +12,7 @@ from harness.config import RunConfig
 from harness.errors import UserError
 from harness.progress import Progress
 from harness.records import Record, read_record
-from harness.runs import Run, resolve
+from harness.resolving import Run, resolve
 from harness.sweep import MAX_STACK, Sweep
 
 _POLL_SECONDS = 1.0

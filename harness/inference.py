@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from harness.banks import Bank, Entry
 from harness.batches import EVALUATION_TOKENS, Encoded, encode_texts, join
 from harness.classifier import Classifier
 from harness.encoder import Checkpoint
 from harness.evaluation import decide
 from harness.methods import METHODS, can_stack
+from harness.resolving import pick_precision, tokenizer_of
 from harness.runner import assemble
-from harness.runs import pick_precision, tokenizer_of
+from harness.task_bank import Bank, Entry
 from harness.tasks import get_task
 from harness.training import autocast
 from harness.weights import load_tensors

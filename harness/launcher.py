@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from harness.config import RunConfig
 from harness.protocols import choosing_set
 from harness.records import Record, prepare_results_dir, write_plan
-from harness.runs import Run, resolve
+from harness.resolving import Run, resolve
 from harness.sweep import Sweep
 from harness.tasks import get_task
 

@@ -18,12 +18,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.banks import Bank
 from harness.errors import UserError
 from harness.inference import Prediction, Predictor
 from harness.inputs import FORMATS, TASK, format_of, read_rows
 from harness.records import write_atomically
-from harness.runs import pick_device
+from harness.resolving import pick_device
+from harness.task_bank import Bank
 
 OUTPUT_FORMATS = ("tsv", "csv", "jsonl")
 

@@ -24,8 +24,8 @@ from harness.methods import METHODS, can_stack
 from harness.predictions import read_predictions
 from harness.progress import Progress
 from harness.records import FINISHED, Record, read_record, record_path, recover_records, write_record, write_records
+from harness.resolving import Run, pick_device
 from harness.runner import run_stack
-from harness.runs import Run, pick_device
 from harness.training import keep_freed_memory
 from harness.weights import is_stored
 

@@ -178,7 +178,7 @@ def measure_machine() -> dict:
     import torch
 
     from harness.provenance import commit_of_code, device_title
-    from harness.runs import pick_device
+    from harness.resolving import pick_device
 
     device = pick_device("auto")
     peaks = {}
@@ -208,8 +208,8 @@ def measure_ours(arguments: argparse.Namespace) -> dict:
     from harness.config import AdapterConfig, FullConfig, RunConfig, TaskConfig, TrainConfig
     from harness.encoder import find_checkpoint, load_tokenizer
     from harness.graphs import cuda_capture
+    from harness.resolving import Run, pick_device
     from harness.runner import build_classifier
-    from harness.runs import Run, pick_device
     from harness.tasks import get_task
     from harness.training import has_bf16, keep_freed_memory, train
 

@@ -11,11 +11,11 @@ import torch
 
 from harness import bank as bank_command
 from harness import predict
-from harness.banks import Bank
 from harness.encoder import find_checkpoint, load_tokenizer
 from harness.inference import Predictor
 from harness.predictions import read_predictions, write_predictions
 from harness.sources import local
+from harness.task_bank import Bank
 from harness.tasks import get_task
 from tests.conftest import ROOT
 from tests.end_to_end.commands import records, train

@@ -12,7 +12,7 @@ from harness.config import AdapterConfig, FullConfig, RunConfig, TaskConfig, Tra
 from harness.encoder import Checkpoint
 from harness.errors import UserError
 from harness.records import load_records, read_record, recover_records, write_record, write_records
-from harness.runs import Run
+from harness.resolving import Run
 from harness.sources import DataChoice
 from harness.sweep import Sweep, make_stacks
 from harness.tasks import get_task
