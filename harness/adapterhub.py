@@ -20,10 +20,12 @@ from torch import Tensor
 from harness.adapters import Family, get_family
 from harness.config import AdapterConfig, MethodConfig
 from harness.encoder import MINILM_ON_HUB, Checkpoint, encoder_config
-from harness.errors import UserError
+from harness.errors import UserError, writing
 from harness.parameters import encoder_size
+from harness.protocols import chosen_on
+from harness.records import task_of
 from harness.tasks import get_task
-from harness.weights import Sidecar
+from harness.weights import StoredRun
 
 VERSION = "adapters.1.3.0"  # whose files these are
 ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu", "swish": "swish", "tanh": "tanh"}
@@ -37,35 +39,41 @@ MODELS = {
 }
 
 
-def export(out: Path, about: Sidecar, method: MethodConfig, tensors: dict[str, Tensor], *, encoder: Checkpoint) -> None:
+def export(out: Path, run: StoredRun, method: MethodConfig, tensors: dict[str, Tensor], *, encoder: Checkpoint) -> None:
     """Write the folder, with a model card; it is there as a whole or not at all.
 
-    `about` and `tensors` are those of `harness.weights`. Raises `UserError` for what the format cannot hold: other
+    `run` and `tensors` are those of `harness.weights`. Raises `UserError` for what the format cannot hold: other
     methods than adapters, and an `out` that exists.
     """
     if not isinstance(method, AdapterConfig):
-        raise UserError(f"--format=adapterhub holds adapters, and {about['task']} was tuned with {method.name}")
+        raise UserError(f"--format=adapterhub holds adapters, and {task_of(run).name} was tuned with {method.name}")
     if out.exists():
         raise UserError(f"{out} exists; give --out another folder")
     shape = encoder_config(encoder)
-    has_pooler = about["encoder"]["pooling"] == "pooler"
+    has_pooler = run["encoder"]["pooling"] == "pooler"
     model_class, prefix, *_ = MODELS[encoder.family]
     shared = {
         "hidden_size": shape.hidden_size,
         "model_class": model_class,
-        "model_name": _model_name(about),
+        "model_name": _model_name(run),
         "model_type": encoder.family,
-        "name": about["task"],
+        "name": task_of(run).name,
         "version": VERSION,
     }
-    adapter, head = _split(about, method, tensors, encoder.family, prefix)
+    adapter, head = _split(run, method, tensors, encoder.family, prefix)
     files = {
         "adapter_config.json": _json({"config": _adapter_config(method, shape.hidden_size), **shared}),
-        "head_config.json": _json({"config": _head_config(about["task"], has_pooler), **shared}),
+        "head_config.json": _json({"config": _head_config(task_of(run).name, has_pooler), **shared}),
         "pytorch_adapter.bin": _saved(adapter),
         "pytorch_model_head.bin": _saved(head),
-        "README.md": model_card(about, method, encoder_size(shape, has_pooler=has_pooler)).encode(),
+        "README.md": model_card(run, method, encoder_size(shape, has_pooler=has_pooler)).encode(),
     }
+    with writing(f"--out={out}"):
+        _write(out, files)
+
+
+def _write(out: Path, files: dict[str, bytes]) -> None:
+    """A folder of these files, as a whole or not at all."""
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
@@ -78,9 +86,9 @@ def export(out: Path, about: Sidecar, method: MethodConfig, tensors: dict[str, T
         raise
 
 
-def _model_name(about: Sidecar) -> str:
+def _model_name(run: StoredRun) -> str:
     """The encoder's name on the hub, where it has one."""
-    return MINILM_ON_HUB if about["encoder"]["name"] == "minilm" else about["encoder"]["title"]
+    return MINILM_ON_HUB if run["encoder"]["name"] == "minilm" else run["encoder"]["title"]
 
 
 def _adapter_config(method: AdapterConfig, width: int) -> dict[str, Any]:
@@ -125,10 +133,10 @@ def _head_config(task_name: str, has_pooler: bool) -> dict[str, Any]:
 
 
 def _split(
-    about: Sidecar, method: AdapterConfig, tensors: dict[str, Tensor], family_name: str, prefix: str
+    run: StoredRun, method: AdapterConfig, tensors: dict[str, Tensor], family_name: str, prefix: str
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The tensors under the library's names: the adapter's, with the LayerNorms and what else trained; the head's."""
-    family, task = get_family(family_name), about["task"]
+    family, task = get_family(family_name), task_of(run).name
     adapter: dict[str, Tensor] = {}
     head: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
@@ -155,15 +163,15 @@ def _adapter_name(name: str, family: Family, family_name: str, prefix: str, task
     return None
 
 
-def model_card(about: Sidecar, method: AdapterConfig, whole: int) -> str:
+def model_card(run: StoredRun, method: AdapterConfig, whole: int) -> str:
     """The README of the folder, with the front matter that the hub reads; `whole` is the encoder's parameter count."""
-    count = about["weights"]["parameters"]
-    task, name = get_task(about["task"]), about["task"]
-    encoder, config, made = about["encoder"], about["config"], about["provenance"]
-    data = "GLUE" if about["is_glue"] else "synthetic data, NOT GLUE"
+    count = run["weights"]["parameters"]
+    task, name = task_of(run), task_of(run).name
+    encoder, config, made = run["encoder"], run["config"], run["provenance"]
+    data = "GLUE" if run["data"]["is_glue"] else "synthetic data, NOT GLUE"
     scores = [
         f"| {evaluation_set} | {metric} | {'undefined' if value is None else f'{value:.4f}'} |"
-        for evaluation_set, metrics in about["scores"].items()
+        for evaluation_set, metrics in run["scores"].items()
         for metric, value in metrics.items()
     ]
     train = config["train"]
@@ -178,7 +186,7 @@ def model_card(about: Sidecar, method: AdapterConfig, whole: int) -> str:
     front = {
         "library_name": "adapters",
         "tags": ["adapters", encoder["family"], f"adapterhub:{'sts' if task.is_regression else 'glue'}/{name}"],
-        "datasets": ["nyu-mll/glue"] if about["is_glue"] else [],
+        "datasets": ["nyu-mll/glue"] if run["data"]["is_glue"] else [],
         "language": ["en"],
     }
     # JSON is YAML.
@@ -196,10 +204,10 @@ def model_card(about: Sidecar, method: AdapterConfig, whole: int) -> str:
         f"- Adapters: {method.placement} placement, size {method.bottleneck_size}, {method.activation}",
         f"- Training: learning rate {train['learning_rate']:g}, {train['epochs']} epochs, batch {train['batch_size']}, "
         f"seed {train['seed']}, at most {train['max_length']} tokens",
-        f"- Protocol: {config['protocol']['name']}, chosen on {about['chooses_on']}",
+        f"- Protocol: {config['protocol']['name']}, chosen on {chosen_on(run)}",
         f"- Labels: {labels}",
         f"- Made at commit {made['commit']}{' with uncommitted changes' if made['dirty'] else ''}, "
-        f"on {made['device']}, {made['precision']}; run {about['run_id']}",
+        f"on {made['device']}, {made['precision']}; run {run['run_id']}",
         "",
         "| evaluation set | metric | score |",
         "| --- | --- | ---: |",
@@ -208,7 +216,7 @@ def model_card(about: Sidecar, method: AdapterConfig, whole: int) -> str:
         "```python",
         "from adapters import AutoAdapterModel",
         "",
-        f'model = AutoAdapterModel.from_pretrained("{_model_name(about)}")  # or a folder with these weights',
+        f'model = AutoAdapterModel.from_pretrained("{_model_name(run)}")  # or a folder with these weights',
         'model.load_adapter("path/to/this/folder", set_active=True)',
         "model.eval()",
         "```",

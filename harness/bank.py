@@ -59,14 +59,14 @@ def check(bank: Bank, *, model: str | None, data: DataChoice | None, say: Callab
 
 def _replay(entry: Entry, bank: Bank, predictor: Predictor, data: DataChoice) -> str:
     """Predict the evaluation rows of a task; `UserError` where that differs from what the training run predicted."""
-    task = get_task(entry.task)
-    before = read_predictions(bank.folder, entry.about["run_id"])
+    task = entry.task
+    before = read_predictions(bank.folder, entry.run["run_id"])
     if before is None:
         raise UserError("the predictions of its training run are not in the bank; it was added without them")
     splits = sources.load(data, task)
     compared = different = 0
     for name in task.evaluation_sets:
-        rows = limit_rows(splits[name], entry.about["config"]["data"]["max_eval_rows"])
+        rows = limit_rows(splits[name], entry.run["config"]["data"]["max_eval_rows"])
         texts = zip(*(rows[column] for column in task.columns), strict=True)
         found = compact(task, decide(task, np.stack(predictor.logits([(task.name, row) for row in texts]))))
         if len(found) != len(before[name]):
@@ -76,7 +76,7 @@ def _replay(entry: Entry, bank: Bank, predictor: Predictor, data: DataChoice) ->
     told = f"{different:,} of {compared:,} predictions differ from those of its training run"
     if different > MOST_DIFFERENT * compared:
         raise UserError(told)
-    trained_on = entry.about["provenance"]["device"]
+    trained_on = entry.run["provenance"]["device"]
     return f"well, {told}" + (f", which was on {trained_on}: rounding" if different else "")
 
 
@@ -107,7 +107,7 @@ def _list(options: argparse.Namespace) -> int:
 def _add(options: argparse.Namespace) -> int:
     folder = options.bank or options.results / "bank"
     lines = add(
-        options.results, folder, tasks=options.task, method=options.method, run=options.run, replace=options.replace,
+        options.results, folder, tasks=options.task, method=options.method, run_id=options.run, replace=options.replace,
         model=options.model,
     )  # fmt: skip
     print("\n".join([*lines, f"Bank: {folder}"]))
@@ -129,7 +129,7 @@ def _export(options: argparse.Namespace) -> int:
     for name in tasks:
         entry = bank.entry(name)
         out = options.out or bank.folder / "export" / f"{options.format}-{name}"
-        adapterhub.export(out, entry.about, entry.config, bank.tensors(entry), encoder=bank.checkpoint(options.model))
+        adapterhub.export(out, entry.run, entry.method, bank.tensors(entry), encoder=bank.checkpoint(options.model))
         print(f"{get_task(name).title}: {out}")
     return 0
 

@@ -30,10 +30,9 @@ def intervals_table(scores: Scores, uncertainty: Uncertainty, notes: list[str]) 
             candidate, entry = row.candidates.get(column.title), row.entries[column.title]
             if candidate is None or entry.points is None:
                 continue
-            labels = uncertainty.rows(candidate, column.evaluation_set)
-            count = NOTHING if labels is None else f"{len(labels):,}"
             bounds = interval(uncertainty.distribution(candidate, column.evaluation_set))
-            lines.append([column.title, row.label, entry.text, str(entry.seeds), _bounds(bounds), count])
+            texts = [entry.text, str(entry.seeds), _bounds(bounds), _rows_text(row, column, uncertainty)]
+            lines.append([column.title, row.label, *texts])
     return Table(f"Intervals: {scores.group.title}", header, lines, [_interval_note(), *notes], left=2)
 
 
@@ -101,8 +100,7 @@ def _comparison(scores: Scores, adapters: Row, full: Row, uncertainty: Uncertain
         count = ""
         if one.column is not None:
             texts = [row.entries[one.column.title].text for row in (full, adapters)]
-            labels = uncertainty.rows(adapters.candidates[one.column.title], one.column.evaluation_set)
-            count = NOTHING if labels is None else f"{len(labels):,}"
+            count = _rows_text(adapters, one.column, uncertainty)
         sides = [_with_bounds(text, interval(side)) for text, side in zip(texts, one.distributions[::-1], strict=True)]
         lines.append([one.title, count, *sides, _with_bounds(f"{one.points:+.1f}", one.bounds)])
     header = ["Task", "Rows", full.label, adapters.label, "Difference"]
@@ -121,6 +119,12 @@ def _distribution(row: Row, column: Column, uncertainty: Uncertainty) -> np.ndar
     if candidate is None or row.entries[column.title].points is None:
         return None
     return uncertainty.distribution(candidate, column.evaluation_set)
+
+
+def _rows_text(row: Row, column: Column, uncertainty: Uncertainty) -> str:
+    """How many evaluation rows stand behind a score."""
+    labels = uncertainty.rows(row.candidates[column.title], column.evaluation_set)
+    return NOTHING if labels is None else f"{len(labels):,}"
 
 
 def _with_bounds(text: str, bounds: Interval | None) -> str:

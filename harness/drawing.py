@@ -11,8 +11,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from harness.labels import short_number
+from harness.records import task_of
 from harness.selection import Cell, Group
-from harness.tasks import get_task
 
 STYLE = {
     "font.size": 9, "axes.titlesize": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
@@ -56,7 +56,7 @@ def captioned(group: Group, name: str, title: str, canvas: Canvas, caption: str,
     seeds = sorted({len(cell.chosen.completed) for cell in cells if cell.chosen})
     rows = {}
     for record in completed:
-        task = get_task(record["config"]["task"]["name"])
+        task = task_of(record)
         counts = record["data"]["rows"]
         rows[task.title] = f"{task.title} {counts['train']:,} / {counts[task.evaluation_sets[0]]:,}"
     rates = sorted({rate for cell in cells for c in cell.candidates if (rate := c.learning_rate) is not None})

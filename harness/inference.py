@@ -70,7 +70,7 @@ class Predictor:
         """For each (task, sentences) its logits `[outputs]` in fp32, in the order of the rows."""
         found: list[np.ndarray | None] = [None] * len(rows)
         for stack in self.stacks:
-            places = [[i for i, (name, _) in enumerate(rows) if name == entry.task] for entry in stack.entries]
+            places = [[i for i, (name, _) in enumerate(rows) if name == entry.task.name] for entry in stack.entries]
             if not any(places):
                 continue
             parts = [
@@ -78,7 +78,7 @@ class Predictor:
             ]
             for entry, own, values in zip(stack.entries, places, self._run(stack, parts), strict=True):
                 for i, row in zip(own, values, strict=True):
-                    found[i] = row[: get_task(entry.task).outputs]
+                    found[i] = row[: entry.task.outputs]
         return found
 
     def predict(self, rows: Sequence[tuple[str, Texts]]) -> list[Prediction]:
@@ -89,7 +89,9 @@ class Predictor:
         if not texts:
             return None
         columns = [list(column) for column in zip(*texts, strict=True)]
-        return encode_texts(columns, self.tokenizer, max_length=entry.about["max_length"], device=str(self.device))
+        return encode_texts(
+            columns, self.tokenizer, max_length=entry.run["config"]["train"]["max_length"], device=str(self.device)
+        )
 
     @torch.inference_mode()
     def _run(self, stack: _Stack, parts: Sequence[Encoded | None]) -> list[np.ndarray]:
@@ -130,25 +132,25 @@ def _prediction(name: str, logits: np.ndarray) -> Prediction:
 
 def _stack_key(entry: Entry) -> str:
     """Equal for tasks that can be replicas of one stack."""
-    method = dict(entry.about["method"])
-    if not can_stack(entry.config):
-        return entry.task
-    for name in METHODS[entry.config.name].per_replica or ():
+    method = dict(entry.run["config"]["method"])
+    if not can_stack(entry.method):
+        return entry.task.name
+    for name in METHODS[entry.method.name].per_replica or ():
         method[name] = None
-    return json.dumps([method, entry.about["provenance"]["precision"]], sort_keys=True)
+    return json.dumps([method, entry.run["provenance"]["precision"]], sort_keys=True)
 
 
 def _load(bank: Bank, entries: Sequence[Entry], checkpoint: Checkpoint, device: torch.device, precision: str) -> _Stack:
     if precision == "auto":
-        trained_in = entries[0].about["provenance"]["precision"]
+        trained_in = entries[0].run["provenance"]["precision"]
         bf16 = trained_in == "bf16" and pick_precision("auto", device)
     else:
         bf16 = precision == "bf16"
     classifier = assemble(
         checkpoint,
-        [get_task(entry.task).outputs for entry in entries],
-        [entry.config for entry in entries],
-        seeds=[entry.about["seed"] for entry in entries],
+        [entry.task.outputs for entry in entries],
+        [entry.method for entry in entries],
+        seeds=[entry.run["config"]["train"]["seed"] for entry in entries],
         dropout=0.0,
         device=device,
         bf16=bf16,

@@ -12,11 +12,10 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from harness.config import RunConfig
-from harness.protocols import choosing_set
+from harness.protocols import choice_score
 from harness.records import Record, prepare_results_dir, write_plan
 from harness.resolving import Run, resolve
 from harness.sweep import Sweep
-from harness.tasks import get_task
 
 # The records of all runs that this process was asked for: the exit code and the closing list of failures.
 RECORDS: list[Record] = []
@@ -85,8 +84,6 @@ def announce(sweep: Sweep) -> None:
 
 
 def score_of(record: Record) -> float:
-    """What a sweeper sees: the headline metric on the rows that choose (never on others); NaN where there is none."""
-    task = get_task(record["config"]["task"]["name"])
-    name = choosing_set(record["config"]["protocol"]["name"], task)
-    score = record.get("scores", {}).get(name, {}).get(task.headline)
+    """What a sweeper sees: the score on the rows that choose; NaN where there is none."""
+    score = choice_score(record)
     return float("nan") if score is None else score

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.errors import UserError
+from harness.errors import UserError, writing
 from harness.inference import Prediction, Predictor
 from harness.inputs import FORMATS, TASK, format_of, read_rows
 from harness.records import write_atomically
@@ -83,10 +83,8 @@ def _write(path: Path | None, text: str) -> None:
     if path is None:
         sys.stdout.write(text)
         return
-    try:
+    with writing(f"--output={path}"):
         write_atomically(path, text.encode())
-    except OSError as error:
-        raise UserError(f"--output={path} cannot be written ({error.strerror})") from None
 
 
 def _output_format(options: argparse.Namespace) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from datasets import Dataset, DatasetDict
 
+from harness.labels import canonical
+from harness.records import Record, task_of
 from harness.tasks import Task
+
+if TYPE_CHECKING:  # the reporting side never loads it
+    from datasets import Dataset, DatasetDict
 
 HOLDOUT = "holdout"  # the split that the protocol of that name takes from the training rows
 
@@ -21,6 +25,33 @@ def choosing_set(protocol: str, task: Task) -> str:
 def scored_sets(protocol: str, task: Task) -> tuple[str, ...]:
     """The evaluation sets on which a run is scored."""
     return (HOLDOUT, *task.evaluation_sets) if protocol == "holdout" else task.evaluation_sets
+
+
+def chosen_on(record: Record) -> str:
+    """The evaluation set that chooses among runs like this one."""
+    return choosing_set(record["config"]["protocol"]["name"], task_of(record))
+
+
+def choice_score(record: Record) -> float | None:
+    """Headline score on the rows that choose (never on others); None where it is undefined or not reached."""
+    headline = task_of(record).headline
+    return record.get("scores", {}).get(chosen_on(record), {}).get(headline)
+
+
+def choosing_rows(record: Record) -> str:
+    """Equal for runs of a task whose choice scores are of the same rows, and so can be compared."""
+    data, protocol = record["config"]["data"], record["config"]["protocol"]
+    if chosen_on(record) == HOLDOUT:
+        drawn = {"protocol": protocol, "max_train_rows": data["max_train_rows"]}
+    else:
+        drawn = {"max_eval_rows": data["max_eval_rows"]}
+    return canonical([record["data"]["fingerprint"], chosen_on(record), drawn])
+
+
+def by_choice(record: Record) -> tuple[bool, float, int, str]:
+    """Sort key of runs, best first: undefined scores last, ties to fewer trained parameters, then to the run id."""
+    score = choice_score(record)
+    return score is None, -(score or 0.0), record["parameters"]["trained"], record["run_id"]
 
 
 def split_rows(

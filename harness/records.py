@@ -38,11 +38,17 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
+from harness.tasks import Task, get_task
 
 SCHEMA = 1
+PAPER_PROTOCOL = {"name": "paper"}  # the config that records of before there were other protocols lack
 FINISHED = ("completed", "diverged")  # deterministic outcomes: a second sweep does not repeat them
 
 Record = dict[str, Any]
+
+
+def task_of(record: Record) -> Task:
+    return get_task(record["config"]["task"]["name"])
 
 
 def runs_folder(results_dir: str | Path) -> Path:
@@ -175,7 +181,7 @@ def _read(path: Path) -> Record:
         if record["schema"] != SCHEMA:
             raise UserError(f"{path} has record schema {record['schema']}, this version reads {SCHEMA}; move it away")
         record["status"], record["run_id"]
-        record["config"].setdefault("protocol", {"name": "paper"})  # before there were others
+        record["config"].setdefault("protocol", PAPER_PROTOCOL)
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is not a run record; move it out of that folder") from None
     return record

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.comparison import comparison_tables, interval_columns, intervals_table
-from harness.errors import UserError
+from harness.errors import UserError, writing
 from harness.figures import figures
 from harness.layout import Table, latex, markdown, print_table
 from harness.notes import (
@@ -149,12 +149,9 @@ def _write(out: Path, files: dict[str, str | bytes]) -> list[Path]:
     paths = []
     for name, text in files.items():
         path = out / name
-        try:
+        with writing(f"--out={out}"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        except OSError as error:
-            reason = error.strerror or error
-            raise UserError(f"--out={str(out)!r} cannot be written ({reason}); choose another folder") from None
         paths.append(path)
     return paths
 

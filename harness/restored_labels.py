@@ -10,8 +10,7 @@ import numpy as np
 from harness import sources
 from harness.predictions import compact, read_references, references_key, write_references
 from harness.protocols import scored_sets, split_rows
-from harness.records import Record
-from harness.tasks import get_task
+from harness.records import Record, task_of
 
 
 def restore_references(results_dir: Path, records: Sequence[Record], data: sources.DataChoice) -> list[str]:
@@ -25,7 +24,7 @@ def restore_references(results_dir: Path, records: Sequence[Record], data: sourc
 
 
 def _restore(results_dir: Path, key: str, record: Record, data: sources.DataChoice) -> bool:
-    config, task = record["config"], get_task(record["config"]["task"]["name"])
+    config, task = record["config"], task_of(record)
     limits = {name: config["data"].get(name) for name in ("max_train_rows", "max_eval_rows")}
     rows = split_rows(sources.load(data, task), task, config["protocol"], **limits)
     names = scored_sets(config["protocol"]["name"], task)

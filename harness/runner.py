@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -131,7 +129,8 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
             key = store_predictions(run.config.results_dir, run.id, run.task, predictions, labels)
             record["predictions"] = {"references": key}
             if run.config.train.save != "none":
-                _keep_weights(run, record, classifier, index)
+                tensors = trained_tensors(classifier, index)
+                store(Path(run.config.results_dir), tensors, record, best_only=run.config.train.save == "best")
     return records
 
 
@@ -142,28 +141,6 @@ def _evaluate_alone(classifier: Classifier, task: Task, splits: Splits, *, bf16:
         (logits,) = predict(classifier, split, bf16=bf16)
         result["predictions"] |= {name: decide(task, logits), f"{name}.idx": splits.test_numbers[name]}
     return result
-
-
-def _keep_weights(run: Run, record: Record, classifier: Classifier, replica: int) -> None:
-    config = record["config"]
-    about = {
-        "run_id": run.id,
-        "cell": hashlib.sha256(
-            json.dumps([{**config, "train": None}, run.checkpoint.sha256], sort_keys=True).encode()
-        ).hexdigest()[:12],
-        "task": run.task.name,
-        "labels": list(run.task.labels),
-        "method": config["method"],
-        "max_length": run.config.train.max_length,
-        "seed": run.config.train.seed,
-        "scores": record["scores"],
-        "chooses_on": run.choosing_set,
-        "choice_score": record["scores"][run.choosing_set][run.task.headline],
-        "is_glue": run.data.is_glue,
-        **{key: record[key] for key in ("config", "encoder", "provenance")},
-    }
-    tensors = trained_tensors(classifier, replica)
-    store(Path(run.config.results_dir), tensors, about, best_only=run.config.train.save == "best")
 
 
 def build_classifier(runs: Sequence[Run], device: torch.device, *, bf16: bool) -> Classifier:

@@ -17,7 +17,8 @@ from typing import Any
 import pandas as pd
 
 from harness.labels import SIZE, canonical, flatten, method_labels
-from harness.records import Record
+from harness.protocols import choice_score, chosen_on
+from harness.records import PAPER_PROTOCOL, Record, task_of
 from harness.tasks import TASKS, Task, get_task
 
 # Columns of the table of runs that have a name of their own; every other one is the dotted name of its record key.
@@ -31,7 +32,6 @@ SHORT_NAMES = {
     "parameters.trained": "trained",
     "parameters.trained_fraction": "trained_fraction",
 }
-PAPER = {"name": "paper"}  # the protocol of records that name none
 NOT_IN_RUNS_TABLE = ("training.history", "training.stack", "parameters.groups.")  # not one value a run
 
 
@@ -95,14 +95,13 @@ class Candidate:
 
     @property
     def chosen_on(self) -> str:
-        """The evaluation set that chooses, as the runs noted it."""
-        noted = self.completed[0].get("protocol", {}) if self.completed else {}
-        return noted.get("chooses_on", self.task.evaluation_sets[0])
+        """The evaluation set that chooses."""
+        return chosen_on(self.records[0])
 
     @property
     def choice_score(self) -> Score:
         """Headline score over the completed seeds on the rows that choose."""
-        return self.score(self.chosen_on)
+        return Score.of([choice_score(record) for record in self.completed])
 
     def score(self, evaluation_set: str | None = None) -> Score:
         """Headline score over the completed seeds, on the first official evaluation set unless another is named."""
@@ -251,14 +250,12 @@ def runs_table(groups: Iterable[Group]) -> pd.DataFrame:
     rows = []
     for group in groups:
         for record in group.records:
-            task = get_task(record["config"]["task"]["name"])
+            task = task_of(record)
             flat = {SHORT_NAMES.get(name, name): value for name, value in flatten(record).items()}
             score = flat.get(f"scores.{task.evaluation_sets[0]}.{task.headline}")
             label = group.labels[canonical(record["config"]["method"])]
-            chosen_on = record.get("protocol", {}).get("chooses_on", task.evaluation_sets[0])
-            choice = flat.get(f"scores.{chosen_on}.{task.headline}")
             own = {"group": group.title, "label": label, "headline": task.headline}
-            own |= {"score": score, "choice_score": choice}
+            own |= {"score": score, "choice_score": choice_score(record)}
             row = dict.fromkeys(first) | flat | own
             rows.append({name: value for name, value in row.items() if not name.startswith(NOT_IN_RUNS_TABLE)})
     return to_frame(rows)
@@ -288,7 +285,7 @@ def _group_keys(records: Sequence[Record]) -> list[GroupKey]:
         record, asked = records[i], _asked_key(records[i])
         if not (record.get("encoder") and record.get("data")):
             continue
-        encoder, data, task = record["encoder"], record["data"], record["config"]["task"]["name"]
+        encoder, data, task = record["encoder"], record["data"], task_of(record).name
         identity = encoder.get("sha256") or encoder.get("title") or asked.encoder
         base = replace(asked, encoder=identity, source=data["source"], is_glue=data["is_glue"])
         versions = fingerprints.setdefault((base, task), [])
@@ -314,7 +311,7 @@ def _asked_key(record: Record) -> GroupKey:
         is_glue=None,
         max_train_rows=data.get("max_train_rows"),
         max_eval_rows=data.get("max_eval_rows"),
-        protocol=canonical(config.get("protocol") or PAPER),
+        protocol=canonical(config["protocol"]),
     )
 
 
@@ -326,7 +323,7 @@ def _title(key: GroupKey, records: list[Record]) -> str:
     parts += [f"at most {limit:,} {part} rows" for part, limit in limits.items() if limit is not None]
     parts += ["all rows"] if not len(parts) > 1 else []
     protocol = json.loads(key.protocol)
-    if protocol != PAPER:
+    if protocol != PAPER_PROTOCOL:
         options = [f"{name}={value}" for name, value in protocol.items() if name != "name"]
         parts.append(" ".join(["protocol", protocol["name"], *options]))
     parts += [f"data version {key.data_version}"] if key.data_version > 1 else []
@@ -339,9 +336,7 @@ def _build_group(key: GroupKey, title: str, records: tuple[Record, ...]) -> Grou
         config = record["config"]
         train = {name: value for name, value in config.get("train", {}).items() if name != "seed"}
         place = canonical(config["method"]), get_task(config["task"]["name"]).name
-        runs.setdefault(place, {}).setdefault(canonical({"protocol": PAPER} | config | {"train": train}), []).append(
-            record
-        )
+        runs.setdefault(place, {}).setdefault(canonical(config | {"train": train}), []).append(record)
     cells = {}
     for (method, task), by_config in sorted(runs.items()):
         candidates = tuple(Candidate(name, TASKS[task], tuple(group)) for name, group in sorted(by_config.items()))

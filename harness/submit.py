@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
-import json
 import sys
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -23,10 +22,11 @@ import numpy as np
 from datasets import Dataset
 
 from harness import sources
-from harness.errors import UserError
+from harness.errors import UserError, writing
 from harness.metrics import majority_prediction
 from harness.predictions import read_predictions
-from harness.records import Record, load_records, write_atomically, write_json
+from harness.protocols import by_choice, choice_score, choosing_rows, chosen_on
+from harness.records import Record, load_records, task_of, write_atomically, write_json
 from harness.tasks import Task, get_task
 
 
@@ -108,17 +108,15 @@ def best_runs(records: Iterable[Record], *, method: str | None, protocol: str | 
         raise UserError(f"the runs of {where} are on synthetic data, which the benchmark does not know; use GLUE")
     by_task: dict[str, list[Record]] = {}
     for record in real:
-        by_task.setdefault(record["config"]["task"]["name"], []).append(record)
+        by_task.setdefault(task_of(record).name, []).append(record)
     for name, group in by_task.items():
-        rows = {
-            (record["config"]["protocol"]["name"], record["data"]["fingerprint"], _limits(record)) for record in group
-        }
-        if len({_chooses_on(record) for record in group}) > 1 or len({row[1:] for row in rows}) > 1:
+        if len({choosing_rows(record) for record in group}) > 1:
+            protocols = sorted({record["config"]["protocol"]["name"] for record in group})
             raise UserError(
-                f"the runs of {get_task(name).title} in {where} were chosen on different rows "
-                f"(protocols {', '.join(sorted({row[0] for row in rows}))}); give --protocol, or another folder"
+                f"the runs of {get_task(name).title} in {where} were chosen on different rows (protocols "
+                f"{', '.join(protocols)}, or other row limits or data); give --protocol, or a folder of one kind of run"
             )
-    return {name: min(group, key=_rank) for name, group in by_task.items()}
+    return {name: min(group, key=by_choice) for name, group in by_task.items()}
 
 
 def write_submission(out: Path, best: dict[str, Record], results: Path, data: sources.DataChoice) -> list[str]:
@@ -147,10 +145,11 @@ def write_submission(out: Path, best: dict[str, Record], results: Path, data: so
             "on data that has test files"
         )
     zipped = _zip(texts)
-    write_atomically(out, zipped)
     manifest = {"zip": out.name, "sha256": hashlib.sha256(zipped).hexdigest(), "files": entries, "left_out": left_out}
     beside = out.with_suffix(".manifest.json")
-    write_json(beside, manifest)
+    with writing(f"--out={out}"):
+        write_atomically(out, zipped)
+        write_json(beside, manifest)
     return [*map(_line, entries.items()), *_left_out_lines(left_out), f"\nWritten: {out}, {beside}"]
 
 
@@ -173,7 +172,7 @@ def _from_run(file: SubmissionFile, record: Record, results: Path) -> tuple[str,
         "method": config["method"],
         "encoder": record["encoder"]["title"],
         "protocol": config["protocol"],
-        "chosen_by": {"set": _chooses_on(record), "metric": file.task.headline, "score": _choice_score(record)},
+        "chosen_by": {"set": chosen_on(record), "metric": file.task.headline, "score": choice_score(record)},
         "max_train_rows": config["data"]["max_train_rows"],
         "commit": record["provenance"]["commit"],
     }
@@ -226,24 +225,6 @@ def _line(item: tuple[str, dict[str, Any]]) -> str:
 
 def _left_out_lines(left_out: dict[str, str]) -> list[str]:
     return [f"{name:<11} LEFT OUT: {reason}" for name, reason in left_out.items()]
-
-
-def _chooses_on(record: Record) -> str:
-    task = get_task(record["config"]["task"]["name"])
-    return record.get("protocol", {}).get("chooses_on", task.evaluation_sets[0])
-
-
-def _choice_score(record: Record) -> float | None:
-    return record["scores"][_chooses_on(record)][get_task(record["config"]["task"]["name"]).headline]
-
-
-def _limits(record: Record) -> str:
-    return json.dumps(record["config"]["data"].get("max_eval_rows"))
-
-
-def _rank(record: Record) -> tuple[Any, ...]:
-    score = _choice_score(record)
-    return score is None, -(score or 0.0), record["parameters"]["trained"], record["run_id"]
 
 
 def _parser() -> argparse.ArgumentParser:

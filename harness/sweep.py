@@ -60,6 +60,7 @@ class Sweep:
         self.limit = max_stack or MAX_STACK[torch.device(self.devices[0]).type]
         # Grouped before anything is dropped: a resumed sweep trains the same stacks as an undisturbed one.
         self.stacks = make_stacks(self.runs, self.limit)
+        self._done: set[str] = set()  # ids of runs once found finished: their files are not read again and again
 
     def open(self, runs: Iterable[Run] | None = None) -> list[Run]:
         """Those of the runs (all of them if None) that have no final record yet."""
@@ -163,9 +164,15 @@ class Sweep:
             return None, error, log
 
     def _is_finished(self, run: Run) -> bool:
+        if run.id in self._done:
+            return True
         record = read_record(self.results_dir, run.id)
-        if record is None or record["status"] in FINISHED:
-            return record is not None and not self._lacks_files(run, record)
+        if record is None:
+            return False
+        if record["status"] in FINISHED:
+            if not self._lacks_files(run, record):
+                self._done.add(run.id)
+            return run.id in self._done
         # What failed since this sweep began, in whatever process, would fail again; an interrupted run would not.
         is_recent = record_path(self.results_dir, run.id).stat().st_mtime >= self.started
         return is_recent and record["status"] == "failed" and record["error"] != "interrupted"

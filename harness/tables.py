@@ -12,7 +12,7 @@ import pandas as pd
 
 from harness.labels import differing_fields, method_title
 from harness.layout import DAGGER, NOTHING, Table
-from harness.records import Record
+from harness.records import Record, task_of
 from harness.selection import (
     Candidate,
     Cell,
@@ -254,7 +254,7 @@ def candidate_entry(candidate: Candidate, column: Column) -> Entry:
 
 def _majority_row(group: Group, columns: Sequence[Column]) -> Row:
     """The constant prediction of the training majority, from the first run of each task that noted it."""
-    noted = {record["config"]["task"]["name"]: record["majority"] for record in group.records if "majority" in record}
+    noted = {task_of(record).name: record["majority"] for record in group.records if "majority" in record}
     entries = {}
     for column in columns:
         entries[column.title] = Entry()

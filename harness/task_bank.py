@@ -1,8 +1,8 @@
 """The bank of tasks over one encoder, as a folder.
 
-It holds `encoder.json`, which names the encoder, for each task `<task>.json` and the file of weights that it names
-(`harness.weights`), and the training run's predictions, against which `check` holds it. Tasks share nothing but the
-frozen encoder, so that adding one cannot change another.
+It holds `encoder.json`, which names the encoder; for each task `<task>.json`, the record of the run that trained it,
+the file of weights that it names (`harness.weights`), and that run's predictions, against which `check` holds it. Tasks
+share nothing but the frozen encoder, so that adding one cannot change another.
 """
 
 from __future__ import annotations
@@ -16,31 +16,35 @@ from torch import Tensor
 
 from harness.config import METHOD_CONFIGS, MethodConfig
 from harness.encoder import Checkpoint, encoder_config, find_checkpoint, weights_file
-from harness.errors import UserError
+from harness.errors import UserError, writing
 from harness.labels import ALWAYS_SHOWN, method_title
 from harness.layout import NOTHING, Table
 from harness.parameters import encoder_size
 from harness.predictions import Arrays, predictions_path, read_predictions, write_predictions
-from harness.records import read_json, write_json
-from harness.tasks import TASKS, get_task
-from harness.weights import Sidecar, read_sidecar, read_tensors, write_weights
+from harness.protocols import by_choice, choosing_rows
+from harness.records import read_json, task_of, write_json
+from harness.tasks import TASKS, Task, get_task
+from harness.weights import StoredRun, read_stored, read_tensors, write_weights
 
 ENCODER = "encoder.json"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One task of a bank: its description (`harness.weights`), and the method's config."""
+    """One task of a bank: the record of its run with `weights` (`harness.weights`), and its method's config."""
 
-    task: str
-    about: Sidecar
-    config: MethodConfig
+    run: StoredRun
+    method: MethodConfig
+
+    @property
+    def task(self) -> Task:
+        return task_of(self.run)
 
     @classmethod
-    def of(cls, about: Sidecar, *, where: Path) -> Entry:
-        method = about["method"]
+    def of(cls, run: StoredRun, *, where: Path) -> Entry:
+        method = run["config"]["method"]
         try:
-            return cls(about["task"], about, METHOD_CONFIGS[method["name"]](**method))
+            return cls(run, METHOD_CONFIGS[method["name"]](**method))
         except (KeyError, TypeError):
             raise UserError(f"{where}: the method {method} is not one of this version") from None
 
@@ -73,39 +77,28 @@ class Bank:
         path = self.folder / f"{task}.json"
         if task not in self.tasks:
             raise UserError(f"the bank {self.folder} has no task {task!r}; it has {', '.join(self.tasks) or 'none'}")
-        about = read_sidecar(path)
-        if about["encoder"]["sha256"] != self.encoder["sha256"]:
+        run = read_stored(path)
+        if run["encoder"]["sha256"] != self.encoder["sha256"]:
             raise UserError(
-                f"{path} was trained on an encoder with sha256 {about['encoder']['sha256'][:12]}..., the bank is of "
+                f"{path} was trained on an encoder with sha256 {run['encoder']['sha256'][:12]}..., the bank is of "
                 f"{self.encoder['sha256'][:12]}...; add that task again"
             )
-        return Entry.of(about, where=path)
+        return Entry.of(run, where=path)
 
     def path(self, entry: Entry) -> Path:
-        return self.folder / entry.about["weights"]["file"]
+        return self.folder / entry.run["weights"]["file"]
 
     def tensors(self, entry: Entry) -> dict[str, Tensor]:
         """The task's weights; `UserError` for a missing, truncated or foreign file."""
-        return read_tensors(self.folder, entry.about)
+        return read_tensors(self.folder, entry.run)
 
     def checkpoint(self, model: str | None = None) -> Checkpoint:
         """The encoder: where its name leads, or `model` (a folder). `UserError` where that is another one."""
-        try:
-            checkpoint = find_checkpoint(model or self.encoder["name"], self.encoder.get("revision"))
-        except UserError as error:
-            raise (
-                error if model else UserError(f"the bank's encoder was not found, give --model FOLDER: {error}")
-            ) from None
-        if checkpoint.sha256 != self.encoder["sha256"]:
-            raise UserError(
-                f"the encoder {model or self.encoder['name']} has sha256 {checkpoint.sha256[:12]}..., the bank "
-                f"{self.folder} was trained on {self.encoder['sha256'][:12]}...; give --model the right one"
-            )
-        return checkpoint
+        return _checkpoint(self.encoder, model, whose=f"the bank {self.folder}")
 
 
 def add(
-    results: Path, folder: Path, *, tasks: Sequence[str], method: str | None, run: str | None, replace: bool,
+    results: Path, folder: Path, *, tasks: Sequence[str], method: str | None, run_id: str | None, replace: bool,
     model: str | None,
 ) -> list[str]:  # fmt: skip
     """Put the best stored run of each task into the bank (made where there is none); a line for each.
@@ -114,8 +107,8 @@ def add(
     kept unless `replace`; nothing else in the bank is touched. Raises `UserError` before anything is written.
     """
     found = stored_runs(results)
-    chosen = _best_of(found, results, tasks=tasks, method=method, run=run)
-    encoders = {about["encoder"]["sha256"] for about in chosen}
+    chosen = _best_of(found, results, tasks=tasks, method=method, run_id=run_id)
+    encoders = {run["encoder"]["sha256"] for run in chosen}
     if len(encoders) > 1:
         raise UserError(
             f"the runs of {results} are of {len(encoders)} encoders; name those of one with --task and --run"
@@ -127,19 +120,20 @@ def add(
             f"of {results} of {chosen[0]['encoder']['name']} ({chosen[0]['encoder']['sha256'][:12]}...); "
             "use another --bank"
         )
-    read = [(about, read_tensors(results / "weights", about)) for about in chosen]
-    if bank is None:
-        bank = Bank(folder, _describe_encoder(chosen[0], model))
-        write_json(folder / ENCODER, bank.encoder)
-    return [
-        _put(bank, about, tensors, read_predictions(results, about["run_id"]), replace=replace)
-        for about, tensors in read
-    ]
+    read = [(run, read_tensors(results / "weights", run)) for run in chosen]
+    is_new = bank is None
+    bank = bank or Bank(folder, _describe_encoder(chosen[0], model))
+    with writing(f"--bank={folder}"):
+        if is_new:
+            write_json(folder / ENCODER, bank.encoder)
+        return [
+            _put(bank, run, tensors, read_predictions(results, run["run_id"]), replace=replace) for run, tensors in read
+        ]
 
 
-def stored_runs(results: Path) -> list[Sidecar]:
-    """Descriptions of all runs whose weights a results folder holds; `UserError` where there is none."""
-    found = [read_sidecar(path) for path in sorted((results / "weights").glob("*.json"))]
+def stored_runs(results: Path) -> list[StoredRun]:
+    """The records of all runs whose weights a results folder holds; `UserError` where there is none."""
+    found = [read_stored(path) for path in sorted((results / "weights").glob("*.json"))]
     if not found:
         raise UserError(f"no trained weights in {results}/weights; run with train.save=best (or all)")
     return found
@@ -152,13 +146,13 @@ def contents(bank: Bank) -> Table:
     for name in bank.tasks:
         entry = bank.entry(name)
         size = bank.path(entry).stat().st_size if bank.path(entry).exists() else 0
-        sizes.append((size, entry.config.name == "full"))
+        sizes.append((size, entry.method.name == "full"))
         rows.append(
             [
                 get_task(name).title,
                 _method_text(entry),
                 _scores_text(entry),
-                f"{entry.about['weights']['parameters']:,}",
+                f"{entry.run['weights']['parameters']:,}",
                 f"{size / 1e6:.2f}",
                 f"{100 * size / whole:.2f} %",
             ]
@@ -179,69 +173,79 @@ def contents(bank: Bank) -> Table:
 
 
 def _best_of(
-    found: Iterable[Sidecar], results: Path, *, tasks: Sequence[str], method: str | None, run: str | None
-) -> list[Sidecar]:
-    wanted = [
-        about
-        for about in found
-        if (not tasks or about["task"] in tasks)
-        and method in (None, about["method"]["name"])
-        and run in (None, about["run_id"])
-    ]
-    best: dict[str, Sidecar] = {}
-    for about in sorted(wanted, key=_rank):
-        best.setdefault(about["task"], about)
-    missing = [name for name in tasks if name not in best]
-    if missing or not best:
-        what = ", ".join(missing) or run or method
-        kinds = sorted({f"{about['task']} ({about['method']['name']})" for about in found})
+    found: Iterable[StoredRun], results: Path, *, tasks: Sequence[str], method: str | None, run_id: str | None
+) -> list[StoredRun]:
+    wanted: dict[str, list[StoredRun]] = {}
+    for run in found:
+        name = task_of(run).name
+        asked = (not tasks or name in tasks) and method in (None, run["config"]["method"]["name"])
+        if asked and run_id in (None, run["run_id"]):
+            wanted.setdefault(name, []).append(run)
+    missing = [name for name in tasks if name not in wanted]
+    if missing or not wanted:
+        what = ", ".join(missing) or run_id or method
+        kinds = sorted({f"{task_of(run).name} ({run['config']['method']['name']})" for run in found})
         raise UserError(f"{results}/weights holds no run for {what}; it holds {', '.join(kinds)}")
-    for name, chosen in best.items():
-        others = {about["chooses_on"] for about in wanted if about["task"] == name}
-        if len(others) > 1:
+    best = {name: min(runs, key=by_choice) for name, runs in wanted.items()}
+    for name, runs in wanted.items():
+        if len({choosing_rows(run) for run in runs}) > 1:
+            protocols = sorted({run["config"]["protocol"]["name"] for run in runs})
             raise UserError(
-                f"the runs of {get_task(name).title} in {results} were chosen on different rows "
-                f"({', '.join(sorted(others))}); name one with --run, such as {chosen['run_id']}"
+                f"the runs of {get_task(name).title} in {results} were chosen on different rows (protocols "
+                f"{', '.join(protocols)}, or other row limits or data); name one with --run, such as "
+                f"{best[name]['run_id']}"
             )
     return [best[name] for name in TASKS if name in best]
 
 
-def _rank(about: Sidecar) -> tuple[Any, ...]:
-    score = about["choice_score"]
-    return score is None, -(score or 0.0), about["weights"]["parameters"], about["run_id"]
+def _checkpoint(encoder: dict[str, Any], model: str | None, *, whose: str) -> Checkpoint:
+    """The checkpoint that `encoder` {name, revision, sha256} or `model` names; `UserError` where it is another one."""
+    try:
+        checkpoint = find_checkpoint(model or encoder["name"], encoder.get("revision"))
+    except UserError as error:
+        if model:
+            raise
+        raise UserError(f"{whose}: its encoder was not found, give --model FOLDER: {error}") from None
+    if checkpoint.sha256 != encoder["sha256"]:
+        raise UserError(
+            f"the encoder {model or encoder['name']} has sha256 {checkpoint.sha256[:12]}..., {whose} was trained on "
+            f"{encoder['sha256'][:12]}...; give --model the right one"
+        )
+    return checkpoint
 
 
-def _describe_encoder(about: Sidecar, model: str | None) -> dict[str, Any]:
-    named = {key: about["encoder"][key] for key in ("title", "name", "revision", "sha256", "family")}
-    checkpoint = Bank(Path(), named).checkpoint(model)
+def _describe_encoder(run: StoredRun, model: str | None) -> dict[str, Any]:
+    """What a bank says of its encoder."""
+    named = {key: run["encoder"][key] for key in ("title", "name", "revision", "sha256", "family")}
+    checkpoint = _checkpoint(named, model, whose=f"the run {run['run_id']}")
     size = weights_file(checkpoint.folder, checkpoint.name).stat().st_size
-    has_pooler = about["encoder"]["pooling"] == "pooler"
+    has_pooler = run["encoder"]["pooling"] == "pooler"
     return named | {"bytes": size, "parameters": encoder_size(encoder_config(checkpoint), has_pooler=has_pooler)}
 
 
-def _put(bank: Bank, about: Sidecar, tensors: dict[str, Tensor], predictions: Arrays | None, *, replace: bool) -> str:
-    task, title = about["task"], get_task(about["task"]).title
-    before = read_sidecar(bank.folder / f"{task}.json") if task in bank.tasks else None
-    if before is not None and before["run_id"] == about["run_id"]:
-        return f"{title}: {about['run_id']} is there"
+def _put(bank: Bank, run: StoredRun, tensors: dict[str, Tensor], predictions: Arrays | None, *, replace: bool) -> str:
+    task, title = task_of(run).name, task_of(run).title
+    before = read_stored(bank.folder / f"{task}.json") if task in bank.tasks else None
+    if before is not None and before["run_id"] == run["run_id"]:
+        return f"{title}: {run['run_id']} is there"
     if before is not None and not replace:
-        return f"{title}: kept {before['run_id']}; --replace takes {about['run_id']}"
-    # A file name of its own for each run: until the description is renamed into place, the old pair stays whole.
+        return f"{title}: kept {before['run_id']}; --replace takes {run['run_id']}"
+    # A file name of its own for each run: until the record is renamed into place, the old pair stays whole.
     if predictions is not None:
-        write_predictions(bank.folder, about["run_id"], predictions)
-    written = write_weights(bank.folder, task, tensors, about, file=f"{about['run_id']}.safetensors")
+        write_predictions(bank.folder, run["run_id"], predictions)
+    written = write_weights(bank.folder, task, tensors, run, file=f"{run['run_id']}.safetensors")
     if before is not None:
         (bank.folder / before["weights"]["file"]).unlink(missing_ok=True)
         predictions_path(bank.folder, before["run_id"]).unlink(missing_ok=True)
-    return f"{title}: {about['run_id']}, {written['weights']['bytes'] / 1e6:.2f} MB"
+    return f"{title}: {run['run_id']}, {written['weights']['bytes'] / 1e6:.2f} MB"
 
 
 def _method_text(entry: Entry) -> str:
-    shown = ALWAYS_SHOWN.get(entry.config.name)
-    return method_title(entry.config.name) + (f" ({getattr(entry.config, shown)})" if shown else "")
+    shown = ALWAYS_SHOWN.get(entry.method.name)
+    return method_title(entry.method.name) + (f" ({getattr(entry.method, shown)})" if shown else "")
 
 
 def _scores_text(entry: Entry) -> str:
-    task = get_task(entry.task)
-    values = [entry.about["scores"].get(name, {}).get(task.headline) for name in task.evaluation_sets]
+    headline = entry.task.headline
+    values = [entry.run["scores"].get(name, {}).get(headline) for name in entry.task.evaluation_sets]
     return " / ".join(NOTHING if value is None else f"{100 * value:.1f}" for value in values)

@@ -2,7 +2,7 @@
 
 `<results_dir>/weights/<run_id>.safetensors` holds the trained tensors and the task head of one run, in fp32, under
 the names that they have in a classifier of one replica; replicas of a stack are cut out of it and stripped of their
-padding. `<run_id>.json` beside it says what they belong to.
+padding. `<run_id>.json` beside it is the run's record and `weights`: {file, bytes, sha256, parameters}.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from filelock import FileLock
@@ -23,10 +22,12 @@ from torch import Tensor, nn
 from harness.adapters import Adapter
 from harness.classifier import Classifier
 from harness.errors import UserError
-from harness.records import write_atomically, write_json
+from harness.labels import canonical
+from harness.protocols import by_choice
+from harness.records import Record, write_atomically, write_json
 from harness.replicas import ReplicatedBias, ReplicatedLayerNorm, ReplicatedLinear
 
-Sidecar = dict[str, Any]
+StoredRun = Record  # a record with `weights`
 
 
 def trained_tensors(classifier: Classifier, replica: int) -> dict[str, Tensor]:
@@ -116,41 +117,39 @@ def _is_replicated(owner: nn.Module, name: str) -> bool:
 
 
 def write_weights(
-    folder: Path, name: str, tensors: dict[str, Tensor], about: Sidecar, *, file: str | None = None
-) -> Sidecar:
-    """Write the weights (`<name>.safetensors`), then `<name>.json`: `about` and the file's size and sha256.
-
-    Both atomically; returns what the JSON file holds.
-    """
+    folder: Path, name: str, tensors: dict[str, Tensor], record: Record, *, file: str | None = None
+) -> StoredRun:
+    """Write the weights (`<name>.safetensors`), then `<name>.json`; both atomically. Returns what the latter holds."""
     data = save({key: tensor.contiguous() for key, tensor in tensors.items()})
     count = sum(tensor.numel() for tensor in tensors.values())
     file = file or f"{name}.safetensors"
     entry = {"file": file, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "parameters": count}
     write_atomically(folder / file, data)
-    write_json(folder / f"{name}.json", about | {"weights": entry})
-    return about | {"weights": entry}
+    stored = record | {"weights": entry}
+    write_json(folder / f"{name}.json", stored)
+    return stored
 
 
-def read_sidecar(path: Path) -> Sidecar:
-    """The description beside a file of weights; `UserError` where it is not one."""
+def read_stored(path: Path) -> StoredRun:
+    """The record beside a file of weights; `UserError` where it is not one."""
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        about["run_id"], about["task"], about["method"]["name"], about["encoder"]["sha256"], about["weights"]["sha256"]
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored["run_id"], stored["config"]["method"]["name"], stored["encoder"]["sha256"], stored["weights"]["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path} does not describe trained weights; add that task again") from None
-    return about
+    return stored
 
 
-def read_tensors(folder: Path, about: Sidecar) -> dict[str, Tensor]:
-    """The tensors that a sidecar in `folder` describes; `UserError` for a missing, truncated or altered file."""
-    path = folder / about["weights"]["file"]
+def read_tensors(folder: Path, stored: StoredRun) -> dict[str, Tensor]:
+    """The tensors of a run stored in `folder`; `UserError` for a missing, truncated or altered file."""
+    path = folder / stored["weights"]["file"]
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); add that task again") from None
-    if len(data) != about["weights"]["bytes"]:
-        raise UserError(f"{path} has {len(data):,} bytes, expected {about['weights']['bytes']:,}: it is truncated")
-    if hashlib.sha256(data).hexdigest() != about["weights"]["sha256"]:
+    if len(data) != stored["weights"]["bytes"]:
+        raise UserError(f"{path} has {len(data):,} bytes, expected {stored['weights']['bytes']:,}: it is truncated")
+    if hashlib.sha256(data).hexdigest() != stored["weights"]["sha256"]:
         raise UserError(f"{path} is not the file that was stored (another sha256); add that task again")
     try:
         return load(data)
@@ -158,20 +157,20 @@ def read_tensors(folder: Path, about: Sidecar) -> dict[str, Tensor]:
         raise UserError(f"{path} is not a safetensors file ({error})") from None
 
 
-def store(results_dir: Path, tensors: dict[str, Tensor], about: Sidecar, *, best_only: bool) -> None:
-    """Store a run's weights; with `best_only` unless a better run of the same `cell` is stored, whose place it takes.
+def store(results_dir: Path, tensors: dict[str, Tensor], record: Record, *, best_only: bool) -> None:
+    """Store a run's weights; with `best_only` unless a better run of its cell is stored, whose place it takes.
 
-    Better is a higher `choice_score`, and the one that came first among equals; None is lowest.
+    Better is as in `harness.protocols.by_choice`. A cell is what differs in nothing but how it was trained.
     """
     folder = results_dir / "weights"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        rivals = [path for path in folder.glob("*.json") if path.stem != about["run_id"]] if best_only else []
-        rivals = [path for path in rivals if read_sidecar(path)["cell"] == about["cell"]]
-        if any(_rank(read_sidecar(path)) >= _rank(about) for path in rivals):
+        rivals = {path: read_stored(path) for path in folder.glob("*.json")} if best_only else {}
+        rivals = {path: rival for path, rival in rivals.items() if _cell(rival) == _cell(record)}
+        if any(by_choice(rival) < by_choice(record) for rival in rivals.values()):
             return
-        write_weights(folder, about["run_id"], tensors, about)
-        for path in rivals:
+        write_weights(folder, record["run_id"], tensors, record)
+        for path in rivals.keys() - {folder / f"{record['run_id']}.json"}:
             path.unlink()
             path.with_suffix(".safetensors").unlink(missing_ok=True)
 
@@ -180,6 +179,5 @@ def is_stored(results_dir: str | Path, run_id: str) -> bool:
     return (Path(results_dir) / "weights" / f"{run_id}.json").exists()
 
 
-def _rank(about: Sidecar) -> float:
-    score = about["choice_score"]
-    return float("-inf") if score is None else score
+def _cell(record: Record) -> str:
+    return canonical([record["config"] | {"train": None}, record["encoder"]["sha256"], record["data"]["fingerprint"]])

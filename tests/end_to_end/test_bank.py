@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 
 import numpy as np
@@ -88,17 +89,15 @@ def test_the_best_run_of_each_variant_is_stored_with_what_it_is(trained):
             best = max(record["scores"]["holdout"][headline] or -2 for record in group)
             (kept,) = [record for record in group if record["run_id"] in stored]
             assert (kept["scores"]["holdout"][headline] or -2) == best
-            about = json.loads((trained / "weights" / f"{kept['run_id']}.json").read_text())
-            assert about["method"] == kept["config"]["method"]
-            assert about["encoder"]["sha256"] == kept["encoder"]["sha256"]
-            assert about["weights"]["parameters"] == kept["parameters"]["trained"]
-            assert about["scores"] == kept["scores"]
+            beside = json.loads((trained / "weights" / f"{kept['run_id']}.json").read_text())
+            assert beside.pop("weights")["parameters"] == kept["parameters"]["trained"]
+            assert beside == kept
 
 
 @pytest.mark.parametrize("name", TASKS[:3])
 def test_predictions_equal_those_of_the_training_run(made, trained, tiny_model, glue, name):
     """To the last bit, though the run was trained in a stack of four."""
-    run_id = Bank.open(made).entry(name).about["run_id"]
+    run_id = Bank.open(made).entry(name).run["run_id"]
     expected = read_predictions(trained, run_id)["validation"]
     found = predictor(made, [name], tiny_model).logits(validation_rows(glue, name))
     if get_task(name).is_regression:
@@ -163,14 +162,14 @@ def test_a_task_is_replaced_only_on_demand(made, trained, tiny_model, capsys):
     other = next(
         path.stem
         for path in (trained / "weights").glob("cola*.json")
-        if path.stem != Bank.open(made).entry("cola").about["run_id"]
+        if path.stem != Bank.open(made).entry("cola").run["run_id"]
     )
     command = ["add", str(trained), "--bank", str(made), "--model", str(tiny_model), "--run", other]
     assert bank_command.main(command) == 0
     assert "--replace" in capsys.readouterr().out
-    assert Bank.open(made).entry("cola").about["run_id"] != other
+    assert Bank.open(made).entry("cola").run["run_id"] != other
     assert bank_command.main([*command, "--replace"]) == 0
-    assert Bank.open(made).entry("cola").about["run_id"] == other
+    assert Bank.open(made).entry("cola").run["run_id"] == other
     assert len(list(made.glob("cola*.safetensors"))) == 1
     assert bank_command.main(["check", str(made), "--model", str(tiny_model)]) == 0
 
@@ -212,7 +211,7 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(made, tiny_model, tmp_
     told(capsys, "the bank", "was trained on", "--model")
 
     entry = Bank.open(made).entry("cola")
-    file = made / entry.about["weights"]["file"]
+    file = made / entry.run["weights"]["file"]
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
     assert predict.main([*base, "--task", "cola", "--input", str(good)]) == 2
@@ -220,7 +219,7 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(made, tiny_model, tmp_
     assert bank_command.main(["check", str(made), "--model", str(tiny_model)]) == 1
     printed = capsys.readouterr().out
     assert "CoLA: " in printed and "truncated" in printed and "MRPC: well" in printed
-    mrpc = made / Bank.open(made).entry("mrpc").about["weights"]["file"]
+    mrpc = made / Bank.open(made).entry("mrpc").run["weights"]["file"]
     file.write_bytes(mrpc.read_bytes())
     assert predict.main([*base, "--task", "cola", "--input", str(good)]) == 2
     told(capsys, file.name)
@@ -233,10 +232,33 @@ def test_check_holds_the_bank_against_the_training_runs(made, tiny_model, glue, 
     assert bank_command.main(command) == 0
     assert capsys.readouterr().out.count("well, 0 of 16 predictions differ") == 3
     entry = Bank.open(made).entry("cola")
-    arrays = read_predictions(made, entry.about["run_id"])
-    write_predictions(made, entry.about["run_id"], arrays | {"validation": 1 - arrays["validation"]})
+    arrays = read_predictions(made, entry.run["run_id"])
+    write_predictions(made, entry.run["run_id"], arrays | {"validation": 1 - arrays["validation"]})
     assert bank_command.main(command) == 1
     assert "CoLA: 16 of 16 predictions differ" in capsys.readouterr().out
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(made, trained, tiny_model, tmp_path, capsys):
+    (tmp_path / "file").write_text("not a folder")
+    inside = tmp_path / "file" / "below"
+    assert bank_command.main(["add", str(trained), "--bank", str(inside), "--model", str(tiny_model)]) == 2
+    told(capsys, f"--bank={inside} cannot be written")
+    command = ["export", str(made), "--format", "adapterhub", "--task", "mrpc", "--out", str(inside)]
+    assert bank_command.main([*command, "--model", str(tiny_model)]) == 2
+    told(capsys, f"--out={inside} cannot be written")
+
+
+def test_runs_chosen_on_different_rows_are_not_compared(made, trained, tmp_path, tiny_model, capsys):
+    results = tmp_path / "mixed"
+    shutil.copytree(trained / "weights", results / "weights")
+    one, other = sorted((results / "weights").glob("mrpc*.json"))
+    record = json.loads(other.read_text())
+    record["config"]["protocol"]["fraction"] = 0.5
+    other.write_text(json.dumps(record))
+    command = ["add", str(results), "--bank", str(tmp_path / "new"), "--model", str(tiny_model), "--task", "mrpc"]
+    assert bank_command.main(command) == 2
+    told(capsys, "MRPC", "chosen on different rows", "--run")
+    assert bank_command.main([*command, "--run", one.stem]) == 0
 
 
 def test_a_bank_takes_one_encoder(made, trained, tmp_path, glue, tiny_model, capsys):
@@ -263,7 +285,7 @@ def test_other_methods_are_banked_too(tmp_path, tiny_model, glue, method, capsys
     assert bank_command.main(["add", str(results), "--model", str(tiny_model)]) == 0
     folder = results / "bank"
     for name in ("mrpc", "cola"):
-        expected = read_predictions(results, Bank.open(folder).entry(name).about["run_id"])["validation"]
+        expected = read_predictions(results, Bank.open(folder).entry(name).run["run_id"])["validation"]
         found = predictor(folder, [name], tiny_model).logits(validation_rows(glue, name))
         assert [int(row.argmax()) for row in found] == expected.tolist()
     capsys.readouterr()
@@ -278,10 +300,10 @@ def test_an_export_is_whole_and_carries_a_model_card(made, tiny_model, tmp_path,
     files = {"adapter_config.json", "head_config.json", "pytorch_adapter.bin", "pytorch_model_head.bin", "README.md"}
     assert {path.name for path in out.iterdir()} == files
     card = (out / "README.md").read_text()
-    about = Bank.open(made).entry("mrpc").about
-    score = about["scores"]["validation"]["f1"]
+    run = Bank.open(made).entry("mrpc").run
+    score = run["scores"]["validation"]["f1"]
     assert card.startswith("---\nlibrary_name: ")
-    for words in ("load_adapter", f"| validation | f1 | {score:.4f} |", "nyu-mll/glue", about["run_id"], "LayerNorms"):
+    for words in ("load_adapter", f"| validation | f1 | {score:.4f} |", "nyu-mll/glue", run["run_id"], "LayerNorms"):
         assert words in card
     capsys.readouterr()
     assert bank_command.main([*command, "--model", str(tiny_model)]) == 2

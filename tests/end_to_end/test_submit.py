@@ -137,7 +137,19 @@ def test_what_cannot_be_submitted_is_one_line_and_nothing_is_written(tmp_path, c
     write_all(mixed, [make_record("rte"), held_out])
     assert submit.main([str(mixed), "--data", "synthetic"]) == 2
     told(capsys, "RTE", "chosen on different rows", "--protocol")
+    other_rows = make_record("rte", score={"holdout": 0.8, "validation": 0.5}, rate=1e-4,
+                             protocol={"name": "holdout", "fraction": 0.2, "seed": 0})  # fmt: skip
+    write_all(mixed, [other_rows])
+    assert submit.main([str(mixed), "--protocol", "holdout", "--data", "synthetic"]) == 2
+    told(capsys, "RTE", "chosen on different rows", "protocols holdout, or other row limits")
     assert not list(tmp_path.rglob("*.zip")) and not list(tmp_path.rglob("*manifest*"))
+
+
+def test_a_zip_that_cannot_be_written_is_one_line(trained, glue, tmp_path, capsys):
+    (tmp_path / "file").write_text("not a folder")
+    out = tmp_path / "file" / "sub.zip"
+    assert submit.main([str(trained), "--out", str(out), "--data", "local", "--data-path", str(glue)]) == 2
+    told(capsys, f"--out={out} cannot be written")
 
 
 def test_a_finished_run_trains_again_when_more_of_it_is_to_be_kept(tmp_path, tiny_model, glue, capsys):

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness import metrics
 from harness.predictions import compact, write_predictions, write_references
-from harness.records import SCHEMA, Record, write_record
+from harness.records import PAPER_PROTOCOL, SCHEMA, Record, write_record
 from harness.tasks import get_task
 
 ENCODER = 22_713_216  # MiniLM-L6 with its pooler, without a head
@@ -56,7 +56,8 @@ def make_record(
         "model": {"name": "minilm"},
         "data": {"source": source, "max_train_rows": max_train_rows, "max_eval_rows": max_eval_rows},
         "train": {"learning_rate": rate, "epochs": epochs, "batch_size": 32, "seed": seed},
-    } | ({"protocol": protocol} if protocol is not None else {})
+        "protocol": protocol or PAPER_PROTOCOL,
+    }
     fields = "-".join(f"{value}" for name, value in sorted(method.items()) if name != "name")
     limits = "".join(f"-{limit}" for limit in (max_train_rows, max_eval_rows) if limit is not None)
     run_id = f"{task}-{method['name']}{fields and '-'}{fields}-{rate:g}-e{epochs}-s{seed}-{fingerprint}{sha256[:4]}"

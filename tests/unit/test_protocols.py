@@ -5,7 +5,7 @@ import pytest
 from datasets import Dataset
 
 from harness import launcher
-from harness.protocols import choosing_set, hold_out, scored_sets
+from harness.protocols import by_choice, choosing_rows, choosing_set, hold_out, scored_sets
 from harness.selection import comparable_groups
 from harness.sweep_tables import chosen_table
 from harness.tasks import TASKS, get_task
@@ -75,6 +75,29 @@ def test_the_holdout_chooses_and_the_validation_set_is_reported():
     (line,) = chosen_table(group, []).rows
     assert "70.0" in line and "60.0" in line
     assert "protocol holdout" in group.title
+
+
+def test_which_runs_were_chosen_on_the_same_rows():
+    def rows(**options):
+        return choosing_rows(make_record("rte", **options))
+
+    held_out = rows(protocol=HOLDOUT)
+    assert held_out == rows(protocol=HOLDOUT, rate=1e-5, seed=3, max_eval_rows=9, method="full")
+    assert rows() != held_out
+    for change in ({"fraction": 0.2}, {"seed": 1}):
+        assert rows(protocol=HOLDOUT | change) != held_out
+    for change in ({"max_train_rows": 100}, {"fingerprint": "other"}):
+        assert rows(protocol=HOLDOUT, **change) != held_out
+    assert rows() == rows(protocol={"name": "submit"}, max_train_rows=100)
+    assert rows() != rows(max_eval_rows=100)
+    assert rows() != rows(fingerprint="other")
+
+
+def test_the_best_run_has_the_highest_score_then_fewer_parameters():
+    runs = [make_record("rte", score=score, size=size) for score, size in
+            ((None, 8), (0.7, 64), (0.7, 8), (0.8, 256), (0.0, 8), (-0.1, 8))]  # fmt: skip
+    ordered = sorted(runs, key=by_choice)
+    assert [runs.index(run) for run in ordered] == [3, 2, 1, 4, 5, 0]
 
 
 def test_a_sweeper_never_sees_the_rows_that_are_reported():

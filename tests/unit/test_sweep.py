@@ -72,6 +72,20 @@ def test_finished_runs_are_dropped_and_failed_ones_repeated(tmp_path, trained):
     assert [record["status"] for record in records] == ["completed", "diverged", "completed", "completed"]
 
 
+def test_files_of_finished_runs_are_looked_for_once(tmp_path, monkeypatch):
+    asked = replace(make_run().config, train=replace(TrainConfig(), save="all"))
+    every = [replace(run, config=asked) for run in runs(3)]
+    for run in every[:2]:
+        write_record(tmp_path, run.record("completed"))
+    looked, stored = [], {"run-mrpc-00"}
+    monkeypatch.setattr(module, "is_stored", lambda folder, run_id: looked.append(run_id) or run_id in stored)
+    sweep = Sweep(every, results_dir=tmp_path)
+    assert sweep.open() == every[1:]
+    stored.add("run-mrpc-01")
+    assert sweep.open() == sweep.open() == every[2:]
+    assert looked == ["run-mrpc-00", "run-mrpc-01", "run-mrpc-01"]
+
+
 def test_a_resumed_sweep_trains_the_stacks_of_an_undisturbed_one(tmp_path, trained):
     every = runs(6)
     write_records(tmp_path, [run.record("completed") for run in every[:2]])

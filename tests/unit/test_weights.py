@@ -22,13 +22,14 @@ from harness.weights import (
     alone,
     is_stored,
     load_tensors,
-    read_sidecar,
+    read_stored,
     read_tensors,
     store,
     trained_tensors,
     write_weights,
 )
 from tests.tiny import tiny_encoder
+from tests.unit.make_records import make_record
 from tests.unit.test_training import rows
 
 METHODS = [
@@ -134,33 +135,40 @@ def test_foreign_tensors_are_refused_and_nothing_changes(change, words):
     assert all((before[name] == after[name]).all() for name in before)
 
 
-ABOUT = {"run_id": "a", "task": "mrpc", "method": {"name": "adapter"}, "encoder": {"sha256": "x"}, "cell": "c"}
-
-
-def about(run_id, score, cell="c"):
-    return ABOUT | {"run_id": run_id, "choice_score": score, "cell": cell}
+def run(run_id, score, **options):
+    """A record, as runs are stored with."""
+    return make_record("mrpc", score=score, **options) | {"run_id": run_id}
 
 
 def test_the_best_of_a_cell_is_kept(tmp_path):
     tensors = {"head.bias": torch.ones(2)}
-    for run_id, score, cell in (
-        ("a", 0.5, "c"),
-        ("b", 0.7, "c"),
-        ("c", 0.7, "c"),
-        ("d", None, "c"),
-        ("e", 0.1, "other"),
+    for run_id, score, options in (
+        ("a", 0.5, {}),
+        ("c", 0.7, {"rate": 3e-4, "seed": 1}),
+        ("b", 0.7, {"rate": 1e-5}),
+        ("d", None, {}),
+        ("e", 0.1, {"size": 8}),
+        ("f", 0.1, {"sha256": "another"}),
+        ("g", 0.1, {"fingerprint": "another"}),
+        ("h", 0.1, {"max_eval_rows": 100}),
+        ("i", 0.1, {"protocol": {"name": "submit"}}),
     ):
-        store(tmp_path, tensors, about(run_id, score, cell), best_only=True)
-    assert sorted(path.stem for path in (tmp_path / "weights").glob("*.json")) == ["b", "e"]
-    assert sorted(path.stem for path in (tmp_path / "weights").glob("*.safetensors")) == ["b", "e"]
+        store(tmp_path, tensors, run(run_id, score, **options), best_only=True)
+    kept = ["b", "e", "f", "g", "h", "i"]
+    assert sorted(path.stem for path in (tmp_path / "weights").glob("*.json")) == kept
+    assert sorted(path.stem for path in (tmp_path / "weights").glob("*.safetensors")) == kept
     assert is_stored(tmp_path, "b") and not is_stored(tmp_path, "a")
-    store(tmp_path, tensors, about("a", 0.5), best_only=False)
+    store(tmp_path, tensors, run("a", 0.5), best_only=False)
     assert is_stored(tmp_path, "a") and is_stored(tmp_path, "b")
+    store(tmp_path, {"head.bias": torch.zeros(2)}, run("b", 0.7, rate=1e-5), best_only=True)  # trained again
+    again = read_tensors(tmp_path / "weights", read_stored(tmp_path / "weights/b.json"))
+    assert again["head.bias"].tolist() == [0, 0]
+    assert not is_stored(tmp_path, "a")
 
 
 def test_damaged_files_are_told(tmp_path):
-    written = write_weights(tmp_path, "mrpc", {"head.bias": torch.arange(3.0)}, about("a", 1.0))
-    assert read_sidecar(tmp_path / "mrpc.json") == written
+    written = write_weights(tmp_path, "mrpc", {"head.bias": torch.arange(3.0)}, run("a", 1.0))
+    assert read_stored(tmp_path / "mrpc.json") == written
     assert read_tensors(tmp_path, written)["head.bias"].tolist() == [0, 1, 2]
     file = tmp_path / "mrpc.safetensors"
     whole = file.read_bytes()
@@ -175,4 +183,4 @@ def test_damaged_files_are_told(tmp_path):
         read_tensors(tmp_path, written)
     (tmp_path / "mrpc.json").write_text(json.dumps({"task": "mrpc"}))
     with pytest.raises(UserError, match="does not describe trained weights"):
-        read_sidecar(tmp_path / "mrpc.json")
+        read_stored(tmp_path / "mrpc.json")
