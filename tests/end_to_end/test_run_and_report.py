@@ -1,12 +1,14 @@
 """From the command line to the tables, on tiny random encoders and small files of the real formats."""
 
 import json
+import shutil
 import sys
 
 import pytest
 
 from harness import launcher, report, run
-from tests.end_to_end.commands import python, records
+from harness.predictions import read_references
+from tests.end_to_end.commands import python, records, train
 from tests.tiny import save_tiny
 from tests.unit.glue_fixture import write_glue
 
@@ -259,6 +261,33 @@ def test_spans_of_adapters_are_removed_and_drawn(harness_run, tmp_path):
     assert all(span["scores"] != first["scores"] for span in first["spans"])
     assert report.main([str(tmp_path / "results")]) == 0
     assert (tmp_path / "results/figures/ablation.png").stat().st_size > 1000
+
+
+def test_labels_are_made_anew_from_the_same_rows_only(tmp_path, tiny_model, glue, capsys):
+    results = tmp_path / "results"
+    train(results, tiny_model, glue, "task=rte,mrpc", "protocol=holdout", "method.bottleneck_size=2")
+    kept = {path.name: read_references(results, path.stem) for path in (results / "references").iterdir()}
+    shutil.rmtree(results / "references")
+    other = tmp_path / "other"
+    shutil.copytree(glue, other)
+    dev = other / "RTE/dev.tsv"
+    lines = dev.read_text().splitlines(keepends=True)
+    head, _, label = lines[1].rstrip("\n").rpartition("\t")
+    swapped = {"entailment": "not_entailment", "not_entailment": "entailment"}[label]
+    dev.write_text("".join([lines[0], f"{head}\t{swapped}\n", *lines[2:]]))
+    command = [str(results), "--data", "local", "--data-path"]
+    capsys.readouterr()
+    assert report.main([*command, str(other)]) == 0
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if "are not those that its runs" in line]
+    assert told.startswith("rte-")
+    assert [path.name[:4] for path in (results / "references").iterdir()] == ["mrpc"]
+    assert report.main([*command, str(glue)]) == 0
+    assert "are not those" not in capsys.readouterr().out
+    found = {path.name: read_references(results, path.stem) for path in (results / "references").iterdir()}
+    assert found.keys() == kept.keys()
+    for name, arrays in found.items():
+        assert arrays.keys() == kept[name].keys() == {"holdout", "validation"}
+        assert all((arrays[key] == kept[name][key]).all() for key in arrays)
 
 
 def test_the_commands_as_processes(tmp_path, tiny_model, glue):

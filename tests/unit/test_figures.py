@@ -71,6 +71,18 @@ def test_the_tradeoff_shows_differences_to_full_fine_tuning_against_trained_para
         assert words in figure.caption
 
 
+def test_bands_of_the_tradeoff_are_percentiles_over_the_tasks():
+    losses = {"mrpc": 0.01, "cola": 0.02, "rte": 0.05, "sst2": 0.10}
+    records = [make_record(task, "full", 0.8) for task in losses]
+    records += [make_record(task, score=0.8 - loss, size=size) for task, loss in losses.items() for size in (1, 8, 64)]
+    (ax,) = drawn(records)["tradeoff"].canvas.axes
+    (band,) = ax.collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    low, middle, high = np.percentile([-1, -2, -5, -10], (20, 50, 80))
+    assert (heights.min(), heights.max()) == (pytest.approx(low), pytest.approx(high))
+    np.testing.assert_allclose(lines_of(ax)["Adapters"].get_ydata(), [middle] * 3)
+
+
 def test_by_task_has_a_panel_a_task(tradeoff):
     panels = drawn(tradeoff)["tradeoff_by_task"].canvas.axes
     assert [ax.get_title() for ax in panels] == ["CoLA", "MRPC", "RTE"]
@@ -128,7 +140,9 @@ def test_one_setting_against_the_score():
     (ax,) = found["sizes"].canvas.axes
     assert list(ax.containers[0].lines[0].get_xdata()) == [8, 64, 256]
     assert list(ax.containers[0].lines[0].get_ydata()) == [80, 84, 82]
-    assert len(found["learning_rates"].canvas.axes[0].containers) == 3
+    curves = found["learning_rates"].canvas.axes[0].containers
+    assert [list(curve.lines[0].get_xdata()) for curve in curves] == [list(rates)] * 3
+    assert sorted(list(curve.lines[0].get_ydata()) for curve in curves) == [[80] * 3, [82] * 3, [84] * 3]
 
 
 def test_an_undefined_score_is_marked_and_not_left_out():
@@ -170,6 +184,8 @@ def test_paired_differences_are_drawn_where_they_lie(tmp_path):
     expected = differences(scores, *scores.pairs[0], uncertainty)
     bars = [bar.lines[0].get_xdata()[0] for bar in ax.containers]
     assert bars == pytest.approx([one.points for one in expected])
+    dotted = [line.get_xdata()[0] for line in ax.get_lines() if line.get_linestyle() == ":"]
+    assert dotted == [-0.4, -0.8]  # the gaps that the paper reports, on the side of the loss
     reach = [tuple(bar.lines[2][0].get_segments()[0][:, 0]) for bar in ax.containers]
     assert reach == [pytest.approx(one.bounds) for one in expected]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["MRPC", "RTE", "Mean (2)"]

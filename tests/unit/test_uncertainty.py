@@ -87,12 +87,16 @@ def test_the_report_confirms_or_denies_the_papers_claim(tmp_path, adapters, full
     assert len(claims) == 2 and all(words in claim for claim in claims)
     gap = board.methods[1].entries["RTE"].points - board.methods[0].entries["RTE"].points
     assert table.rows[0][-1].startswith(f"{gap:+.1f} [")
+    for row, text in zip((board.methods[0], board.methods[1]), table.rows[0][2:4], strict=True):
+        low, high = interval(Uncertainty(tmp_path).distribution(row.candidates["RTE"], "validation"))
+        assert text == f"{row.entries['RTE'].text} [{low:.1f}, {high:.1f}]"
 
 
 def test_verdicts():
     assert verdict((-0.3, 0.2), 0.4).startswith("confirmed")
     assert verdict((-0.5, 0.2), 0.4).startswith("left open")
     assert verdict((-0.9, -0.5), 0.4).startswith("denied")
+    assert verdict((-0.9, -0.1), 0.4).startswith("left open")  # below zero, not below the margin
     assert verdict(None, 0.4).startswith("cannot")
 
 
