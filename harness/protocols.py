@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.errors import UserError
 from harness.labels import canonical
 from harness.records import Record, task_of
 from harness.tasks import Task
@@ -52,6 +54,17 @@ def by_choice(record: Record) -> tuple[bool, float, int, str]:
     """Sort key of runs, best first: undefined scores last, ties to fewer trained parameters, then to the run id."""
     score = choice_score(record)
     return score is None, -(score or 0.0), record["parameters"]["trained"], record["run_id"]
+
+
+def best_run(runs: Sequence[Record], *, where: Path, remedy: str) -> Record:
+    """The first of these runs of one task `by_choice`; `UserError` where their choice scores cannot be compared."""
+    if len({choosing_rows(run) for run in runs}) > 1:
+        protocols = ", ".join(sorted({run["config"]["protocol"]["name"] for run in runs}))
+        raise UserError(
+            f"the runs of {task_of(runs[0]).title} in {where} were chosen on different rows (protocols {protocols}, or "
+            f"other row limits or data); {remedy}"
+        )
+    return min(runs, key=by_choice)
 
 
 def split_rows(

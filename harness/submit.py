@@ -25,7 +25,7 @@ from harness import sources
 from harness.errors import UserError, writing
 from harness.metrics import majority_prediction
 from harness.predictions import read_predictions
-from harness.protocols import by_choice, choice_score, choosing_rows, chosen_on
+from harness.protocols import best_run, choice_score, chosen_on
 from harness.records import Record, load_records, task_of, write_atomically, write_json
 from harness.tasks import Task, get_task
 
@@ -109,14 +109,8 @@ def best_runs(records: Iterable[Record], *, method: str | None, protocol: str | 
     by_task: dict[str, list[Record]] = {}
     for record in real:
         by_task.setdefault(task_of(record).name, []).append(record)
-    for name, group in by_task.items():
-        if len({choosing_rows(record) for record in group}) > 1:
-            protocols = sorted({record["config"]["protocol"]["name"] for record in group})
-            raise UserError(
-                f"the runs of {get_task(name).title} in {where} were chosen on different rows (protocols "
-                f"{', '.join(protocols)}, or other row limits or data); give --protocol, or a folder of one kind of run"
-            )
-    return {name: min(group, key=by_choice) for name, group in by_task.items()}
+    remedy = "give --protocol, or a folder of one kind of run"
+    return {name: best_run(group, where=where, remedy=remedy) for name, group in by_task.items()}
 
 
 def write_submission(out: Path, best: dict[str, Record], results: Path, data: sources.DataChoice) -> list[str]:

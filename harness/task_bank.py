@@ -21,7 +21,7 @@ from harness.labels import ALWAYS_SHOWN, method_title
 from harness.layout import NOTHING, Table
 from harness.parameters import encoder_size
 from harness.predictions import Arrays, predictions_path, read_predictions, write_predictions
-from harness.protocols import by_choice, choosing_rows
+from harness.protocols import best_run
 from harness.records import read_json, task_of, write_json
 from harness.tasks import TASKS, Task, get_task
 from harness.weights import StoredRun, read_stored, read_tensors, write_weights
@@ -186,16 +186,8 @@ def _best_of(
         what = ", ".join(missing) or run_id or method
         kinds = sorted({f"{task_of(run).name} ({run['config']['method']['name']})" for run in found})
         raise UserError(f"{results}/weights holds no run for {what}; it holds {', '.join(kinds)}")
-    best = {name: min(runs, key=by_choice) for name, runs in wanted.items()}
-    for name, runs in wanted.items():
-        if len({choosing_rows(run) for run in runs}) > 1:
-            protocols = sorted({run["config"]["protocol"]["name"] for run in runs})
-            raise UserError(
-                f"the runs of {get_task(name).title} in {results} were chosen on different rows (protocols "
-                f"{', '.join(protocols)}, or other row limits or data); name one with --run, such as "
-                f"{best[name]['run_id']}"
-            )
-    return [best[name] for name in TASKS if name in best]
+    remedy = "name one of them with --run"
+    return [best_run(wanted[name], where=results, remedy=remedy) for name in TASKS if name in wanted]
 
 
 def _checkpoint(encoder: dict[str, Any], model: str | None, *, whose: str) -> Checkpoint:
