@@ -24,7 +24,7 @@ from harness.errors import UserError, writing
 from harness.parameters import encoder_size
 from harness.protocols import chosen_on
 from harness.records import task_of
-from harness.tasks import get_task
+from harness.tasks.glue import get_task
 from harness.weights import StoredRun
 
 VERSION = "adapters.1.3.0"  # whose files these are

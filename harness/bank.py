@@ -31,7 +31,7 @@ from harness.protocols import limit_rows
 from harness.resolving import pick_device
 from harness.sources import DataChoice
 from harness.task_bank import Bank, Entry, add, contents
-from harness.tasks import TASKS, get_task
+from harness.tasks.glue import TASKS, get_task
 
 # On the device of the training run nothing differs; elsewhere sums in another order move the last digits of bf16.
 SCORE_TOLERANCE = 0.05  # of a score from 0 to 5

@@ -14,7 +14,7 @@ from omegaconf import MISSING
 
 from harness.errors import UserError
 from harness.records import SCHEMA
-from harness.tasks import TASKS
+from harness.tasks.glue import TASKS
 
 
 @dataclass

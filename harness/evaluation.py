@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from harness import metrics
 from harness.adapters import without_adapters
 from harness.batches import Encoded
 from harness.classifier import Classifier
-from harness.tasks import Task
+from harness.tasks import metrics
+from harness.tasks.glue import Task
 from harness.training import predict
 
 

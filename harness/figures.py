@@ -25,7 +25,7 @@ from harness.records import Record
 from harness.reference import CLAIMS, TRADEOFF_POINTS
 from harness.selection import Cell, Group
 from harness.tables import Scores, method_row, table_columns
-from harness.tasks import get_task
+from harness.tasks.glue import get_task
 from harness.uncertainty import LEVEL, Uncertainty
 
 

@@ -17,7 +17,7 @@ from harness.methods import METHODS, can_stack
 from harness.resolving import pick_precision, tokenizer_of
 from harness.runner import assemble
 from harness.task_bank import Bank, Entry
-from harness.tasks import get_task
+from harness.tasks.glue import get_task
 from harness.training import autocast
 from harness.weights import load_tensors
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.tasks import Task, get_task
+from harness.tasks.glue import Task, get_task
 
 FORMATS = ("lines", "tsv", "csv", "jsonl")
 _SUFFIXES = {".txt": "lines", ".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.records import write_atomically
-from harness.tasks import Task
+from harness.tasks.glue import Task
 
 Arrays = dict[str, np.ndarray]
 

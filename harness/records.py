@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.tasks import Task, get_task
+from harness.tasks.glue import Task, get_task
 
 SCHEMA = 1
 PAPER_PROTOCOL = {"name": "paper"}  # the config that records of before there were other protocols lack

@@ -18,7 +18,7 @@ from harness.errors import UserError
 from harness.parameters import count
 from harness.protocols import choosing_set
 from harness.records import SCHEMA, Record
-from harness.tasks import DIAGNOSTICS, Task, get_task
+from harness.tasks.glue import DIAGNOSTICS, Task, get_task
 from harness.training import has_bf16
 
 

@@ -26,7 +26,7 @@ from harness.protocols import scored_sets, split_rows
 from harness.provenance import now, provenance
 from harness.records import Record
 from harness.resolving import Run, encoder_of, pick_precision, rows_of, test_sets, tokenizer_of
-from harness.tasks import Task
+from harness.tasks.glue import Task
 from harness.training import Training, hold_frozen_in_bf16, peak_memory, predict, train
 from harness.weights import alone, store, trained_tensors
 

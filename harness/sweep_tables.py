@@ -6,7 +6,7 @@ from harness.labels import differing_fields, short_number
 from harness.layout import NOTHING, Table
 from harness.selection import Candidate, Cell, Group, eligible_candidates
 from harness.tables import Column, candidate_entry, entry_of
-from harness.tasks import Task
+from harness.tasks.glue import Task
 
 
 def chosen_table(group: Group, notes: list[str]) -> Table:

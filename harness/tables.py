@@ -19,7 +19,7 @@ from harness.selection import (
     Group,
     to_frame,
 )
-from harness.tasks import Task
+from harness.tasks.glue import Task
 
 UNDEFINED = "undef."
 

@@ -23,7 +23,7 @@ from harness.parameters import encoder_size
 from harness.predictions import Arrays, predictions_path, read_predictions, write_predictions
 from harness.protocols import best_run
 from harness.records import read_json, task_of, write_json
-from harness.tasks import TASKS, Task, get_task
+from harness.tasks.glue import TASKS, Task, get_task
 from harness.weights import StoredRun, read_stored, read_tensors, write_weights
 
 ENCODER = "encoder.json"

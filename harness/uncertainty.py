@@ -12,7 +12,7 @@ from scipy import stats
 
 from harness.predictions import Arrays, read_predictions, read_references
 from harness.selection import Candidate
-from harness.tasks import Task
+from harness.tasks.glue import Task
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -106,7 +106,7 @@ def headline_scores(task: Task, predictions: np.ndarray, references: np.ndarray)
     return _METRICS[task.headline](predictions, references)
 
 
-# The metrics of harness/metrics.py over many resamples at once; a test holds them against those.
+# The metrics of harness/tasks/metrics.py over many resamples at once; a test holds them against those.
 
 
 def _accuracy(predictions: np.ndarray, references: np.ndarray) -> np.ndarray:

@@ -162,7 +162,7 @@ def write_rows(arguments: argparse.Namespace, path: Path) -> tuple[Path, str]:
     """The same training rows for every contender, and where they come from."""
     from harness import sources
     from harness.protocols import limit_rows
-    from harness.tasks import get_task
+    from harness.tasks.glue import get_task
 
     task = get_task(arguments.task)
     choice = sources.resolve(source="auto")
@@ -210,7 +210,7 @@ def measure_ours(arguments: argparse.Namespace) -> dict:
     from harness.graphs import cuda_capture
     from harness.resolving import Run, pick_device
     from harness.runner import build_classifier
-    from harness.tasks import get_task
+    from harness.tasks.glue import get_task
     from harness.training import has_bf16, keep_freed_memory, train
 
     keep_freed_memory()

@@ -23,7 +23,7 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 from harness.errors import UserError
 from harness.records import load_records
 from harness.sources.synthetic import load
-from harness.tasks import TASKS, Task
+from harness.tasks.glue import TASKS, Task
 
 SHUFFLE_SEED = 1
 _METRICS = {

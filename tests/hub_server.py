@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.sources.hub import REPO, REVISION
-from harness.tasks import AX, TASKS, Task
+from harness.tasks.glue import AX, TASKS, Task
 
 GLUE_ROWS = {"train": 24, "evaluation": 6, "test": 4}  # in each split of `glue_repo`
 

@@ -11,7 +11,7 @@ from datasets import Dataset, DatasetDict
 
 from harness.errors import UserError
 from harness.sources import hub, local, synthetic
-from harness.tasks import DIAGNOSTICS, Task
+from harness.tasks.glue import DIAGNOSTICS, Task
 
 SOURCES = ("auto", "hub", "local", "synthetic")
 HUB_SECONDS = 3.0  # that `auto` waits for the hub

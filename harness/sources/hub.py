@@ -18,7 +18,7 @@ from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
 from harness.errors import UserError
 from harness.sources.local import features
-from harness.tasks import Task
+from harness.tasks.glue import Task
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from typing import Any
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from harness.errors import UserError
-from harness.tasks import Task
+from harness.tasks.glue import Task
 
 log = logging.getLogger(__name__)
 

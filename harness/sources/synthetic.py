@@ -18,7 +18,7 @@ from harness.sources.synthetic_inference import mnli, rte
 from harness.sources.synthetic_questions import qnli, qqp
 from harness.sources.synthetic_similarity import mrpc, stsb
 from harness.sources.synthetic_single import cola, sst2
-from harness.tasks import TASKS, Task
+from harness.tasks.glue import TASKS, Task
 
 VERSION = 1  # of the generated text: raise it with any change of a row
 

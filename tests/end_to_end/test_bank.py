@@ -17,7 +17,7 @@ from harness.inference import Predictor
 from harness.predictions import read_predictions, write_predictions
 from harness.sources import local
 from harness.task_bank import Bank
-from harness.tasks import get_task
+from harness.tasks.glue import get_task
 from tests.conftest import ROOT
 from tests.end_to_end.commands import records, train
 from tests.tiny import save_tiny

@@ -11,7 +11,7 @@ from harness import report, submit
 from harness.predictions import read_predictions, write_predictions
 from harness.records import load_records, write_record
 from harness.submit import FILES, SubmissionFile
-from harness.tasks import TASKS
+from harness.tasks.glue import TASKS
 from tests.end_to_end.commands import records, train
 from tests.unit.glue_fixture import write_diagnostic, write_glue
 from tests.unit.make_records import make_record, write_all

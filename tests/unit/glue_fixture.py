@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from harness.tasks import TASKS, Task
+from harness.tasks.glue import TASKS, Task
 
 _SUBJECTS = ("The gardener", "A pilot", "My neighbour", 'The "quiet singer', "An old clock", 'The so-called "expert"')
 _VERBS = ("repairs", "watches", "follows", "paints", "forgets")

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from harness import metrics
 from harness.predictions import compact, write_predictions, write_references
 from harness.records import PAPER_PROTOCOL, SCHEMA, Record, write_record
-from harness.tasks import get_task
+from harness.tasks import metrics
+from harness.tasks.glue import get_task
 
 ENCODER = 22_713_216  # MiniLM-L6 with its pooler, without a head
 LAYERS, WIDTH = 6, 384

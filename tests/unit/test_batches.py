@@ -9,7 +9,7 @@ from tokenizers import normalizers
 from harness import batches
 from harness.batches import encode, evaluation_batches, padding_share, plan_epoch
 from harness.protocols import limit_rows
-from harness.tasks import get_task
+from harness.tasks.glue import get_task
 from tests.tiny import tiny_tokenizer
 
 LENGTHS = np.random.default_rng(0).integers(5, 60, 1003)

@@ -11,7 +11,7 @@ from harness import launcher, run
 from harness.config import AdapterConfig, RunConfig, check, identity, register_configs, run_id
 from harness.errors import UserError
 from harness.provenance import command_line
-from harness.tasks import TASKS
+from harness.tasks.glue import TASKS
 from scripts import reproduce
 from tests.conftest import CONF
 

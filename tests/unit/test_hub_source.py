@@ -16,7 +16,7 @@ import pytest
 from harness.errors import UserError
 from harness.sources import hub as hub_source
 from harness.sources.hub import REVISION
-from harness.tasks import TASKS
+from harness.tasks.glue import TASKS
 from tests.hub_server import GLUE_ROWS, Hub, fake_hub, glue_repo, model_repo
 
 OTHER = "12" * 20
@@ -27,7 +27,7 @@ import dataclasses, json, os, sys, time
 from harness import sources
 from harness.errors import UserError
 from harness.sources import hub
-from harness.tasks import TASKS
+from harness.tasks.glue import TASKS
 
 time.sleep = lambda seconds: None  # the libraries' pauses between retries
 hub.DOWNLOAD_SECONDS = float(os.environ.get("TEST_DOWNLOAD_SECONDS", 60))

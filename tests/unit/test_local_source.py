@@ -11,7 +11,7 @@ from datasets import ClassLabel, Value
 from harness import sources
 from harness.errors import UserError
 from harness.sources import local
-from harness.tasks import TASKS
+from harness.tasks.glue import TASKS
 from tests.unit.glue_fixture import sentence, write_diagnostic, write_glue
 
 # Rows of the folder that the project is measured on (train, evaluation sets, test sets); "None" is no such file.

@@ -7,7 +7,7 @@ import pytest
 from harness import sources
 from harness.errors import UserError
 from harness.sources import hub, synthetic
-from harness.tasks import TASKS
+from harness.tasks.glue import TASKS
 from tests.unit.glue_fixture import write_glue
 
 

@@ -15,7 +15,7 @@ from harness.records import load_records, read_record, recover_records, write_re
 from harness.resolving import Run
 from harness.sources import DataChoice
 from harness.sweep import Sweep, make_stacks
-from harness.tasks import get_task
+from harness.tasks.glue import get_task
 
 
 def make_run(index=0, *, task="mrpc", method=None, **train):

@@ -27,7 +27,7 @@ from harness.sources.synthetic_lexicon import (
     plural,
     third,
 )
-from harness.tasks import TASKS
+from harness.tasks.glue import TASKS
 
 NAMES_OF_TASKS = [name for name in TASKS if name != "wnli"]
 every_task = pytest.mark.parametrize("name", NAMES_OF_TASKS)

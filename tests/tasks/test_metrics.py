@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from harness.metrics import majority_prediction, score
-from harness.tasks import TASKS, get_task
+from harness.tasks.glue import TASKS, get_task
+from harness.tasks.metrics import majority_prediction, score
 
 
 def test_f1_and_accuracy():
