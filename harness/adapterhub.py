@@ -22,10 +22,10 @@ from harness.config import AdapterConfig, MethodConfig
 from harness.encoder import MINILM_ON_HUB, Checkpoint, encoder_config
 from harness.errors import UserError, writing
 from harness.parameters import encoder_size
-from harness.protocols import chosen_on
-from harness.records import task_of
+from harness.records.choice import chosen_on
+from harness.records.record import task_of
+from harness.records.weights import StoredRun
 from harness.tasks.glue import get_task
-from harness.weights import StoredRun
 
 VERSION = "adapters.1.3.0"  # whose files these are
 ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu", "swish": "swish", "tanh": "tanh"}
@@ -42,7 +42,7 @@ MODELS = {
 def export(out: Path, run: StoredRun, method: MethodConfig, tensors: dict[str, Tensor], *, encoder: Checkpoint) -> None:
     """Write the folder, with a model card; it is there as a whole or not at all.
 
-    `run` and `tensors` are those of `harness.weights`. Raises `UserError` for what the format cannot hold: other
+    `run` and `tensors` are those of `harness.records.weights`. Raises `UserError` for what the format cannot hold: other
     methods than adapters, and an `out` that exists.
     """
     if not isinstance(method, AdapterConfig):

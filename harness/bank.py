@@ -26,8 +26,8 @@ from harness.errors import UserError
 from harness.evaluation import decide
 from harness.inference import Predictor
 from harness.layout import markdown, print_table
-from harness.predictions import compact, read_predictions
-from harness.protocols import limit_rows
+from harness.records.choice import limit_rows
+from harness.records.predictions import compact, read_predictions
 from harness.resolving import pick_device
 from harness.sources import DataChoice
 from harness.task_bank import Bank, Entry, add, contents

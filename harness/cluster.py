@@ -11,7 +11,7 @@ from harness import launcher
 from harness.config import RunConfig
 from harness.errors import UserError
 from harness.progress import Progress
-from harness.records import Record, read_record
+from harness.records.record import Record, read_record
 from harness.resolving import Run, resolve
 from harness.sweep import MAX_STACK, Sweep
 

@@ -13,7 +13,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from harness.errors import UserError
-from harness.records import SCHEMA
+from harness.records.record import SCHEMA
 from harness.tasks.glue import TASKS
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from harness.labels import short_number
-from harness.records import task_of
+from harness.records.record import task_of
 from harness.selection import Cell, Group
 
 STYLE = {

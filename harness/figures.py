@@ -21,7 +21,7 @@ from harness.comparison import differences
 from harness.drawing import SERIES, STYLE, Figure, captioned, panels, title_of
 from harness.labels import ALWAYS_SHOWN, SIZE, canonical, differing_fields, method_title, short_number
 from harness.notes import METRIC_TITLES
-from harness.records import Record
+from harness.records.record import Record
 from harness.reference import CLAIMS, TRADEOFF_POINTS
 from harness.selection import Cell, Group
 from harness.tables import Scores, method_row, table_columns

@@ -14,12 +14,12 @@ from harness.classifier import Classifier
 from harness.encoder import Checkpoint
 from harness.evaluation import decide
 from harness.methods import METHODS, can_stack
+from harness.records.weights import load_tensors
 from harness.resolving import pick_precision, tokenizer_of
 from harness.runner import assemble
 from harness.task_bank import Bank, Entry
 from harness.tasks.glue import get_task
 from harness.training import autocast
-from harness.weights import load_tensors
 
 Texts = tuple[str, ...]  # the sentences of one row
 

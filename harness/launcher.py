@@ -12,8 +12,8 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from harness.config import RunConfig
-from harness.protocols import choice_score
-from harness.records import Record, prepare_results_dir, write_plan
+from harness.records.choice import choice_score
+from harness.records.record import Record, prepare_results_dir, write_plan
 from harness.resolving import Run, resolve
 from harness.sweep import Sweep
 

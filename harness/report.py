@@ -26,7 +26,7 @@ from harness.notes import (
     sweep_notes,
 )
 from harness.published import anchors_table, paper_table
-from harness.records import Record, load_planned, load_records
+from harness.records.record import Record, load_planned, load_records
 from harness.reference import ANCHOR_NOTE, anchors_for
 from harness.selection import Group, comparable_groups, runs_table
 from harness.sweep_tables import candidates_table, chosen_table

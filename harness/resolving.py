@@ -16,8 +16,8 @@ from harness.config import AdapterConfig, RunConfig, check, identity, run_id
 from harness.encoder import Checkpoint, find_checkpoint, load_encoder, load_tokenizer, longest_input
 from harness.errors import UserError
 from harness.parameters import count
-from harness.protocols import choosing_set
-from harness.records import SCHEMA, Record
+from harness.records.choice import choosing_set
+from harness.records.record import SCHEMA, Record
 from harness.tasks.glue import DIAGNOSTICS, Task, get_task
 from harness.training import has_bf16
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from harness import sources
-from harness.predictions import compact, read_references, references_key, write_references
-from harness.protocols import scored_sets, split_rows
-from harness.records import Record, task_of
+from harness.records.choice import scored_sets, split_rows
+from harness.records.predictions import compact, read_references, references_key, write_references
+from harness.records.record import Record, task_of
 
 
 def restore_references(results_dir: Path, records: Sequence[Record], data: sources.DataChoice) -> list[str]:

@@ -21,14 +21,14 @@ from harness.evaluation import decide, evaluate, evaluate_spans, majority
 from harness.graphs import cuda_capture
 from harness.methods import apply_method
 from harness.parameters import count
-from harness.predictions import store_predictions
-from harness.protocols import scored_sets, split_rows
 from harness.provenance import now, provenance
-from harness.records import Record
+from harness.records.choice import scored_sets, split_rows
+from harness.records.predictions import store_predictions
+from harness.records.record import Record
+from harness.records.weights import alone, store, trained_tensors
 from harness.resolving import Run, encoder_of, pick_precision, rows_of, test_sets, tokenizer_of
 from harness.tasks.glue import Task
 from harness.training import Training, hold_frozen_in_bf16, peak_memory, predict, train
-from harness.weights import alone, store, trained_tensors
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from typing import Any
 import pandas as pd
 
 from harness.labels import SIZE, canonical, flatten, method_labels
-from harness.protocols import choice_score, chosen_on
-from harness.records import PAPER_PROTOCOL, Record, task_of
+from harness.records.choice import choice_score, chosen_on
+from harness.records.record import PAPER_PROTOCOL, Record, task_of
 from harness.tasks.glue import TASKS, Task, get_task
 
 # Columns of the table of runs that have a name of their own; every other one is the dotted name of its record key.

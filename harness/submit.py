@@ -23,9 +23,9 @@ from datasets import Dataset
 
 from harness import sources
 from harness.errors import UserError, writing
-from harness.predictions import read_predictions
-from harness.protocols import best_run, choice_score, chosen_on
-from harness.records import Record, load_records, task_of, write_atomically, write_json
+from harness.records.choice import best_run, choice_score, chosen_on
+from harness.records.predictions import read_predictions
+from harness.records.record import Record, load_records, task_of, write_atomically, write_json
 from harness.tasks.glue import Task, get_task
 from harness.tasks.metrics import majority_prediction
 

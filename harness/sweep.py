@@ -21,13 +21,21 @@ from filelock import FileLock, Timeout
 from harness.config import identity
 from harness.errors import UserError
 from harness.methods import METHODS, can_stack
-from harness.predictions import read_predictions
 from harness.progress import Progress
-from harness.records import FINISHED, Record, read_record, record_path, recover_records, write_record, write_records
+from harness.records.predictions import read_predictions
+from harness.records.record import (
+    FINISHED,
+    Record,
+    read_record,
+    record_path,
+    recover_records,
+    write_record,
+    write_records,
+)
+from harness.records.weights import is_stored
 from harness.resolving import Run, pick_device
 from harness.runner import run_stack
 from harness.training import keep_freed_memory
-from harness.weights import is_stored
 
 # Replicas a stack: past these a step is bound by arithmetic and only its memory grows. On two CPU cores stacks of 4
 # and 8 are 1.54 and 1.58 times as fast as runs alone (CoLA), and six runs of RTE's long rows already hold 17 GB.

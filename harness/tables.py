@@ -12,7 +12,7 @@ import pandas as pd
 
 from harness.labels import differing_fields, method_title
 from harness.layout import DAGGER, NOTHING, Table
-from harness.records import Record, task_of
+from harness.records.record import Record, task_of
 from harness.selection import (
     Candidate,
     Cell,

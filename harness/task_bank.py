@@ -1,7 +1,7 @@
 """The bank of tasks over one encoder, as a folder.
 
 It holds `encoder.json`, which names the encoder; for each task `<task>.json`, the record of the run that trained it,
-the file of weights that it names (`harness.weights`), and that run's predictions, against which `check` holds it. Tasks
+the file of weights that it names (`harness.records.weights`), and that run's predictions, against which `check` holds it. Tasks
 share nothing but the frozen encoder, so that adding one cannot change another.
 """
 
@@ -20,18 +20,18 @@ from harness.errors import UserError, writing
 from harness.labels import ALWAYS_SHOWN, method_title
 from harness.layout import NOTHING, Table
 from harness.parameters import encoder_size
-from harness.predictions import Arrays, predictions_path, read_predictions, write_predictions
-from harness.protocols import best_run
-from harness.records import read_json, task_of, write_json
+from harness.records.choice import best_run
+from harness.records.predictions import Arrays, predictions_path, read_predictions, write_predictions
+from harness.records.record import read_json, task_of, write_json
+from harness.records.weights import StoredRun, read_stored, read_tensors, write_weights
 from harness.tasks.glue import TASKS, Task, get_task
-from harness.weights import StoredRun, read_stored, read_tensors, write_weights
 
 ENCODER = "encoder.json"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One task of a bank: the record of its run with `weights` (`harness.weights`), and its method's config."""
+    """One task of a bank: the record of its run with `weights` (`harness.records.weights`), and its method's config."""
 
     run: StoredRun
     method: MethodConfig

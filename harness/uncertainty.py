@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from harness.predictions import Arrays, read_predictions, read_references
+from harness.records.predictions import Arrays, read_predictions, read_references
 from harness.selection import Candidate
 from harness.tasks.glue import Task
 

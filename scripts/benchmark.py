@@ -161,7 +161,7 @@ def run_process(command: list) -> dict:
 def write_rows(arguments: argparse.Namespace, path: Path) -> tuple[Path, str]:
     """The same training rows for every contender, and where they come from."""
     from harness import sources
-    from harness.protocols import limit_rows
+    from harness.records.choice import limit_rows
     from harness.tasks.glue import get_task
 
     task = get_task(arguments.task)

@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from harness.errors import UserError
-from harness.records import load_records
+from harness.records.record import load_records
 from harness.sources.synthetic import load
 from harness.tasks.glue import TASKS, Task
 

@@ -14,7 +14,7 @@ from harness import bank as bank_command
 from harness import predict
 from harness.encoder import find_checkpoint, load_tokenizer
 from harness.inference import Predictor
-from harness.predictions import read_predictions, write_predictions
+from harness.records.predictions import read_predictions, write_predictions
 from harness.sources import local
 from harness.task_bank import Bank
 from harness.tasks.glue import get_task

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from harness import launcher, report, run
-from harness.predictions import read_references
+from harness.records.predictions import read_references
 from tests.end_to_end.commands import python, records, train
 from tests.tiny import save_tiny
 from tests.unit.glue_fixture import write_glue

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from harness import report, submit
-from harness.predictions import read_predictions, write_predictions
-from harness.records import load_records, write_record
+from harness.records.predictions import read_predictions, write_predictions
+from harness.records.record import load_records, write_record
 from harness.submit import FILES, SubmissionFile
 from harness.tasks.glue import TASKS
 from tests.end_to_end.commands import records, train
+from tests.fixtures.make_records import make_record, write_all
 from tests.unit.glue_fixture import write_diagnostic, write_glue
-from tests.unit.make_records import make_record, write_all
 
 WORDS = {
     "MNLI-m.tsv": {"entailment", "neutral", "contradiction"},

@@ -8,7 +8,7 @@ from tokenizers import normalizers
 
 from harness import batches
 from harness.batches import encode, evaluation_batches, padding_share, plan_epoch
-from harness.protocols import limit_rows
+from harness.records.choice import limit_rows
 from harness.tasks.glue import get_task
 from tests.tiny import tiny_tokenizer
 

@@ -5,12 +5,12 @@ import pytest
 
 from harness.comparison import differences
 from harness.figures import figures
-from harness.records import load_records
+from harness.records.record import load_records
 from harness.report import figure_files
 from harness.selection import comparable_groups
 from harness.tables import group_scores
 from harness.uncertainty import Uncertainty
-from tests.unit.make_records import adapter_parameters, make_record, write_predictions_of
+from tests.fixtures.make_records import adapter_parameters, make_record, write_predictions_of
 
 
 def drawn(records):

@@ -1,7 +1,7 @@
 """What a person sees: counts, and one line a finished run."""
 
 from harness.progress import Progress, summary
-from tests.unit.make_records import make_record
+from tests.fixtures.make_records import make_record
 
 
 def with_time(record):

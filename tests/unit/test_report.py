@@ -5,10 +5,10 @@ import sys
 import pandas as pd
 import pytest
 
-from harness.records import load_records, write_plan
+from harness.records.record import load_records, write_plan
 from harness.report import main, report
 from harness.uncertainty import Uncertainty
-from tests.unit.make_records import make_record, write_all
+from tests.fixtures.make_records import make_record, write_all
 
 
 def run_python(*arguments, **environment):

@@ -5,7 +5,7 @@ import pytest
 from harness.errors import UserError
 from harness.labels import canonical, method_labels
 from harness.selection import Cell, Group, Score, choose, comparable_groups, runs_table
-from tests.unit.make_records import make_record
+from tests.fixtures.make_records import make_record
 
 
 def only_group(records) -> Group:

@@ -11,7 +11,7 @@ from harness import sweep as module
 from harness.config import AdapterConfig, FullConfig, RunConfig, TaskConfig, TrainConfig
 from harness.encoder import Checkpoint
 from harness.errors import UserError
-from harness.records import load_records, read_record, recover_records, write_record, write_records
+from harness.records.record import load_records, read_record, recover_records, write_record, write_records
 from harness.resolving import Run
 from harness.sources import DataChoice
 from harness.sweep import Sweep, make_stacks
@@ -174,10 +174,10 @@ def test_the_records_of_a_stack_survive_a_death_between_them(tmp_path, monkeypat
             raise SystemExit
         written.append(original(results_dir, record))
 
-    monkeypatch.setattr("harness.records.write_record", dies)
+    monkeypatch.setattr("harness.records.record.write_record", dies)
     with pytest.raises(SystemExit):
         write_records(tmp_path, records)
-    monkeypatch.setattr("harness.records.write_record", original)
+    monkeypatch.setattr("harness.records.record.write_record", original)
     assert read_record(tmp_path, "run-mrpc-02") is None
     recover_records(tmp_path)
     assert [read_record(tmp_path, record["run_id"]) for record in records] == json.loads(json.dumps(records))

@@ -11,7 +11,7 @@ from harness.reference import MEAN_BY_SIZE, TABLE_1, anchors_for
 from harness.selection import comparable_groups
 from harness.sweep_tables import candidates_table, chosen_table
 from harness.tables import by_size_table, group_scores, main_table, scores_frame
-from tests.unit.make_records import ENCODER, adapter_parameters, make_record
+from tests.fixtures.make_records import ENCODER, adapter_parameters, make_record
 
 NINE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte")  # MNLI is two of the nine columns
 

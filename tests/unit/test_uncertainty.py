@@ -5,13 +5,13 @@ import pytest
 
 from harness import report
 from harness.comparison import comparison_tables, intervals_table, verdict
-from harness.predictions import compact, read_predictions, read_references, write_predictions, write_references
+from harness.records.predictions import compact, read_predictions, read_references, write_predictions, write_references
 from harness.selection import comparable_groups
 from harness.tables import group_scores
 from harness.tasks import metrics
 from harness.tasks.glue import TASKS
 from harness.uncertainty import RESAMPLES, Uncertainty, difference, headline_scores, interval, mean_of
-from tests.unit.make_records import make_record, write_all, write_predictions_of
+from tests.fixtures.make_records import make_record, write_all, write_predictions_of
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, open_dict
 from harness import launcher
 from harness.cluster import run_on_cluster
 from harness.config import RunConfig
-from harness.records import Record
+from harness.records.record import Record
 
 
 @dataclass

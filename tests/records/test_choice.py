@@ -5,11 +5,11 @@ import pytest
 from datasets import Dataset
 
 from harness import launcher
-from harness.protocols import by_choice, choosing_rows, choosing_set, hold_out, scored_sets
+from harness.records.choice import by_choice, choosing_rows, choosing_set, hold_out, scored_sets
 from harness.selection import comparable_groups
 from harness.sweep_tables import chosen_table
 from harness.tasks.glue import TASKS, get_task
-from tests.unit.make_records import make_record
+from tests.fixtures.make_records import make_record
 
 HOLDOUT = {"name": "holdout", "fraction": 0.1, "seed": 0}
 

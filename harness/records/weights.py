@@ -23,8 +23,8 @@ from harness.adapters import Adapter
 from harness.classifier import Classifier
 from harness.errors import UserError
 from harness.labels import canonical
-from harness.protocols import by_choice
-from harness.records import Record, write_atomically, write_json
+from harness.records.choice import by_choice
+from harness.records.record import Record, write_atomically, write_json
 from harness.replicas import ReplicatedBias, ReplicatedLayerNorm, ReplicatedLinear
 
 StoredRun = Record  # a record with `weights`
@@ -160,7 +160,7 @@ def read_tensors(folder: Path, stored: StoredRun) -> dict[str, Tensor]:
 def store(results_dir: Path, tensors: dict[str, Tensor], record: Record, *, best_only: bool) -> None:
     """Store a run's weights; with `best_only` unless a better run of its cell is stored, whose place it takes.
 
-    Better is as in `harness.protocols.by_choice`. A cell is what differs in nothing but how it was trained.
+    Better is as in `harness.records.choice.by_choice`. A cell is what differs in nothing but how it was trained.
     """
     folder = results_dir / "weights"
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.errors import UserError
 from harness.labels import canonical
-from harness.records import Record, task_of
+from harness.records.record import Record, task_of
 from harness.tasks.glue import Task
 
 if TYPE_CHECKING:  # the reporting side never loads it

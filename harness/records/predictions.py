@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.records import write_atomically
+from harness.records.record import write_atomically
 from harness.tasks.glue import Task
 
 Arrays = dict[str, np.ndarray]

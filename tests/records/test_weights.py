@@ -17,8 +17,7 @@ from harness.config import (
 )
 from harness.errors import UserError
 from harness.methods import apply_method
-from harness.training import predict
-from harness.weights import (
+from harness.records.weights import (
     alone,
     is_stored,
     load_tensors,
@@ -28,8 +27,9 @@ from harness.weights import (
     trained_tensors,
     write_weights,
 )
+from harness.training import predict
+from tests.fixtures.make_records import make_record
 from tests.tiny import tiny_encoder
-from tests.unit.make_records import make_record
 from tests.unit.test_training import rows
 
 METHODS = [

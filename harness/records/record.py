@@ -18,7 +18,7 @@ A record lies at `<results_dir>/runs/<run_id>.json`. Its keys (schema 1):
                    total_multiple           of nine such tasks, in encoders (the paper's 1.3x)}
     encoder       {title, name, family, sha256, revision, layers, width, pooling, checkpoint}
     data          {source: synthetic|local|hub, is_glue, fingerprint, rows: {split: used}, available: {split: rows}}
-    predictions   {references: key of the labels}, see harness/predictions.py
+    predictions   {references: key of the labels}, see harness/records/predictions.py
     training      {steps, examples, padding_share, stack: [run ids trained in the same pass], history: [{epoch, loss}]}
     time          {started, finished: ISO 8601 UTC, train_seconds, evaluate_seconds, examples_per_second}
     memory        {peak_bytes, of: device | process}
