@@ -25,9 +25,9 @@ from harness.config import METHOD_CONFIGS
 from harness.errors import UserError
 from harness.evaluation import decide
 from harness.inference import Predictor
-from harness.layout import markdown, print_table
 from harness.records.choice import limit_rows
 from harness.records.predictions import compact, read_predictions
+from harness.reporting.table import markdown, print_table
 from harness.resolving import pick_device
 from harness.sources import DataChoice
 from harness.task_bank import Bank, Entry, add, contents

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.comparison import comparison_tables, interval_columns, intervals_table
 from harness.errors import UserError, writing
-from harness.figures import figures
-from harness.layout import Table, latex, markdown, print_table
-from harness.notes import (
+from harness.records.record import Record, load_planned, load_records
+from harness.reporting.bootstrap import Uncertainty
+from harness.reporting.comparison import comparison_tables, interval_columns, intervals_table
+from harness.reporting.figures import figures
+from harness.reporting.footnotes import (
     CANDIDATES_NOTE,
     comparison_notes,
     explain_marks,
@@ -25,13 +26,12 @@ from harness.notes import (
     size_notes,
     sweep_notes,
 )
-from harness.published import anchors_table, paper_table
-from harness.records.record import Record, load_planned, load_records
-from harness.reference import ANCHOR_NOTE, anchors_for
-from harness.selection import Group, comparable_groups, runs_table
-from harness.sweep_tables import candidates_table, chosen_table
-from harness.tables import Scores, by_size_table, group_scores, main_table, methods_table, scores_frame
-from harness.uncertainty import Uncertainty
+from harness.reporting.groups import Group, comparable_groups, runs_table
+from harness.reporting.published import ANCHOR_NOTE, anchors_for
+from harness.reporting.published_tables import anchors_table, paper_table
+from harness.reporting.sweep_tables import candidates_table, chosen_table
+from harness.reporting.table import Table, latex, markdown, print_table
+from harness.reporting.tables import Scores, by_size_table, group_scores, main_table, methods_table, scores_frame
 
 LATEX_HEAD = "% Made by `python -m harness.report`; needs \\usepackage{booktabs} and \\usepackage{graphicx}."
 

@@ -17,13 +17,13 @@ from torch import Tensor
 from harness.config import METHOD_CONFIGS, MethodConfig
 from harness.encoder import Checkpoint, encoder_config, find_checkpoint, weights_file
 from harness.errors import UserError, writing
-from harness.labels import ALWAYS_SHOWN, method_title
-from harness.layout import NOTHING, Table
 from harness.parameters import encoder_size
 from harness.records.choice import best_run
 from harness.records.predictions import Arrays, predictions_path, read_predictions, write_predictions
 from harness.records.record import read_json, task_of, write_json
 from harness.records.weights import StoredRun, read_stored, read_tensors, write_weights
+from harness.reporting.method_names import ALWAYS_SHOWN, method_title
+from harness.reporting.table import NOTHING, Table
 from harness.tasks.glue import TASKS, Task, get_task
 
 ENCODER = "encoder.json"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.errors import UserError
-from harness.labels import canonical
 from harness.records.record import Record, task_of
+from harness.reporting.method_names import canonical
 from harness.tasks.glue import Task
 
 if TYPE_CHECKING:  # the reporting side never loads it

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from harness.adapters import Adapter
 from harness.classifier import Classifier
 from harness.errors import UserError
-from harness.labels import canonical
 from harness.records.choice import by_choice
 from harness.records.record import Record, write_atomically, write_json
 from harness.replicas import ReplicatedBias, ReplicatedLayerNorm, ReplicatedLinear
+from harness.reporting.method_names import canonical
 
 StoredRun = Record  # a record with `weights`
 

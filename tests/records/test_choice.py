@@ -6,8 +6,8 @@ from datasets import Dataset
 
 from harness import launcher
 from harness.records.choice import by_choice, choosing_rows, choosing_set, hold_out, scored_sets
-from harness.selection import comparable_groups
-from harness.sweep_tables import chosen_table
+from harness.reporting.groups import comparable_groups
+from harness.reporting.sweep_tables import chosen_table
 from harness.tasks.glue import TASKS, get_task
 from tests.fixtures.make_records import make_record
 

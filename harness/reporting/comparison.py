@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.layout import NOTHING, Table
-from harness.reference import CLAIMS
-from harness.tables import Column, Row, Scores
-from harness.uncertainty import LEVEL, RESAMPLES, Interval, Uncertainty, difference, interval, mean_of
+from harness.reporting.bootstrap import LEVEL, RESAMPLES, Interval, Uncertainty, difference, interval, mean_of
+from harness.reporting.published import CLAIMS
+from harness.reporting.table import NOTHING, Table
+from harness.reporting.tables import Column, Row, Scores
 
 
 def comparison_tables(scores: Scores, uncertainty: Uncertainty, notes: list[str]) -> list[Table]:

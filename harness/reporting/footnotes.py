@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.layout import DAGGER, Table
-from harness.reference import MEAN_BY_SIZE_NOTE
-from harness.selection import Cell, Group
-from harness.sweep_tables import grid_edge, ordered_cells
-from harness.tables import UNDEFINED, Scores
+from harness.reporting.groups import Cell, Group
+from harness.reporting.published import MEAN_BY_SIZE_NOTE
+from harness.reporting.sweep_tables import grid_edge, ordered_cells
+from harness.reporting.table import DAGGER, Table
+from harness.reporting.tables import UNDEFINED, Scores
 
 METRIC_TITLES = {
     "matthews_correlation": "Matthews correlation",

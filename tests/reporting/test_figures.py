@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from harness.comparison import differences
-from harness.figures import figures
 from harness.records.record import load_records
 from harness.report import figure_files
-from harness.selection import comparable_groups
-from harness.tables import group_scores
-from harness.uncertainty import Uncertainty
+from harness.reporting.bootstrap import Uncertainty
+from harness.reporting.comparison import differences
+from harness.reporting.figures import figures
+from harness.reporting.groups import comparable_groups
+from harness.reporting.tables import group_scores
 from tests.fixtures.make_records import adapter_parameters, make_record, write_predictions_of
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from harness.records.predictions import Arrays, read_predictions, read_references
-from harness.selection import Candidate
+from harness.reporting.groups import Candidate
 from harness.tasks.glue import Task
 
 RESAMPLES = 2000

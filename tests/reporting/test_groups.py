@@ -3,8 +3,8 @@ import math
 import pytest
 
 from harness.errors import UserError
-from harness.labels import canonical, method_labels
-from harness.selection import Cell, Group, Score, choose, comparable_groups, runs_table
+from harness.reporting.groups import Cell, Group, Score, choose, comparable_groups, runs_table
+from harness.reporting.method_names import canonical, method_labels
 from tests.fixtures.make_records import make_record
 
 

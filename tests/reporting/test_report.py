@@ -7,7 +7,7 @@ import pytest
 
 from harness.records.record import load_records, write_plan
 from harness.report import main, report
-from harness.uncertainty import Uncertainty
+from harness.reporting.bootstrap import Uncertainty
 from tests.fixtures.make_records import make_record, write_all
 
 

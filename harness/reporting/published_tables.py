@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.layout import NOTHING, Table
-from harness.reference import ANCHORS, TABLE_1, TABLE_1_NOTES, Published
+from harness.reporting.published import ANCHORS, TABLE_1, TABLE_1_NOTES, Published
+from harness.reporting.table import NOTHING, Table
 
 
 def paper_table() -> Table:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from harness.labels import differing_fields, short_number
-from harness.layout import NOTHING, Table
-from harness.selection import Candidate, Cell, Group, eligible_candidates
-from harness.tables import Column, candidate_entry, entry_of
+from harness.reporting.groups import Candidate, Cell, Group, eligible_candidates
+from harness.reporting.method_names import differing_fields, short_number
+from harness.reporting.table import NOTHING, Table
+from harness.reporting.tables import Column, candidate_entry, entry_of
 from harness.tasks.glue import Task
 
 

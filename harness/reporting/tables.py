@@ -10,15 +10,15 @@ from typing import Any
 
 import pandas as pd
 
-from harness.labels import differing_fields, method_title
-from harness.layout import DAGGER, NOTHING, Table
 from harness.records.record import Record, task_of
-from harness.selection import (
+from harness.reporting.groups import (
     Candidate,
     Cell,
     Group,
     to_frame,
 )
+from harness.reporting.method_names import differing_fields, method_title
+from harness.reporting.table import DAGGER, NOTHING, Table
 from harness.tasks.glue import Task
 
 UNDEFINED = "undef."

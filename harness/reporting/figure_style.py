@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
-from harness.labels import short_number
 from harness.records.record import task_of
-from harness.selection import Cell, Group
+from harness.reporting.groups import Cell, Group
+from harness.reporting.method_names import short_number
 
 STYLE = {
     "font.size": 9, "axes.titlesize": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
