@@ -20,8 +20,10 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from harness import adapterhub, sources
+from harness import adapterhub
 from harness.config import METHOD_CONFIGS
+from harness.data import sources
+from harness.data.sources import DataChoice
 from harness.errors import UserError
 from harness.evaluation import decide
 from harness.inference import Predictor
@@ -29,7 +31,6 @@ from harness.records.choice import limit_rows
 from harness.records.predictions import compact, read_predictions
 from harness.reporting.table import markdown, print_table
 from harness.resolving import pick_device
-from harness.sources import DataChoice
 from harness.task_bank import Bank, Entry, add, contents
 from harness.tasks.glue import TASKS, get_task
 

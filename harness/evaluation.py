@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from harness.adapters import without_adapters
-from harness.batches import Encoded
 from harness.classifier import Classifier
+from harness.data.batches import Encoded
 from harness.tasks import metrics
 from harness.tasks.glue import Task
 from harness.training import predict

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from harness.batches import EVALUATION_TOKENS, Encoded, encode_texts, join
 from harness.classifier import Classifier
+from harness.data.batches import EVALUATION_TOKENS, Encoded, encode_texts, join
 from harness.encoder import Checkpoint
 from harness.evaluation import decide
 from harness.methods import METHODS, can_stack

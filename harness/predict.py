@@ -18,9 +18,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.data.row_files import FORMATS, TASK, format_of, read_rows
 from harness.errors import UserError, writing
 from harness.inference import Prediction, Predictor
-from harness.inputs import FORMATS, TASK, format_of, read_rows
 from harness.records.record import write_atomically
 from harness.resolving import pick_device
 from harness.task_bank import Bank

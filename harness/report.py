@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def restore_labels(options: argparse.Namespace, records: Sequence[Record]) -> None:
     """Make labels that the folder lacks anew, and say which the data does not have."""
     # Here, since they import `datasets`, which takes longer than a whole report.
-    from harness.restored_labels import restore_references
-    from harness.sources import resolve
+    from harness.data.restored_labels import restore_references
+    from harness.data.sources import resolve
 
     data = resolve(source=options.data, path=options.data_path)
     for key in restore_references(options.results, records, data):

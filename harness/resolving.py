@@ -11,8 +11,8 @@ import torch
 from datasets import Dataset, DatasetDict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from harness import sources
 from harness.config import AdapterConfig, RunConfig, check, identity, run_id
+from harness.data import sources
 from harness.encoder import Checkpoint, find_checkpoint, load_encoder, load_tokenizer, longest_input
 from harness.errors import UserError
 from harness.parameters import count

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from harness.batches import Encoded, encode
 from harness.classifier import Classifier, fuse_projections
 from harness.config import MethodConfig
+from harness.data.batches import Encoded, encode
 from harness.encoder import Checkpoint
 from harness.evaluation import decide, evaluate, evaluate_spans, majority
 from harness.graphs import cuda_capture

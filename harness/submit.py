@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from harness import sources
+from harness.data import sources
 from harness.errors import UserError, writing
 from harness.records.choice import best_run, choice_score, chosen_on
 from harness.records.predictions import read_predictions

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.batches import EVALUATION_TOKENS, Encoded, evaluation_batches, padding_share, plan_epoch
 from harness.classifier import Classifier
 from harness.config import TrainConfig
+from harness.data.batches import EVALUATION_TOKENS, Encoded, evaluation_batches, padding_share, plan_epoch
 from harness.graphs import WIDTH_STEP, Capture, GraphedStep
 from harness.optimizer import make_optimizer
 from harness.prefix import prefix_cache

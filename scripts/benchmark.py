@@ -160,7 +160,7 @@ def run_process(command: list) -> dict:
 
 def write_rows(arguments: argparse.Namespace, path: Path) -> tuple[Path, str]:
     """The same training rows for every contender, and where they come from."""
-    from harness import sources
+    from harness.data import sources
     from harness.records.choice import limit_rows
     from harness.tasks.glue import get_task
 
@@ -204,8 +204,8 @@ def measure_ours(arguments: argparse.Namespace) -> dict:
     from datasets import Dataset
     from torch.utils.flop_counter import FlopCounterMode
 
-    from harness.batches import encode
     from harness.config import AdapterConfig, FullConfig, RunConfig, TaskConfig, TrainConfig
+    from harness.data.batches import encode
     from harness.encoder import find_checkpoint, load_tokenizer
     from harness.graphs import cuda_capture
     from harness.resolving import Run, pick_device

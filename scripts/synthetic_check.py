@@ -20,9 +20,9 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
+from harness.data.sources.synthetic.suite import load
 from harness.errors import UserError
 from harness.records.record import load_records
-from harness.sources.synthetic import load
 from harness.tasks.glue import TASKS, Task
 
 SHUFFLE_SEED = 1

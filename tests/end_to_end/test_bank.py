@@ -12,16 +12,16 @@ import torch
 
 from harness import bank as bank_command
 from harness import predict
+from harness.data.sources import glue_folder as local
 from harness.encoder import find_checkpoint, load_tokenizer
 from harness.inference import Predictor
 from harness.records.predictions import read_predictions, write_predictions
-from harness.sources import local
 from harness.task_bank import Bank
 from harness.tasks.glue import get_task
 from tests.conftest import ROOT
 from tests.end_to_end.commands import records, train
+from tests.fixtures.glue_fixture import write_glue
 from tests.tiny import save_tiny
-from tests.unit.glue_fixture import write_glue
 
 TASKS = ("cola", "mrpc", "stsb", "mnli")
 PEERS = ROOT / ".venv-peers/bin/python"

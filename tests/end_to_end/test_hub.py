@@ -5,7 +5,7 @@ import sys
 
 from tests.conftest import ROOT
 from tests.end_to_end.commands import environment, records
-from tests.hub_server import fake_hub, glue_repo, model_repo
+from tests.fixtures.hub_server import fake_hub, glue_repo, model_repo
 
 
 def run(hub, home, results, *arguments, **more):

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from tests.end_to_end.commands import python, records
-from tests.unit.glue_fixture import write_glue
+from tests.fixtures.glue_fixture import write_glue
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 from harness import launcher, report, run
 from harness.records.predictions import read_references
 from tests.end_to_end.commands import python, records, train
+from tests.fixtures.glue_fixture import write_glue
 from tests.tiny import save_tiny
-from tests.unit.glue_fixture import write_glue
 
 FAST = ["train.epochs=2", "train.batch_size=8", "train.max_length=32", "device=cpu"]
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from harness.batches import Encoded
 from harness.classifier import Classifier
 from harness.config import AdapterConfig, FullConfig, TrainConfig
+from harness.data.batches import Encoded
 from harness.methods import apply_method
 from harness.training import hold_frozen_in_bf16, predict, replica_losses, train
 from tests.tiny import tiny_encoder

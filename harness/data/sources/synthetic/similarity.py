@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from random import Random
 
-from harness.sources.synthetic_lexicon import (
+from harness.data.sources.synthetic.lexicon import (
     CITIES,
     FRAMES,
     MONTHS,

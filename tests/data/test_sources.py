@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness import sources
+from harness.data import sources
+from harness.data.sources import hub
+from harness.data.sources.synthetic import suite as synthetic
 from harness.errors import UserError
-from harness.sources import hub, synthetic
 from harness.tasks.glue import TASKS
-from tests.unit.glue_fixture import write_glue
+from tests.fixtures.glue_fixture import write_glue
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from datasets import ClassLabel, Value
 
-from harness import sources
+from harness.data import sources
+from harness.data.sources import glue_folder as local
 from harness.errors import UserError
-from harness.sources import local
 from harness.tasks.glue import TASKS
-from tests.unit.glue_fixture import sentence, write_diagnostic, write_glue
+from tests.fixtures.glue_fixture import sentence, write_diagnostic, write_glue
 
 # Rows of the folder that the project is measured on (train, evaluation sets, test sets); "None" is no such file.
 MEASURED_ROWS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from harness.sources.synthetic_lexicon import a, gerund, other, participle, past, plural, sentence, third, words
+from harness.data.sources.synthetic.lexicon import a, gerund, other, participle, past, plural, sentence, third, words
 
 # --- cola -----------------------------------------------------------------------------------------------------------
 

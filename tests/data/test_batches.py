@@ -6,8 +6,8 @@ import torch
 from datasets import Dataset
 from tokenizers import normalizers
 
-from harness import batches
-from harness.batches import encode, evaluation_batches, padding_share, plan_epoch
+from harness.data import batches
+from harness.data.batches import encode, evaluation_batches, padding_share, plan_epoch
 from harness.records.choice import limit_rows
 from harness.tasks.glue import get_task
 from tests.tiny import tiny_tokenizer

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from random import Random
 
-from harness.sources.synthetic_lexicon import (
+from harness.data.sources.synthetic.lexicon import (
     CITIES,
     COUNTRIES,
     COUNTRY_OF,

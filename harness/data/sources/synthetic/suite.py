@@ -13,11 +13,11 @@ from random import Random
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
+from harness.data.sources.synthetic.entailment import mnli, rte
+from harness.data.sources.synthetic.questions import qnli, qqp
+from harness.data.sources.synthetic.similarity import mrpc, stsb
+from harness.data.sources.synthetic.single import cola, sst2
 from harness.errors import UserError
-from harness.sources.synthetic_inference import mnli, rte
-from harness.sources.synthetic_questions import qnli, qqp
-from harness.sources.synthetic_similarity import mrpc, stsb
-from harness.sources.synthetic_single import cola, sst2
 from harness.tasks.glue import TASKS, Task
 
 VERSION = 1  # of the generated text: raise it with any change of a row

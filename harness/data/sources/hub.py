@@ -16,8 +16,8 @@ from datasets.packaged_modules.cache.cache import Cache
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
+from harness.data.sources.glue_folder import features
 from harness.errors import UserError
-from harness.sources.local import features
 from harness.tasks.glue import Task
 
 log = logging.getLogger(__name__)

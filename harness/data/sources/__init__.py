@@ -9,8 +9,10 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 
+from harness.data.sources import glue_folder as local
+from harness.data.sources import hub
+from harness.data.sources.synthetic import suite as synthetic
 from harness.errors import UserError
-from harness.sources import hub, local, synthetic
 from harness.tasks.glue import DIAGNOSTICS, Task
 
 SOURCES = ("auto", "hub", "local", "synthetic")

@@ -11,9 +11,7 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from harness.errors import UserError
-from harness.sources.synthetic import EVALUATION_ROWS, TEST_ROWS, TRAIN_ROWS, VERSION, fingerprint, load
-from harness.sources.synthetic_lexicon import (
+from harness.data.sources.synthetic.lexicon import (
     CITIES,
     COUNTRY_OF,
     FRAMES,
@@ -27,6 +25,8 @@ from harness.sources.synthetic_lexicon import (
     plural,
     third,
 )
+from harness.data.sources.synthetic.suite import EVALUATION_ROWS, TEST_ROWS, TRAIN_ROWS, VERSION, fingerprint, load
+from harness.errors import UserError
 from harness.tasks.glue import TASKS
 
 NAMES_OF_TASKS = [name for name in TASKS if name != "wnli"]

@@ -13,11 +13,11 @@ from pathlib import Path
 import datasets
 import pytest
 
+from harness.data.sources import hub as hub_source
+from harness.data.sources.hub import REVISION
 from harness.errors import UserError
-from harness.sources import hub as hub_source
-from harness.sources.hub import REVISION
 from harness.tasks.glue import TASKS
-from tests.hub_server import GLUE_ROWS, Hub, fake_hub, glue_repo, model_repo
+from tests.fixtures.hub_server import GLUE_ROWS, Hub, fake_hub, glue_repo, model_repo
 
 OTHER = "12" * 20
 
@@ -26,7 +26,7 @@ DRIVER = """
 import dataclasses, json, os, sys, time
 from harness import sources
 from harness.errors import UserError
-from harness.sources import hub
+from harness.data.sources import hub
 from harness.tasks.glue import TASKS
 
 time.sleep = lambda seconds: None  # the libraries' pauses between retries

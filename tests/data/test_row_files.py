@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from harness.data.row_files import format_of, read_rows
 from harness.errors import UserError
-from harness.inputs import format_of, read_rows
 
 
 def test_every_format_gives_the_same_rows():

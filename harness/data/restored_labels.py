@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import sources
+from harness.data import sources
 from harness.records.choice import scored_sets, split_rows
 from harness.records.predictions import compact, read_references, references_key, write_references
 from harness.records.record import Record, task_of
