@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.adapters import Family, get_family
 from harness.config import AdapterConfig, MethodConfig
-from harness.encoder import MINILM_ON_HUB, Checkpoint, encoder_config
 from harness.errors import UserError, writing
-from harness.parameters import encoder_size
+from harness.model.adapter import Family, get_family
+from harness.model.checkpoint import MINILM_ON_HUB, Checkpoint, encoder_config
+from harness.model.parameters import encoder_size
 from harness.records.choice import chosen_on
 from harness.records.record import task_of
 from harness.records.weights import StoredRun

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.adapters import without_adapters
-from harness.classifier import Classifier
 from harness.data.batches import Encoded
+from harness.model.adapter import without_adapters
+from harness.model.classifier import Classifier
 from harness.tasks import metrics
 from harness.tasks.glue import Task
 from harness.training import predict

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from harness.classifier import Classifier
 from harness.data.batches import EVALUATION_TOKENS, Encoded, encode_texts, join
-from harness.encoder import Checkpoint
 from harness.evaluation import decide
-from harness.methods import METHODS, can_stack
+from harness.model.checkpoint import Checkpoint
+from harness.model.classifier import Classifier
+from harness.model.methods import METHODS, can_stack
 from harness.records.weights import load_tensors
 from harness.resolving import pick_precision, tokenizer_of
 from harness.runner import assemble

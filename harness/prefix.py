@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.classifier import Classifier, encoder_inputs
 from harness.data.batches import EVALUATION_TOKENS, Encoded, evaluation_batches
+from harness.model.classifier import Classifier, encoder_inputs
 
 _MAX_BYTES = {"cpu": 4 * 2**30, "cuda": 8 * 2**30}
 

@@ -13,9 +13,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from harness.config import AdapterConfig, RunConfig, check, identity, run_id
 from harness.data import sources
-from harness.encoder import Checkpoint, find_checkpoint, load_encoder, load_tokenizer, longest_input
 from harness.errors import UserError
-from harness.parameters import count
+from harness.model.checkpoint import Checkpoint, find_checkpoint, load_encoder, load_tokenizer, longest_input
+from harness.model.parameters import count
 from harness.records.choice import choosing_set
 from harness.records.record import SCHEMA, Record
 from harness.tasks.glue import DIAGNOSTICS, Task, get_task

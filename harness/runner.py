@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from harness.classifier import Classifier, fuse_projections
 from harness.config import MethodConfig
 from harness.data.batches import Encoded, encode
-from harness.encoder import Checkpoint
 from harness.evaluation import decide, evaluate, evaluate_spans, majority
 from harness.graphs import cuda_capture
-from harness.methods import apply_method
-from harness.parameters import count
+from harness.model.checkpoint import Checkpoint
+from harness.model.classifier import Classifier, fuse_projections
+from harness.model.methods import apply_method
+from harness.model.parameters import count
 from harness.provenance import now, provenance
 from harness.records.choice import scored_sets, split_rows
 from harness.records.predictions import store_predictions

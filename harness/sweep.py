@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from harness.config import identity
 from harness.errors import UserError
-from harness.methods import METHODS, can_stack
+from harness.model.methods import METHODS, can_stack
 from harness.progress import Progress
 from harness.records.predictions import read_predictions
 from harness.records.record import (

@@ -15,9 +15,9 @@ from typing import Any
 from torch import Tensor
 
 from harness.config import METHOD_CONFIGS, MethodConfig
-from harness.encoder import Checkpoint, encoder_config, find_checkpoint, weights_file
 from harness.errors import UserError, writing
-from harness.parameters import encoder_size
+from harness.model.checkpoint import Checkpoint, encoder_config, find_checkpoint, weights_file
+from harness.model.parameters import encoder_size
 from harness.records.choice import best_run
 from harness.records.predictions import Arrays, predictions_path, read_predictions, write_predictions
 from harness.records.record import read_json, task_of, write_json

@@ -102,7 +102,7 @@ def model_folder(name: str, folder: Path) -> Path:
     import torch
     from transformers import BertConfig, BertModel
 
-    from harness.encoder import find_checkpoint, load_tokenizer
+    from harness.model.checkpoint import find_checkpoint, load_tokenizer
 
     minilm = find_checkpoint("minilm")
     if name == "minilm":
@@ -206,8 +206,8 @@ def measure_ours(arguments: argparse.Namespace) -> dict:
 
     from harness.config import AdapterConfig, FullConfig, RunConfig, TaskConfig, TrainConfig
     from harness.data.batches import encode
-    from harness.encoder import find_checkpoint, load_tokenizer
     from harness.graphs import cuda_capture
+    from harness.model.checkpoint import find_checkpoint, load_tokenizer
     from harness.resolving import Run, pick_device
     from harness.runner import build_classifier
     from harness.tasks.glue import get_task

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny import save_tiny
+from tests.fixtures.tiny import save_tiny
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"

@@ -19,12 +19,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from harness.adapters import Adapter
-from harness.classifier import Classifier
 from harness.errors import UserError
+from harness.model.adapter import Adapter
+from harness.model.classifier import Classifier
+from harness.model.replicas import ReplicatedBias, ReplicatedLayerNorm, ReplicatedLinear
 from harness.records.choice import by_choice
 from harness.records.record import Record, write_atomically, write_json
-from harness.replicas import ReplicatedBias, ReplicatedLayerNorm, ReplicatedLinear
 from harness.reporting.method_names import canonical
 
 StoredRun = Record  # a record with `weights`

@@ -10,7 +10,7 @@ from harness.data import batches
 from harness.data.batches import encode, evaluation_batches, padding_share, plan_epoch
 from harness.records.choice import limit_rows
 from harness.tasks.glue import get_task
-from tests.tiny import tiny_tokenizer
+from tests.fixtures.tiny import tiny_tokenizer
 
 LENGTHS = np.random.default_rng(0).integers(5, 60, 1003)
 

@@ -13,15 +13,15 @@ import torch
 from harness import bank as bank_command
 from harness import predict
 from harness.data.sources import glue_folder as local
-from harness.encoder import find_checkpoint, load_tokenizer
 from harness.inference import Predictor
+from harness.model.checkpoint import find_checkpoint, load_tokenizer
 from harness.records.predictions import read_predictions, write_predictions
 from harness.task_bank import Bank
 from harness.tasks.glue import get_task
 from tests.conftest import ROOT
 from tests.end_to_end.commands import records, train
 from tests.fixtures.glue_fixture import write_glue
-from tests.tiny import save_tiny
+from tests.fixtures.tiny import save_tiny
 
 TASKS = ("cola", "mrpc", "stsb", "mnli")
 PEERS = ROOT / ".venv-peers/bin/python"

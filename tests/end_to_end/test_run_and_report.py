@@ -10,7 +10,7 @@ from harness import launcher, report, run
 from harness.records.predictions import read_references
 from tests.end_to_end.commands import python, records, train
 from tests.fixtures.glue_fixture import write_glue
-from tests.tiny import save_tiny
+from tests.fixtures.tiny import save_tiny
 
 FAST = ["train.epochs=2", "train.batch_size=8", "train.max_length=32", "device=cpu"]
 

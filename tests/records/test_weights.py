@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 
-from harness.classifier import Classifier
 from harness.config import (
     AdapterConfig,
     BitFitConfig,
@@ -16,7 +15,8 @@ from harness.config import (
     TopLayersConfig,
 )
 from harness.errors import UserError
-from harness.methods import apply_method
+from harness.model.classifier import Classifier
+from harness.model.methods import apply_method
 from harness.records.weights import (
     alone,
     is_stored,
@@ -29,7 +29,7 @@ from harness.records.weights import (
 )
 from harness.training import predict
 from tests.fixtures.make_records import make_record
-from tests.tiny import tiny_encoder
+from tests.fixtures.tiny import tiny_encoder
 from tests.unit.test_training import rows
 
 METHODS = [

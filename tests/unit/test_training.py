@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from harness.classifier import Classifier
 from harness.config import AdapterConfig, FullConfig, TrainConfig
 from harness.data.batches import Encoded
-from harness.methods import apply_method
+from harness.model.classifier import Classifier
+from harness.model.methods import apply_method
 from harness.training import hold_frozen_in_bf16, predict, replica_losses, train
-from tests.tiny import tiny_encoder
+from tests.fixtures.tiny import tiny_encoder
 
 
 def rows(count=200, regression=False, seed=0):

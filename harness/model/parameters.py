@@ -8,12 +8,12 @@ import torch
 from torch import nn
 from transformers import PretrainedConfig
 
-from harness.adapters import Adapter, get_family
-from harness.classifier import Classifier
 from harness.config import MethodConfig
-from harness.encoder import bare_encoder
-from harness.methods import apply_method
-from harness.replicas import ReplicatedLayerNorm
+from harness.model.adapter import Adapter, get_family
+from harness.model.checkpoint import bare_encoder
+from harness.model.classifier import Classifier
+from harness.model.methods import apply_method
+from harness.model.replicas import ReplicatedLayerNorm
 
 PAPER_TASKS = 9  # the paper counts MNLI twice and leaves WNLI out
 GROUPS = ("adapter", "layernorm", "head", "pooler", "encoder", "embeddings")

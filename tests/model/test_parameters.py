@@ -4,8 +4,8 @@ import pytest
 from transformers import BertConfig
 
 from harness.config import AdapterConfig, FullConfig, HeadConfig, PeftConfig
-from harness.parameters import count, encoder_size, total_multiple
-from tests.tiny import tiny_config
+from harness.model.parameters import count, encoder_size, total_multiple
+from tests.fixtures.tiny import tiny_config
 
 LARGE = BertConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096)
 BASE = BertConfig()

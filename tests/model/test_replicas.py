@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.replicas import (
+from harness.model.replicas import (
     Dropout,
     MaskStreams,
     ParameterRows,

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from harness.adapters import Adapter, insert_adapters
-from harness.classifier import Classifier
 from harness.config import (
     AdapterConfig,
     BitFitConfig,
@@ -21,8 +19,10 @@ from harness.config import (
     TopLayersConfig,
 )
 from harness.errors import UserError
-from harness.peft_methods import inject_peft
-from harness.replicas import ReplicatedBias, ReplicatedLayerNorm, replace_modules
+from harness.model.adapter import Adapter, insert_adapters
+from harness.model.classifier import Classifier
+from harness.model.peft_methods import inject_peft
+from harness.model.replicas import ReplicatedBias, ReplicatedLayerNorm, replace_modules
 
 Generators = Sequence[torch.Generator | None]
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from harness import attention
-from harness.adapters import get_family
-from harness.replicas import Dropout, MaskStreams, ReplicatedLinear, replace_modules, truncated_normal_
+from harness.model import attention
+from harness.model.adapter import get_family
+from harness.model.replicas import Dropout, MaskStreams, ReplicatedLinear, replace_modules, truncated_normal_
 
 
 class Classifier(nn.Module):

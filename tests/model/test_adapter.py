@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from harness.adapters import ACTIVATIONS, FAMILIES, Adapter, adapters, get_family, insert_adapters
-from harness.classifier import Classifier, fuse_projections
 from harness.config import AdapterConfig, FullConfig
 from harness.errors import UserError
-from harness.methods import apply_method
+from harness.model.adapter import ACTIVATIONS, FAMILIES, Adapter, adapters, get_family, insert_adapters
+from harness.model.classifier import Classifier, fuse_projections
+from harness.model.methods import apply_method
 from harness.training import replica_losses
-from tests.tiny import tiny_encoder
+from tests.fixtures.tiny import tiny_encoder
 
 
 def batch(family="bert", rows=6, width=9):

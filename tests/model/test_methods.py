@@ -7,10 +7,7 @@ import pytest
 import torch
 from transformers import BertConfig
 
-from harness import methods, training
-from harness.adapters import FAMILIES, adapters, get_family, without_adapters
-from harness.attention import attention
-from harness.classifier import Classifier, fuse_projections
+from harness import training
 from harness.config import (
     AdapterConfig,
     BitFitConfig,
@@ -23,12 +20,16 @@ from harness.config import (
     TrainConfig,
 )
 from harness.errors import UserError
-from harness.methods import apply_method, can_stack
-from harness.parameters import count
+from harness.model import methods
+from harness.model.adapter import FAMILIES, adapters, get_family, without_adapters
+from harness.model.attention import attention
+from harness.model.classifier import Classifier, fuse_projections
+from harness.model.methods import apply_method, can_stack
+from harness.model.parameters import count
+from harness.model.replicas import ParameterRows, ReplicatedBias
 from harness.prefix import PrefixCache, prefix_cache
-from harness.replicas import ParameterRows, ReplicatedBias
 from harness.training import autocast, hold_frozen_in_bf16, predict, train
-from tests.tiny import tiny_config, tiny_encoder
+from tests.fixtures.tiny import tiny_config, tiny_encoder
 from tests.unit.test_training import rows
 
 LORA = PeftConfig(type="LORA", options={"r": 2})

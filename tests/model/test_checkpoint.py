@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 
-from harness import encoder as module
-from harness.encoder import find_checkpoint, load_encoder, load_tokenizer, longest_input
 from harness.errors import UserError
-from tests.tiny import save_tiny, tiny_encoder
+from harness.model import checkpoint as module
+from harness.model.checkpoint import find_checkpoint, load_encoder, load_tokenizer, longest_input
+from tests.fixtures.tiny import save_tiny, tiny_encoder
 
 
 def test_a_folder_is_loaded_as_it_was_saved(tiny_model):

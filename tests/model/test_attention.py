@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from harness.attention import attention
-from harness.replicas import Dropout, MaskStreams
+from harness.model.attention import attention
+from harness.model.replicas import Dropout, MaskStreams
 
 
 class Owner:

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.adapters import get_family
 from harness.config import PeftConfig
 from harness.errors import UserError
+from harness.model.adapter import get_family
 
 PREFIX = "PREFIX_TUNING"
 

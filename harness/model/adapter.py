@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.errors import UserError
-from harness.replicas import ReplicatedLinear, truncated_normal_
+from harness.model.replicas import ReplicatedLinear, truncated_normal_
 
 # All of them map 0 to 0, so that units padded with zeros stay zero for ever.
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -94,7 +94,7 @@ def get_family(model_type: str) -> Family:
     if model_type not in FAMILIES:
         raise UserError(
             f"encoder family {model_type!r} is not supported; choose a checkpoint of {', '.join(FAMILIES)}, "
-            "or add its two sub-layer ends to harness/adapters.py"
+            "or add its two sub-layer ends to harness/model/adapter.py"
         )
     return FAMILIES[model_type]
 
