@@ -25,7 +25,6 @@ from harness.config import METHOD_CONFIGS
 from harness.data import sources
 from harness.data.sources import DataChoice
 from harness.errors import UserError
-from harness.evaluation import decide
 from harness.inference import Predictor
 from harness.records.choice import limit_rows
 from harness.records.predictions import compact, read_predictions
@@ -33,6 +32,7 @@ from harness.reporting.table import markdown, print_table
 from harness.resolving import pick_device
 from harness.task_bank import Bank, Entry, add, contents
 from harness.tasks.glue import TASKS, get_task
+from harness.training.evaluation import decide
 
 # On the device of the training run nothing differs; elsewhere sums in another order move the last digits of bf16.
 SCORE_TOLERANCE = 0.05  # of a score from 0 to 5

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from harness.data.batches import EVALUATION_TOKENS, Encoded, encode_texts, join
-from harness.evaluation import decide
 from harness.model.checkpoint import Checkpoint
 from harness.model.classifier import Classifier
 from harness.model.methods import METHODS, can_stack
@@ -19,7 +18,8 @@ from harness.resolving import pick_precision, tokenizer_of
 from harness.runner import assemble
 from harness.task_bank import Bank, Entry
 from harness.tasks.glue import get_task
-from harness.training import autocast
+from harness.training.evaluation import decide
+from harness.training.loop import autocast
 
 Texts = tuple[str, ...]  # the sentences of one row
 

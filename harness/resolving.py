@@ -19,7 +19,7 @@ from harness.model.parameters import count
 from harness.records.choice import choosing_set
 from harness.records.record import SCHEMA, Record
 from harness.tasks.glue import DIAGNOSTICS, Task, get_task
-from harness.training import has_bf16
+from harness.training.loop import has_bf16
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,6 @@ from datasets import Dataset
 
 from harness.config import MethodConfig
 from harness.data.batches import Encoded, encode
-from harness.evaluation import decide, evaluate, evaluate_spans, majority
-from harness.graphs import cuda_capture
 from harness.model.checkpoint import Checkpoint
 from harness.model.classifier import Classifier, fuse_projections
 from harness.model.methods import apply_method
@@ -28,7 +26,9 @@ from harness.records.record import Record
 from harness.records.weights import alone, store, trained_tensors
 from harness.resolving import Run, encoder_of, pick_precision, rows_of, test_sets, tokenizer_of
 from harness.tasks.glue import Task
-from harness.training import Training, hold_frozen_in_bf16, peak_memory, predict, train
+from harness.training.cuda_graphs import cuda_capture
+from harness.training.evaluation import decide, evaluate, evaluate_spans, majority
+from harness.training.loop import Training, hold_frozen_in_bf16, peak_memory, predict, train
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from harness.records.record import (
 from harness.records.weights import is_stored
 from harness.resolving import Run, pick_device
 from harness.runner import run_stack
-from harness.training import keep_freed_memory
+from harness.training.loop import keep_freed_memory
 
 # Replicas a stack: past these a step is bound by arithmetic and only its memory grows. On two CPU cores stacks of 4
 # and 8 are 1.54 and 1.58 times as fast as runs alone (CoLA), and six runs of RTE's long rows already hold 17 GB.

@@ -206,12 +206,12 @@ def measure_ours(arguments: argparse.Namespace) -> dict:
 
     from harness.config import AdapterConfig, FullConfig, RunConfig, TaskConfig, TrainConfig
     from harness.data.batches import encode
-    from harness.graphs import cuda_capture
     from harness.model.checkpoint import find_checkpoint, load_tokenizer
     from harness.resolving import Run, pick_device
     from harness.runner import build_classifier
     from harness.tasks.glue import get_task
-    from harness.training import has_bf16, keep_freed_memory, train
+    from harness.training.cuda_graphs import cuda_capture
+    from harness.training.loop import has_bf16, keep_freed_memory, train
 
     keep_freed_memory()
     device, task = pick_device("auto"), get_task(arguments.task)

@@ -9,7 +9,7 @@ from harness.errors import UserError
 from harness.model.adapter import ACTIVATIONS, FAMILIES, Adapter, adapters, get_family, insert_adapters
 from harness.model.classifier import Classifier, fuse_projections
 from harness.model.methods import apply_method
-from harness.training import replica_losses
+from harness.training.loop import replica_losses
 from tests.fixtures.tiny import tiny_encoder
 
 

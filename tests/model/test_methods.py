@@ -7,7 +7,6 @@ import pytest
 import torch
 from transformers import BertConfig
 
-from harness import training
 from harness.config import (
     AdapterConfig,
     BitFitConfig,
@@ -27,10 +26,11 @@ from harness.model.classifier import Classifier, fuse_projections
 from harness.model.methods import apply_method, can_stack
 from harness.model.parameters import count
 from harness.model.replicas import ParameterRows, ReplicatedBias
-from harness.prefix import PrefixCache, prefix_cache
-from harness.training import autocast, hold_frozen_in_bf16, predict, train
+from harness.training import loop
+from harness.training.frozen_states import PrefixCache, prefix_cache
+from harness.training.loop import autocast, hold_frozen_in_bf16, predict, train
 from tests.fixtures.tiny import tiny_config, tiny_encoder
-from tests.unit.test_training import rows
+from tests.training.test_loop import rows
 
 LORA = PeftConfig(type="LORA", options={"r": 2})
 EVERY = [
@@ -178,7 +178,7 @@ def test_training_is_the_same_with_and_without_the_cache(monkeypatch):
         return train(classifier, rows(), settings, learning_rates=[1e-3], seeds=[0], bf16=False).losses
 
     cached = losses()
-    monkeypatch.setattr(training, "prefix_cache", lambda *_: None)
+    monkeypatch.setattr(loop, "prefix_cache", lambda *_: None)
     np.testing.assert_allclose(losses(), cached, atol=1e-5)
 
 
@@ -195,7 +195,7 @@ def test_the_frozen_part_runs_once_and_without_a_graph(monkeypatch):
 
 def test_states_that_do_not_fit_are_not_kept(monkeypatch):
     classifier = build([TopLayersConfig(layers=1)])
-    monkeypatch.setattr("harness.prefix._MAX_BYTES", {"cpu": 100})
+    monkeypatch.setattr("harness.training.frozen_states._MAX_BYTES", {"cpu": 100})
     assert prefix_cache(classifier, rows(), autocast(torch.device("cpu"), False)) is None
     assert prefix_cache(build([LayerNormConfig()]), rows(), autocast(torch.device("cpu"), False)) is None
 

@@ -27,10 +27,10 @@ from harness.records.weights import (
     trained_tensors,
     write_weights,
 )
-from harness.training import predict
+from harness.training.loop import predict
 from tests.fixtures.make_records import make_record
 from tests.fixtures.tiny import tiny_encoder
-from tests.unit.test_training import rows
+from tests.training.test_loop import rows
 
 METHODS = [
     AdapterConfig(bottleneck_size=4),

@@ -6,7 +6,7 @@ from torch import nn
 
 from harness.config import TrainConfig
 from harness.model.replicas import ParameterRows
-from harness.optimizer import make_optimizer
+from harness.training.optimizer import make_optimizer
 
 
 @pytest.mark.parametrize("name", ["adamw", "bert_adam"])

@@ -11,7 +11,7 @@ from harness.model.adapter import without_adapters
 from harness.model.classifier import Classifier
 from harness.tasks import metrics
 from harness.tasks.glue import Task
-from harness.training import predict
+from harness.training.loop import predict
 
 
 def evaluate(

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from harness.config import TrainConfig
 from harness.data.batches import EVALUATION_TOKENS, Encoded, evaluation_batches, padding_share, plan_epoch
-from harness.graphs import WIDTH_STEP, Capture, GraphedStep
 from harness.model.classifier import Classifier
 from harness.model.replicas import ParameterRows, ReplicatedBias
-from harness.optimizer import make_optimizer
-from harness.prefix import prefix_cache
+from harness.training.cuda_graphs import WIDTH_STEP, Capture, GraphedStep
+from harness.training.frozen_states import prefix_cache
+from harness.training.optimizer import make_optimizer
 
 _LOOK_EVERY = {"cpu": 5, "cuda": 50}  # steps between looks at the losses: each look waits for the device
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
