@@ -29,7 +29,7 @@ from harness.inference import Predictor
 from harness.records.choice import limit_rows
 from harness.records.predictions import compact, read_predictions
 from harness.reporting.table import markdown, print_table
-from harness.resolving import pick_device
+from harness.sweeps.resolve import pick_device
 from harness.task_bank import Bank, Entry, add, contents
 from harness.tasks.glue import TASKS, get_task
 from harness.training.evaluation import decide

@@ -14,8 +14,8 @@ from harness.model.checkpoint import Checkpoint
 from harness.model.classifier import Classifier
 from harness.model.methods import METHODS, can_stack
 from harness.records.weights import load_tensors
-from harness.resolving import pick_precision, tokenizer_of
-from harness.runner import assemble
+from harness.sweeps.resolve import pick_precision, tokenizer_of
+from harness.sweeps.stack import assemble
 from harness.task_bank import Bank, Entry
 from harness.tasks.glue import get_task
 from harness.training.evaluation import decide

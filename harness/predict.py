@@ -22,7 +22,7 @@ from harness.data.row_files import FORMATS, TASK, format_of, read_rows
 from harness.errors import UserError, writing
 from harness.inference import Prediction, Predictor
 from harness.records.record import write_atomically
-from harness.resolving import pick_device
+from harness.sweeps.resolve import pick_device
 from harness.task_bank import Bank
 
 OUTPUT_FORMATS = ("tsv", "csv", "jsonl")

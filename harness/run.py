@@ -22,9 +22,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from harness import launcher
 from harness.config import METHOD_CONFIGS, PROTOCOL_CONFIGS, RunConfig, register_configs
 from harness.errors import UserError
+from harness.sweeps import jobs
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -33,7 +33,7 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 def _job(config: DictConfig) -> float:
     """One job, alone or under another launcher than ours."""
     try:
-        return launcher.score_of(launcher.run_all([launcher.to_config(config)])[0])
+        return jobs.score_of(jobs.run_all([jobs.to_config(config)])[0])
     except (UserError, OmegaConfBaseException) as error:
         _REFUSED.append(error)  # raised here, Hydra would print its overrides first
         return float("nan")
@@ -45,7 +45,7 @@ _REFUSED: list[Exception] = []  # what single jobs were refused for
 def main() -> int:
     """Entry point; returns the exit status."""
     register_configs()
-    launcher.register_launchers()
+    jobs.register_launchers()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         _with_raised_errors()
@@ -126,9 +126,9 @@ def _fail(message: str) -> int:
 
 
 def _report_failures() -> int:
-    bad = [record for record in launcher.RECORDS if record["status"] != "completed"]
+    bad = [record for record in jobs.RECORDS if record["status"] != "completed"]
     if bad:
-        print(f"{len(bad)} of {len(launcher.RECORDS)} runs did not complete:", file=sys.stderr)
+        print(f"{len(bad)} of {len(jobs.RECORDS)} runs did not complete:", file=sys.stderr)
         for record in bad:
             print(f"  {record['run_id']} {record['status']}: {record['error']}", file=sys.stderr)
     return 1 if bad else 0

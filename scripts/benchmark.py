@@ -177,8 +177,8 @@ def measure_machine() -> dict:
     """Device and its matrix-product rates in GFLOP/s (best of ten products of 2048 x 2048)."""
     import torch
 
-    from harness.provenance import commit_of_code, device_title
-    from harness.resolving import pick_device
+    from harness.sweeps.provenance import commit_of_code, device_title
+    from harness.sweeps.resolve import pick_device
 
     device = pick_device("auto")
     peaks = {}
@@ -207,8 +207,8 @@ def measure_ours(arguments: argparse.Namespace) -> dict:
     from harness.config import AdapterConfig, FullConfig, RunConfig, TaskConfig, TrainConfig
     from harness.data.batches import encode
     from harness.model.checkpoint import find_checkpoint, load_tokenizer
-    from harness.resolving import Run, pick_device
-    from harness.runner import build_classifier
+    from harness.sweeps.resolve import Run, pick_device
+    from harness.sweeps.stack import build_classifier
     from harness.tasks.glue import get_task
     from harness.training.cuda_graphs import cuda_capture
     from harness.training.loop import has_bf16, keep_freed_memory, train

@@ -19,7 +19,7 @@ from harness.records.predictions import read_predictions, write_predictions
 from harness.task_bank import Bank
 from harness.tasks.glue import get_task
 from tests.conftest import ROOT
-from tests.end_to_end.commands import records, train
+from tests.fixtures.commands import records, train
 from tests.fixtures.glue_fixture import write_glue
 from tests.fixtures.tiny import save_tiny
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from tests.conftest import ROOT
-from tests.end_to_end.commands import environment, records
+from tests.fixtures.commands import environment, records
 from tests.fixtures.hub_server import fake_hub, glue_repo, model_repo
 
 

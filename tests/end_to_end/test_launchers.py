@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from tests.end_to_end.commands import python, records
+from tests.fixtures.commands import python, records
 from tests.fixtures.glue_fixture import write_glue
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.conftest import ROOT
-from tests.end_to_end.commands import environment, records
+from tests.fixtures.commands import environment, records
 from tests.fixtures.glue_fixture import write_glue
 
 # 12 runs in 6 stacks of 2, long enough to be hit in between.

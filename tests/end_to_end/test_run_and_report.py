@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from harness import launcher, report, run
+from harness import report, run
 from harness.records.predictions import read_references
-from tests.end_to_end.commands import python, records, train
+from harness.sweeps import jobs
+from tests.fixtures.commands import python, records, train
 from tests.fixtures.glue_fixture import write_glue
 from tests.fixtures.tiny import save_tiny
 
@@ -23,10 +24,10 @@ def glue(tmp_path_factory):
 @pytest.fixture
 def harness_run(monkeypatch, capsys, tmp_path, tiny_model, glue):
     """`python -m harness.run` in this process on the tiny model and files: returns status, stdout, stderr."""
-    monkeypatch.setattr(launcher, "RECORDS", [])
+    monkeypatch.setattr(jobs, "RECORDS", [])
 
     def call(*arguments, model=tiny_model, data=glue, results=tmp_path / "results"):
-        launcher.RECORDS.clear()
+        jobs.RECORDS.clear()
         where = [f"results_dir={results}", f"cache_dir={tmp_path / 'cache'}"]
         where += ["model=local", f"model.name={model}"] if model else []
         where += ["data=local", f"data.path={data}"] if data else []

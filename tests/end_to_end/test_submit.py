@@ -12,7 +12,7 @@ from harness.records.predictions import read_predictions, write_predictions
 from harness.records.record import load_records, write_record
 from harness.submit import FILES, SubmissionFile
 from harness.tasks.glue import TASKS
-from tests.end_to_end.commands import records, train
+from tests.fixtures.commands import records, train
 from tests.fixtures.glue_fixture import write_diagnostic, write_glue
 from tests.fixtures.make_records import make_record, write_all
 

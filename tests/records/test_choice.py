@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from harness import launcher
 from harness.records.choice import by_choice, choosing_rows, choosing_set, hold_out, scored_sets
 from harness.reporting.groups import comparable_groups
 from harness.reporting.sweep_tables import chosen_table
+from harness.sweeps import jobs
 from harness.tasks.glue import TASKS, get_task
 from tests.fixtures.make_records import make_record
 
@@ -102,8 +102,8 @@ def test_the_best_run_has_the_highest_score_then_fewer_parameters():
 
 def test_a_sweeper_never_sees_the_rows_that_are_reported():
     first, second = records_of_two()
-    assert (launcher.score_of(first), launcher.score_of(second)) == (0.70, 0.65)
+    assert (jobs.score_of(first), jobs.score_of(second)) == (0.70, 0.65)
     mnli = make_record(
         "mnli", score={"validation_matched": 0.8, "validation_mismatched": 0.1}, protocol={"name": "paper"}
     )
-    assert launcher.score_of(mnli) == 0.8
+    assert jobs.score_of(mnli) == 0.8

@@ -16,10 +16,10 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from harness import launcher
-from harness.cluster import run_on_cluster
 from harness.config import RunConfig
 from harness.records.record import Record
+from harness.sweeps import jobs
+from harness.sweeps.cluster import run_on_cluster
 
 
 @dataclass
@@ -81,12 +81,12 @@ class _Launcher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
         jobs = [self._job(overrides, initial_job_idx + index) for index, overrides in enumerate(job_overrides)]
-        records = self.train([launcher.to_config(job) for job in jobs])
+        records = self.train([jobs.to_config(job) for job in jobs])
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)  # where sweepers leave their results
         returns = []
         for overrides, job, record in zip(job_overrides, jobs, records, strict=True):
             done = JobReturn(overrides=list(overrides), cfg=job, status=JobStatus.COMPLETED)
-            done.return_value = launcher.score_of(record)
+            done.return_value = jobs.score_of(record)
             returns.append(done)
         return returns
 
@@ -110,7 +110,7 @@ class StackedLauncher(_Launcher):
         self.devices = list(devices) if devices else None
 
     def train(self, configs: list[RunConfig]) -> list[Record]:
-        return launcher.run_all(configs, max_stack=self.max_stack, devices=self.devices)
+        return jobs.run_all(configs, max_stack=self.max_stack, devices=self.devices)
 
 
 class SubmititLauncher(_Launcher):

@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from harness.config import RunConfig
 from harness.records.choice import choice_score
 from harness.records.record import Record, prepare_results_dir, write_plan
-from harness.resolving import Run, resolve
-from harness.sweep import Sweep
+from harness.sweeps.resolve import Run, resolve
+from harness.sweeps.sweep import Sweep
 
 # The records of all runs that this process was asked for: the exit code and the closing list of failures.
 RECORDS: list[Record] = []

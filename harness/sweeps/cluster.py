@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import launcher
 from harness.config import RunConfig
 from harness.errors import UserError
-from harness.progress import Progress
 from harness.records.record import Record, read_record
-from harness.resolving import Run, resolve
-from harness.sweep import MAX_STACK, Sweep
+from harness.sweeps import jobs
+from harness.sweeps.progress import Progress
+from harness.sweeps.resolve import Run, resolve
+from harness.sweeps.sweep import MAX_STACK, Sweep
 
 _POLL_SECONDS = 1.0
 
@@ -34,13 +34,13 @@ def run_on_cluster(
         raise UserError(f"hydra/launcher=submitit_{cluster}: {' '.join(str(error).split())}") from error
     wanted = resolve(configs, here=False)
     device = "cuda" if parameters.get("gpus_per_node") else "cpu"
-    sweep = launcher.planned(wanted, max_stack=max_stack or MAX_STACK[device], devices=["cpu"])
+    sweep = jobs.planned(wanted, max_stack=max_stack or MAX_STACK[device], devices=["cpu"])
     stacks = [stack for stack in sweep.stacks if sweep.open(stack)]
     print(f"{len(sweep.open())} runs to do in {len(stacks)} jobs on {cluster}; their logs: {folder}")
     with executor.batch():
-        jobs = [executor.submit(_Work([run.config for run in stack], sweep.limit)) for stack in stacks]
-    _watch(sweep, jobs, stacks)
-    return launcher.noted(wanted, [read_record(sweep.results_dir, run.id) or _lost(run) for run in sweep.runs])
+        submitted = [executor.submit(_Work([run.config for run in stack], sweep.limit)) for stack in stacks]
+    _watch(sweep, submitted, stacks)
+    return jobs.noted(wanted, [read_record(sweep.results_dir, run.id) or _lost(run) for run in sweep.runs])
 
 
 class _Work:
@@ -50,7 +50,7 @@ class _Work:
         self.configs, self.max_stack = configs, max_stack
 
     def __call__(self) -> None:
-        launcher.run_all(self.configs, max_stack=self.max_stack)
+        jobs.run_all(self.configs, max_stack=self.max_stack)
 
     def checkpoint(self) -> Any:
         return _submitit().helpers.DelayedSubmission(_Work(self.configs, self.max_stack))

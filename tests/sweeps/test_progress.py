@@ -1,6 +1,6 @@
 """What a person sees: counts, and one line a finished run."""
 
-from harness.progress import Progress, summary
+from harness.sweeps.progress import Progress, summary
 from tests.fixtures.make_records import make_record
 
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from filelock import FileLock
 
-from harness import sweep as module
 from harness.config import AdapterConfig, FullConfig, RunConfig, TaskConfig, TrainConfig
 from harness.data.sources import DataChoice
 from harness.errors import UserError
 from harness.model.checkpoint import Checkpoint
 from harness.records.record import load_records, read_record, recover_records, write_record, write_records
-from harness.resolving import Run
-from harness.sweep import Sweep, make_stacks
+from harness.sweeps import sweep as module
+from harness.sweeps.resolve import Run
+from harness.sweeps.sweep import Sweep, make_stacks
 from harness.tasks.glue import get_task
 
 

@@ -21,7 +21,6 @@ from filelock import FileLock, Timeout
 from harness.config import identity
 from harness.errors import UserError
 from harness.model.methods import METHODS, can_stack
-from harness.progress import Progress
 from harness.records.predictions import read_predictions
 from harness.records.record import (
     FINISHED,
@@ -33,8 +32,9 @@ from harness.records.record import (
     write_records,
 )
 from harness.records.weights import is_stored
-from harness.resolving import Run, pick_device
-from harness.runner import run_stack
+from harness.sweeps.progress import Progress
+from harness.sweeps.resolve import Run, pick_device
+from harness.sweeps.stack import run_stack
 from harness.training.loop import keep_freed_memory
 
 # Replicas a stack: past these a step is bound by arithmetic and only its memory grows. On two CPU cores stacks of 4

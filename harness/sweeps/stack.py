@@ -19,12 +19,12 @@ from harness.model.checkpoint import Checkpoint
 from harness.model.classifier import Classifier, fuse_projections
 from harness.model.methods import apply_method
 from harness.model.parameters import count
-from harness.provenance import now, provenance
 from harness.records.choice import scored_sets, split_rows
 from harness.records.predictions import store_predictions
 from harness.records.record import Record
 from harness.records.weights import alone, store, trained_tensors
-from harness.resolving import Run, encoder_of, pick_precision, rows_of, test_sets, tokenizer_of
+from harness.sweeps.provenance import now, provenance
+from harness.sweeps.resolve import Run, encoder_of, pick_precision, rows_of, test_sets, tokenizer_of
 from harness.tasks.glue import Task
 from harness.training.cuda_graphs import cuda_capture
 from harness.training.evaluation import decide, evaluate, evaluate_spans, majority

@@ -7,10 +7,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from harness import launcher, run
+from harness import run
 from harness.config import AdapterConfig, RunConfig, check, identity, register_configs, run_id
 from harness.errors import UserError
-from harness.provenance import command_line
+from harness.sweeps import jobs
+from harness.sweeps.provenance import command_line
 from harness.tasks.glue import TASKS
 from scripts import reproduce
 from tests.conftest import CONF
@@ -21,14 +22,14 @@ EXPERIMENTS = sorted(str(file.relative_to(CONF / "experiment"))[:-5] for file in
 
 def composed(*overrides):
     register_configs()
-    launcher.register_launchers()
+    jobs.register_launchers()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("run", overrides=list(overrides), return_hydra_config=True)
 
 
 def config(*overrides) -> RunConfig:
-    return launcher.to_config(composed(*overrides))
+    return jobs.to_config(composed(*overrides))
 
 
 def test_the_defaults_are_the_papers_protocol():
@@ -55,7 +56,7 @@ def test_there_is_a_file_for_every_task():
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_names_known_tasks(name):
     whole = composed(f"experiment={name}")
-    check(launcher.to_config(whole))
+    check(jobs.to_config(whole))
     assert whole.hydra.mode.name == "MULTIRUN"
     assert set(whole.hydra.sweeper.params["task"].split(",")) <= set(TASKS)
 
@@ -64,7 +65,7 @@ def test_every_experiment_composes_and_names_known_tasks(name):
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name.split("/")[0] in reproduce.EXPERIMENTS])
 def test_a_scale_goes_over_every_experiment(name, scale):
     whole = composed(f"experiment={name}", f"scale={scale}")
-    check(launcher.to_config(whole))
+    check(jobs.to_config(whole))
     assert whole.hydra.mode.name == "MULTIRUN"
     expected = {"quick": (300, 2), "cpu": (2000, 5), "minilm": (None, composed(f"experiment={name}").train.epochs)}
     assert (whole.data.max_train_rows, whole.train.epochs) == expected[scale]
@@ -153,7 +154,7 @@ def test_the_records_config_holds_no_path():
 
 def command(monkeypatch, capsys, *arguments):
     monkeypatch.setattr(sys, "argv", ["harness.run", *arguments])
-    monkeypatch.setattr(launcher, "run_all", lambda *a, **k: pytest.fail("training was reached"))
+    monkeypatch.setattr(jobs, "run_all", lambda *a, **k: pytest.fail("training was reached"))
     GlobalHydra.instance().clear()
     status = run.main()
     return status, capsys.readouterr().err.splitlines()
