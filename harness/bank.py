@@ -20,17 +20,17 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from harness import adapterhub
 from harness.config import METHOD_CONFIGS
 from harness.data import sources
 from harness.data.sources import DataChoice
 from harness.errors import UserError
-from harness.inference import Predictor
 from harness.records.choice import limit_rows
 from harness.records.predictions import compact, read_predictions
 from harness.reporting.table import markdown, print_table
+from harness.serving import adapterhub
+from harness.serving.bank_folder import Bank, Entry, add, contents
+from harness.serving.predictor import Predictor
 from harness.sweeps.resolve import pick_device
-from harness.task_bank import Bank, Entry, add, contents
 from harness.tasks.glue import TASKS, get_task
 from harness.training.evaluation import decide
 

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from harness.data.row_files import FORMATS, TASK, format_of, read_rows
 from harness.errors import UserError, writing
-from harness.inference import Prediction, Predictor
 from harness.records.record import write_atomically
+from harness.serving.bank_folder import Bank
+from harness.serving.predictor import Prediction, Predictor
 from harness.sweeps.resolve import pick_device
-from harness.task_bank import Bank
 
 OUTPUT_FORMATS = ("tsv", "csv", "jsonl")
 

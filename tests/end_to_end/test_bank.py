@@ -13,10 +13,10 @@ import torch
 from harness import bank as bank_command
 from harness import predict
 from harness.data.sources import glue_folder as local
-from harness.inference import Predictor
 from harness.model.checkpoint import find_checkpoint, load_tokenizer
 from harness.records.predictions import read_predictions, write_predictions
-from harness.task_bank import Bank
+from harness.serving.bank_folder import Bank
+from harness.serving.predictor import Predictor
 from harness.tasks.glue import get_task
 from tests.conftest import ROOT
 from tests.fixtures.commands import records, train

@@ -14,9 +14,9 @@ from harness.model.checkpoint import Checkpoint
 from harness.model.classifier import Classifier
 from harness.model.methods import METHODS, can_stack
 from harness.records.weights import load_tensors
+from harness.serving.bank_folder import Bank, Entry
 from harness.sweeps.resolve import pick_precision, tokenizer_of
 from harness.sweeps.stack import assemble
-from harness.task_bank import Bank, Entry
 from harness.tasks.glue import get_task
 from harness.training.evaluation import decide
 from harness.training.loop import autocast
