@@ -42,7 +42,7 @@ def command_line(arguments: list[str]) -> str:
 @cache
 def commit_of_code() -> tuple[str | None, bool | None]:
     """Commit of the checkout that holds this package and whether its code was changed; (None, None) outside git."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
