@@ -23,7 +23,7 @@ from harness.errors import UserError, writing
 from harness.records.record import write_atomically
 from harness.serving.bank_folder import Bank
 from harness.serving.predictor import Prediction, Predictor
-from harness.sweeps.resolve import pick_device
+from harness.training.device import pick_device
 
 OUTPUT_FORMATS = ("tsv", "csv", "jsonl")
 

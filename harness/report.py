@@ -27,11 +27,10 @@ from harness.reporting.footnotes import (
     sweep_notes,
 )
 from harness.reporting.groups import Group, comparable_groups, runs_table
-from harness.reporting.published import ANCHOR_NOTE, anchors_for
-from harness.reporting.published_tables import anchors_table, paper_table
-from harness.reporting.sweep_tables import candidates_table, chosen_table
+from harness.reporting.published import ANCHOR_NOTE, anchors_for, anchors_table, paper_table
+from harness.reporting.scores import Scores, group_scores, scores_frame
 from harness.reporting.table import Table, latex, markdown, print_table
-from harness.reporting.tables import Scores, by_size_table, group_scores, main_table, methods_table, scores_frame
+from harness.reporting.tables import by_size_table, candidates_table, chosen_table, main_table, methods_table
 
 LATEX_HEAD = "% Made by `python -m harness.report`; needs \\usepackage{booktabs} and \\usepackage{graphicx}."
 
@@ -54,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def restore_labels(options: argparse.Namespace, records: Sequence[Record]) -> None:
     """Make labels that the folder lacks anew, and say which the data does not have."""
     # Here, since they import `datasets`, which takes longer than a whole report.
-    from harness.data.restored_labels import restore_references
     from harness.data.sources import resolve
+    from harness.data.splits import restore_references
 
     data = resolve(source=options.data, path=options.data_path)
     for key in restore_references(options.results, records, data):

@@ -9,65 +9,14 @@ Exit status: 0, or 2 with one line on stderr for what the user can mend.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import io
 import sys
-import zipfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from datasets import Dataset
 
 from harness.data import sources
-from harness.errors import UserError, writing
-from harness.records.choice import best_run, choice_score, chosen_on
-from harness.records.predictions import read_predictions
-from harness.records.record import Record, load_records, task_of, write_atomically, write_json
-from harness.tasks.glue import Task, get_task
-from harness.tasks.metrics import majority_prediction
-
-
-@dataclass(frozen=True)
-class SubmissionFile:
-    """One file of the zip: its name, the task whose model predicts it, the test set, its official number of rows."""
-
-    name: str
-    task_name: str
-    test_set: str
-    rows: int
-
-    @property
-    def task(self) -> Task:
-        return get_task(self.task_name)
-
-    def text(self, predictions: np.ndarray, numbers: np.ndarray) -> str:
-        """`index<TAB>prediction` and a line a row: label words for MNLI, QNLI, RTE and AX, STS-B clipped to [0, 5]."""
-        if self.task.is_regression:
-            values = [f"{value:.3f}" for value in np.clip(predictions, 0, 5)]
-        elif self.task.name in ("mnli", "qnli", "rte"):
-            values = [self.task.labels[value] for value in predictions]
-        else:
-            values = [str(value) for value in predictions]
-        lines = [f"{number}\t{value}\n" for number, value in zip(numbers, values, strict=True)]
-        return "".join(["index\tprediction\n", *lines])
-
-
-FILES = (
-    SubmissionFile("CoLA.tsv", "cola", "test", 1063),
-    SubmissionFile("SST-2.tsv", "sst2", "test", 1821),
-    SubmissionFile("MRPC.tsv", "mrpc", "test", 1725),
-    SubmissionFile("STS-B.tsv", "stsb", "test", 1379),
-    SubmissionFile("QQP.tsv", "qqp", "test", 390_965),
-    SubmissionFile("MNLI-m.tsv", "mnli", "test_matched", 9796),
-    SubmissionFile("MNLI-mm.tsv", "mnli", "test_mismatched", 9847),
-    SubmissionFile("QNLI.tsv", "qnli", "test", 5463),
-    SubmissionFile("RTE.tsv", "rte", "test", 3000),
-    SubmissionFile("WNLI.tsv", "wnli", "test", 146),
-    SubmissionFile("AX.tsv", "mnli", "ax", 1104),
-)
+from harness.errors import UserError
+from harness.records.record import load_records
+from harness.serving.submission import best_runs, write_submission
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,142 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
-
-
-def best_runs(records: Iterable[Record], *, method: str | None, protocol: str | None, where: Path) -> dict[str, Record]:
-    """By task, the completed GLUE run with the highest score on the rows that choose.
-
-    Ties go to fewer trained parameters, then to the smaller run id. Raises `UserError` where there is none, and where
-    the runs of a task were chosen on different rows, whose scores cannot be compared.
-    """
-    completed = [record for record in records if record["status"] == "completed"]
-    wanted = [
-        record
-        for record in completed
-        if (method in (None, record["config"]["method"]["name"]))
-        and (protocol in (None, record["config"]["protocol"]["name"]))
-    ]
-    if not wanted:
-        asked = "".join(f" --{name}={value}" for name, value in (("method", method), ("protocol", protocol)) if value)
-        raise UserError(
-            f"{where} has no completed run{asked and ' for' + asked}; {len(completed)} others have completed"
-        )
-    real = [record for record in wanted if record["data"]["is_glue"]]
-    if not real:
-        raise UserError(f"the runs of {where} are on synthetic data, which the benchmark does not know; use GLUE")
-    by_task: dict[str, list[Record]] = {}
-    for record in real:
-        by_task.setdefault(task_of(record).name, []).append(record)
-    remedy = "give --protocol, or a folder of one kind of run"
-    return {name: best_run(group, where=where, remedy=remedy) for name, group in by_task.items()}
-
-
-def write_submission(out: Path, best: dict[str, Record], results: Path, data: sources.DataChoice) -> list[str]:
-    """Write the zip, and beside it `<name>.manifest.json` that says where each file comes from; lines for the user.
-
-    A task without a run gets the majority class of its training rows from `data`; a test set that is not at hand is
-    left out. Raises `UserError` where no run predicted a test set; then nothing is written.
-    """
-    texts: dict[str, str] = {}
-    entries: dict[str, dict[str, Any]] = {}
-    left_out: dict[str, str] = {}
-    for file in FILES:
-        try:
-            text, entry = (
-                _from_run(file, best[file.task_name], results) if file.task_name in best else _majority(file, data)
-            )
-        except _NotAtHandError as reason:
-            left_out[file.name] = str(reason)
-            continue
-        texts[file.name] = text
-        rows = text.count("\n") - 1
-        entries[file.name] = {"rows": rows, "official_rows": file.rows, **entry}
-    if not any(entry["from"] == "run" for entry in entries.values()):
-        raise UserError(
-            f"no run in {results} predicted a test set; run with protocol=submit (or protocol.predict_test=true), "
-            "on data that has test files"
-        )
-    zipped = _zip(texts)
-    manifest = {"zip": out.name, "sha256": hashlib.sha256(zipped).hexdigest(), "files": entries, "left_out": left_out}
-    beside = out.with_suffix(".manifest.json")
-    with writing(f"--out={out}"):
-        write_atomically(out, zipped)
-        write_json(beside, manifest)
-    return [*map(_line, entries.items()), *_left_out_lines(left_out), f"\nWritten: {out}, {beside}"]
-
-
-class _NotAtHandError(Exception):
-    """A test set cannot be predicted; the message says why."""
-
-
-def _from_run(file: SubmissionFile, record: Record, results: Path) -> tuple[str, dict[str, Any]]:
-    arrays = read_predictions(results, record["run_id"])
-    if arrays is None:
-        raise _NotAtHandError(f"the predictions of its best run, {record['run_id']}, are not in {results}/predictions")
-    if file.test_set not in arrays:
-        has_any = any(name.endswith(".idx") for name in arrays)
-        reason = "had no such test file" if has_any else "was told not to predict test sets, or had none"
-        raise _NotAtHandError(f"its best run, {record['run_id']}, {reason}")
-    config = record["config"]
-    entry = {
-        "from": "run",
-        "run_id": record["run_id"],
-        "method": config["method"],
-        "encoder": record["encoder"]["title"],
-        "protocol": config["protocol"],
-        "chosen_by": {"set": chosen_on(record), "metric": file.task.headline, "score": choice_score(record)},
-        "max_train_rows": config["data"]["max_train_rows"],
-        "commit": record["provenance"]["commit"],
-    }
-    return file.text(arrays[file.test_set], arrays[f"{file.test_set}.idx"]), entry
-
-
-def _majority(file: SubmissionFile, data: sources.DataChoice) -> tuple[str, dict[str, Any]]:
-    rows, train = _test_rows(file, data)
-    constant = majority_prediction(file.task, np.asarray(train["label"]), len(rows))
-    value = file.text(constant[:1], np.zeros(1, int)).split()[-1]
-    return file.text(constant, np.asarray(rows["idx"])), {"from": "majority", "prediction": value}
-
-
-def _test_rows(file: SubmissionFile, data: sources.DataChoice) -> tuple[Dataset, Dataset]:
-    """The test rows and the training rows, for a task that no run has learnt."""
-    if not data.is_glue:
-        raise _NotAtHandError("no run, and no GLUE data at hand (set GLUE_DIR, or give --data)")
-    try:
-        loaded = sources.load(data, file.task)
-        rows = sources.load_diagnostic(data, file.task) if file.test_set == "ax" else loaded.get(file.test_set)
-    except UserError as error:
-        raise _NotAtHandError(f"no run, and {error}") from None
-    if rows is None:
-        raise _NotAtHandError("no run, and its test file is not at hand")
-    return rows, loaded["train"]
-
-
-def _zip(texts: dict[str, str]) -> bytes:
-    """The same bytes for the same texts: no times, no owners."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in texts.items():
-            archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()
-
-
-def _line(item: tuple[str, dict[str, Any]]) -> str:
-    name, entry = item
-    if entry["from"] == "majority":
-        origin = f"MAJORITY CLASS ({entry['prediction']}): no run of this task"
-    else:
-        chosen = entry["chosen_by"]
-        score = "undefined" if chosen["score"] is None else f"{100 * chosen['score']:.1f}"
-        origin = f"{entry['run_id']} ({chosen['set']} {chosen['metric']} {score})"
-    warning = ""
-    if entry["rows"] != entry["official_rows"]:
-        warning = f" | {entry['official_rows']:,} ROWS EXPECTED, the benchmark will not take this file"
-    return f"{name:<11} {entry['rows']:>7,} rows | {origin}{warning}"
-
-
-def _left_out_lines(left_out: dict[str, str]) -> list[str]:
-    return [f"{name:<11} LEFT OUT: {reason}" for name, reason in left_out.items()]
 
 
 def _parser() -> argparse.ArgumentParser:

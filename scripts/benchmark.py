@@ -161,7 +161,7 @@ def run_process(command: list) -> dict:
 def write_rows(arguments: argparse.Namespace, path: Path) -> tuple[Path, str]:
     """The same training rows for every contender, and where they come from."""
     from harness.data import sources
-    from harness.records.choice import limit_rows
+    from harness.data.splits import limit_rows
     from harness.tasks.glue import get_task
 
     task = get_task(arguments.task)
@@ -177,8 +177,8 @@ def measure_machine() -> dict:
     """Device and its matrix-product rates in GFLOP/s (best of ten products of 2048 x 2048)."""
     import torch
 
-    from harness.sweeps.provenance import commit_of_code, device_title
-    from harness.sweeps.resolve import pick_device
+    from harness.sweeps.provenance import commit_of_code
+    from harness.training.device import device_title, pick_device
 
     device = pick_device("auto")
     peaks = {}
@@ -207,11 +207,12 @@ def measure_ours(arguments: argparse.Namespace) -> dict:
     from harness.config import AdapterConfig, FullConfig, RunConfig, TaskConfig, TrainConfig
     from harness.data.batches import encode
     from harness.model.checkpoint import find_checkpoint, load_tokenizer
-    from harness.sweeps.resolve import Run, pick_device
+    from harness.sweeps.resolve import Run
     from harness.sweeps.stack import build_classifier
     from harness.tasks.glue import get_task
     from harness.training.cuda_graphs import cuda_capture
-    from harness.training.loop import has_bf16, keep_freed_memory, train
+    from harness.training.device import has_bf16, keep_freed_memory, pick_device
+    from harness.training.loop import train
 
     keep_freed_memory()
     device, task = pick_device("auto"), get_task(arguments.task)

@@ -23,7 +23,8 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 from harness.data.sources.synthetic.suite import load
 from harness.errors import UserError
 from harness.records.record import load_records
-from harness.tasks.glue import TASKS, Task
+from harness.tasks.glue import TASKS
+from harness.tasks.task import Task
 
 SHUFFLE_SEED = 1
 _METRICS = {

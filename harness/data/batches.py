@@ -15,7 +15,7 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from harness.tasks.glue import Task
+from harness.tasks.task import Task
 
 EVALUATION_TOKENS = {"cpu": 4096, "cuda": 65536}  # padded tokens of one batch without gradients
 

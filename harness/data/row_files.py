@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.tasks.glue import Task, get_task
+from harness.tasks.glue import get_task
+from harness.tasks.task import Task
 
 FORMATS = ("lines", "tsv", "csv", "jsonl")
 _SUFFIXES = {".txt": "lines", ".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}

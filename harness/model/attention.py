@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
 
-from harness.model.replicas import MaskStreams, zero_dropped
+from harness.model.dropout import MaskStreams, zero_dropped
 
 NAME = "harness"
 

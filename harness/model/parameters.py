@@ -9,9 +9,10 @@ from torch import nn
 from transformers import PretrainedConfig
 
 from harness.config import MethodConfig
-from harness.model.adapter import Adapter, get_family
+from harness.model.adapter import Adapter
 from harness.model.checkpoint import bare_encoder
 from harness.model.classifier import Classifier
+from harness.model.families import get_family
 from harness.model.methods import apply_method
 from harness.model.replicas import ReplicatedLayerNorm
 

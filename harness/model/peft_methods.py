@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from harness.config import PeftConfig
 from harness.errors import UserError
-from harness.model.adapter import get_family
+from harness.model.families import get_family
 
 PREFIX = "PREFIX_TUNING"
 

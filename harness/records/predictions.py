@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.records.record import write_atomically
-from harness.tasks.glue import Task
+from harness.tasks.task import Task
 
 Arrays = dict[str, np.ndarray]
 

@@ -38,7 +38,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.tasks.glue import Task, get_task
+from harness.tasks.glue import get_task
+from harness.tasks.task import Task
 
 SCHEMA = 1
 PAPER_PROTOCOL = {"name": "paper"}  # the config that records of before there were other protocols lack
@@ -185,3 +186,16 @@ def _read(path: Path) -> Record:
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is not a run record; move it out of that folder") from None
     return record
+
+
+def flatten(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one mapping with dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in mapping.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def canonical(value: Any) -> str:
+    """JSON that is equal for equal values, whatever the order of their keys."""
+    return json.dumps(value, sort_keys=True)

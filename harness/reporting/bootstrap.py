@@ -12,7 +12,7 @@ from scipy import stats
 
 from harness.records.predictions import Arrays, read_predictions, read_references
 from harness.reporting.groups import Candidate
-from harness.tasks.glue import Task
+from harness.tasks.task import Task
 
 RESAMPLES = 2000
 LEVEL = 0.95

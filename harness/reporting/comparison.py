@@ -9,8 +9,8 @@ import numpy as np
 
 from harness.reporting.bootstrap import LEVEL, RESAMPLES, Interval, Uncertainty, difference, interval, mean_of
 from harness.reporting.published import CLAIMS
+from harness.reporting.scores import Column, Row, Scores
 from harness.reporting.table import NOTHING, Table
-from harness.reporting.tables import Column, Row, Scores
 
 
 def comparison_tables(scores: Scores, uncertainty: Uncertainty, notes: list[str]) -> list[Table]:

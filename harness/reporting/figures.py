@@ -17,15 +17,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from harness.records.record import Record
+from harness.records.record import Record, canonical
 from harness.reporting.bootstrap import LEVEL, Uncertainty
 from harness.reporting.comparison import differences
 from harness.reporting.figure_style import SERIES, STYLE, Figure, captioned, panels, title_of
 from harness.reporting.footnotes import METRIC_TITLES
 from harness.reporting.groups import Cell, Group
-from harness.reporting.method_names import ALWAYS_SHOWN, SIZE, canonical, differing_fields, method_title, short_number
+from harness.reporting.method_names import ALWAYS_SHOWN, SIZE, differing_fields, method_title, short_number
 from harness.reporting.published import CLAIMS, TRADEOFF_POINTS
-from harness.reporting.tables import Scores, method_row, table_columns
+from harness.reporting.scores import Scores, method_row, table_columns
 from harness.tasks.glue import get_task
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from harness.reporting.groups import Cell, Group
 from harness.reporting.published import MEAN_BY_SIZE_NOTE
-from harness.reporting.sweep_tables import grid_edge, ordered_cells
+from harness.reporting.scores import UNDEFINED, Scores
 from harness.reporting.table import DAGGER, Table
-from harness.reporting.tables import UNDEFINED, Scores
+from harness.reporting.tables import grid_edge, ordered_cells
 
 METRIC_TITLES = {
     "matthews_correlation": "Matthews correlation",

@@ -17,9 +17,10 @@ from typing import Any
 import pandas as pd
 
 from harness.records.choice import choice_score, chosen_on
-from harness.records.record import PAPER_PROTOCOL, Record, task_of
-from harness.reporting.method_names import SIZE, canonical, flatten, method_labels
-from harness.tasks.glue import TASKS, Task, get_task
+from harness.records.record import PAPER_PROTOCOL, Record, canonical, flatten, task_of
+from harness.reporting.method_names import SIZE, method_labels
+from harness.tasks.glue import TASKS, get_task
+from harness.tasks.task import Task
 
 # Columns of the table of runs that have a name of their own; every other one is the dotted name of its record key.
 SHORT_NAMES = {

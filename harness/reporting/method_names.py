@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from harness.records.record import canonical, flatten
+
 METHOD_TITLES = {
     "full": "Full fine-tuning",
     "adapter": "Adapters",
@@ -19,19 +21,6 @@ PEFT_TITLES = {"LORA": "LoRA", "PREFIX_TUNING": "Prefix tuning"}  # others by th
 # The field that a label always shows, whether or not it varies; other fields are shown where variants differ in them.
 ALWAYS_SHOWN = {"adapter": "bottleneck_size", "top_layers": "layers"}
 SIZE = "bottleneck_size"
-
-
-def flatten(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one mapping with dotted names."""
-    flat: dict[str, Any] = {}
-    for key, value in mapping.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
-
-
-def canonical(value: Any) -> str:
-    """JSON that is equal for equal values, whatever the order of their keys."""
-    return json.dumps(value, sort_keys=True)
 
 
 def method_title(name: str) -> str:

@@ -2,141 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
-import pandas as pd
-
-from harness.records.record import Record, task_of
+from harness.records.record import Record
 from harness.reporting.groups import (
     Candidate,
     Cell,
     Group,
-    to_frame,
+    eligible_candidates,
 )
-from harness.reporting.method_names import differing_fields, method_title
-from harness.reporting.table import DAGGER, NOTHING, Table
-from harness.tasks.glue import Task
-
-UNDEFINED = "undef."
-
-
-@dataclass(frozen=True)
-class Column:
-    """One evaluation set of one task; MNLI has two."""
-
-    title: str
-    task: Task
-    evaluation_set: str
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One score in points (0 to 100), or the reason why there is none.
-
-    `state` is a run status, `missing`, `undefined` (a correlation that does not exist), or `constant`: the undefined
-    correlation of the majority baseline, which counts as 0.
-    """
-
-    points: float | None = None
-    std: float | None = None
-    seeds: int = 0
-    state: str = "missing"
-    degenerate: bool = False
-    fraction: float | None = None  # trained parameters over the encoder's, for this task
-
-    @property
-    def text(self) -> str:
-        if self.points is None:
-            words = {"missing": NOTHING, "constant": NOTHING, "undefined": UNDEFINED}
-            return words.get(self.state, self.state) + DAGGER * self.degenerate
-        spread = "" if self.std is None else f" ±{self.std:.1f}"
-        return f"{self.points:.1f}{spread}{DAGGER * self.degenerate}"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of scores by column title. `keeps_copy`: the tasks share one pre-trained model, which counts once."""
-
-    label: str
-    entries: dict[str, Entry]
-    keeps_copy: bool = True
-    candidates: dict[str, Candidate] = field(default_factory=dict)  # that the scores are of, by column title
-
-    def fractions(self, columns: Sequence[Column]) -> list[float]:
-        found = [self.entries[column.title].fraction for column in columns]
-        return [fraction for fraction in found if fraction is not None]
-
-    def multiple(self, columns: Sequence[Column]) -> float | None:
-        """Parameters of all the row's tasks together, in encoders: 1 + Σ fractions (paper: 1.3x, and 9x for full)."""
-        fractions = self.fractions(columns)
-        return self.keeps_copy + sum(fractions) if fractions else None
-
-    def mean(self, columns: Sequence[Column]) -> float | None:
-        """Mean over `columns`; None unless the row has a score in each of them."""
-        entries = [self.entries[column.title] for column in columns]
-        points = [0.0 if entry.state == "constant" else entry.points for entry in entries]
-        return sum(points) / len(points) if points and None not in points else None
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The scores of a group; `counted` are the columns of the mean."""
-
-    group: Group
-    columns: list[Column]
-    counted: list[Column]
-    majority: Row
-    methods: list[Row]
-    pairs: list[tuple[Row, Row]]  # (adapters, full fine-tuning), for the rows of differences
-
-
-def table_columns(group: Group) -> list[Column]:
-    return [Column(task.column_title(name), task, name) for task in group.tasks for name in task.evaluation_sets]
-
-
-def method_row(label: str, cells: dict[str, Cell], columns: Sequence[Column]) -> Row:
-    """The scores of one cell a task, in points."""
-    entries = {column.title: entry_of(cells.get(column.task.name), column) for column in columns}
-    chosen = {name: cell.chosen for name, cell in cells.items() if cell.chosen}
-    candidates = {column.title: chosen[column.task.name] for column in columns if column.task.name in chosen}
-    keeps_copy = not any(cell.method["name"] == "full" for cell in cells.values())
-    return Row(label, entries, keeps_copy, candidates)
-
-
-def group_scores(group: Group) -> Scores:
-    """Rows of the main table: majority, full fine-tuning, adapters (best size, then each size), the other methods."""
-    columns = table_columns(group)
-    by_key = {key: method_row(label, group.row(key), columns) for key, label in group.labels.items()}
-    full = next((by_key[key] for key in by_key if json.loads(key)["name"] == "full"), None)
-    families = group.sizes()
-    best = {family: best_size_row(group, family, columns) for family, sizes in families.items() if len(sizes) > 1}
-    first_of = {next(iter(sizes.values())): family for family, sizes in families.items()}
-    methods: list[Row] = []
-    for key, row in by_key.items():
-        if (family := first_of.get(key)) in best:
-            methods.append(best[family])
-        methods.append(row)
-    adapters = [best.get(family) or by_key[next(iter(sizes.values()))] for family, sizes in families.items()]
-    counted = counted_columns(columns, methods)
-    pairs = [(row, full) for row in adapters if full]
-    return Scores(group, columns, counted, _majority_row(group, columns), methods, pairs)
-
-
-def counted_columns(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:
-    """The columns of a mean: not WNLI, and some row has a completed run there."""
-    completed = {title for row in rows for title, entry in row.entries.items() if entry.fraction is not None}
-    return [column for column in columns if column.task.in_mean and column.title in completed]
-
-
-def best_size_row(group: Group, family: str, columns: Sequence[Column]) -> Row:
-    method = json.loads(family)
-    families = [other for name in group.sizes() if (other := json.loads(name))["name"] == method["name"]]
-    parts = ["best size", *differing_fields(method, families).values()]
-    return method_row(f"{method_title(method['name'])} ({', '.join(parts)})", group.best_size(family), columns)
+from harness.reporting.method_names import differing_fields, short_number
+from harness.reporting.scores import (
+    Column,
+    Row,
+    Scores,
+    best_size_row,
+    candidate_entry,
+    counted_columns,
+    entry_of,
+    method_row,
+    table_columns,
+)
+from harness.reporting.table import NOTHING, Table
+from harness.tasks.task import Task
 
 
 def main_table(scores: Scores, notes: list[str], details: list[str]) -> Table:
@@ -200,71 +89,6 @@ def _own_seconds(record: Record) -> float:
     return record["time"]["train_seconds"] / len(record["training"]["stack"])
 
 
-def scores_frame(
-    boards: Sequence[Scores], more: Callable[[Scores, Row], dict[str, Any]] = lambda scores, row: {}
-) -> pd.DataFrame:
-    """The main tables as numbers: one line a row, its group spelled out, points, deviations and seeds a column.
-
-    `more` gives further columns of a row.
-    """
-    lines = []
-    for scores in boards:
-        key = scores.group.key
-        about = {
-            "group": scores.group.title,
-            "encoder": key.encoder,
-            "source": key.source,
-            "is_glue": key.is_glue,
-            "max_train_rows": key.max_train_rows,
-            "max_eval_rows": key.max_eval_rows,
-            "protocol": key.protocol,
-            "data_version": key.data_version,
-        }
-        for row in [scores.majority, *scores.methods]:
-            fractions = row.fractions(scores.counted)
-            line: dict[str, Any] = about | {
-                "row": row.label,
-                "total_multiple": row.multiple(scores.counted),
-                "tasks": len(fractions),
-                "trained_percent": 100 * sum(fractions) / len(fractions) if fractions else None,
-                "Mean": row.mean(scores.counted),
-            }
-            for title, entry in row.entries.items():
-                line |= {title: entry.points, f"{title} std": entry.std, f"{title} seeds": entry.seeds}
-                line |= {f"{title} state": entry.state, f"{title} degenerate": entry.degenerate}
-            lines.append(line | more(scores, row))
-    return to_frame(lines)
-
-
-def entry_of(cell: Cell | None, column: Column) -> Entry:
-    if cell is None:
-        return Entry()
-    return candidate_entry(cell.chosen, column) if cell.chosen else Entry(state=cell.state)
-
-
-def candidate_entry(candidate: Candidate, column: Column) -> Entry:
-    if not candidate.completed:
-        return Entry()
-    score = candidate.score(column.evaluation_set)
-    known = {"seeds": score.seeds, "degenerate": candidate.degenerate, "fraction": candidate.trained_fraction}
-    if score.mean is None:
-        return Entry(state="undefined", **known)
-    return Entry(100 * score.mean, None if score.std is None else 100 * score.std, state="completed", **known)
-
-
-def _majority_row(group: Group, columns: Sequence[Column]) -> Row:
-    """The constant prediction of the training majority, from the first run of each task that noted it."""
-    noted = {task_of(record).name: record["majority"] for record in group.records if "majority" in record}
-    entries = {}
-    for column in columns:
-        entries[column.title] = Entry()
-        if column.task.name in noted:
-            value = noted[column.task.name].get(column.evaluation_set, {}).get(column.task.headline)
-            known = Entry(state="constant") if value is None else Entry(100 * value, state="completed")
-            entries[column.title] = known
-    return Row("Majority class", entries)
-
-
 def _difference(adapters: Row, full: Row, scores: Scores) -> list[str]:
     texts = []
     for column in scores.columns:
@@ -298,3 +122,93 @@ def _of(count: int, counted: Sequence[Column]) -> str:
 
 def _signed(points: float) -> str:
     return f"{round(points, 1) + 0.0:+.1f}"  # + 0.0 turns -0.0 into 0.0
+
+
+def chosen_table(group: Group, notes: list[str]) -> Table:
+    """Per cell: what was chosen, from how many, and whether the learning rate sits on the edge of its grid."""
+    choice = _choice_header(group)
+    header = ["Task", "Method", "Chosen rate", "Epochs", *choice, "Score", "Seeds", "Candidates", "Rates tried"]
+    header.append("Edge of grid")
+    rows = []
+    for cell in ordered_cells(group):
+        rates = sorted({candidate.learning_rate or 0.0 for candidate in cell.candidates})
+        chosen = cell.chosen
+        texts = [NOTHING, NOTHING, *[NOTHING] * len(choice), cell.state, "0"]
+        if chosen:
+            entry = entry_of(cell, _first_column(cell.task))
+            texts = [_number(chosen.learning_rate), _number(chosen.epochs), *_choice_texts(group, chosen)]
+            texts += [entry.text, str(entry.seeds)]
+        tried = " ".join(short_number(rate) for rate in rates)
+        rows.append([cell.task.title, group.label_of(cell), *texts, str(len(cell.candidates)), tried, grid_edge(cell)])
+    return Table(f"Chosen: {group.title}", header, rows, notes, left=2)
+
+
+def candidates_table(group: Group, notes: list[str]) -> Table:
+    """Every candidate of every cell with its score, its seeds and its run ids."""
+    header = ["Task", "Method", "Rate", "Epochs", "Other settings", *_choice_header(group), "Score", "Seeds"]
+    header += ["Not completed", "Choice", "Runs"]
+    rows = []
+    for cell in ordered_cells(group):
+        eligible = eligible_candidates(cell.candidates)
+        order = sorted(cell.candidates, key=lambda c: (c.learning_rate or 0.0, c.epochs or 0.0, c.key))
+        for candidate in order:
+            choice = "chosen" if candidate is cell.chosen else "" if candidate in eligible else "fewer seeds"
+            counts = {status: candidate.count(status) for status in ("failed", "diverged", "running")}
+            rows.append(
+                [
+                    cell.task.title,
+                    group.label_of(cell),
+                    _number(candidate.learning_rate),
+                    _number(candidate.epochs),
+                    other_settings(candidate, cell),
+                    *_choice_texts(group, candidate),
+                    candidate_entry(candidate, _first_column(cell.task)).text,
+                    str(len(candidate.completed)),
+                    ", ".join(f"{count} {status}" for status, count in counts.items() if count),
+                    choice,
+                    " ".join(f"`{record['run_id']}`" for record in candidate.records),
+                ]
+            )
+    return Table(f"All candidates: {group.title}", header, rows, notes, left=2, long_last=True)
+
+
+def grid_edge(cell: Cell) -> str:
+    """Where the chosen learning rate lies among those tried: a best rate on the edge may not be the best one."""
+    rates = sorted({candidate.learning_rate or 0.0 for candidate in cell.candidates})
+    if cell.chosen is None:
+        return NOTHING
+    if len(rates) == 1:
+        return "one rate"
+    return {rates[0]: "lowest", rates[-1]: "highest"}.get(cell.chosen.learning_rate or 0.0, "inside")
+
+
+def other_settings(candidate: Candidate, cell: Cell) -> str:
+    """What else tells the candidates of a cell apart, beside learning rate and epochs."""
+    shown = ("train.learning_rate", "train.epochs")
+    differing = differing_fields(candidate.settings, [other.settings for other in cell.candidates])
+    return ", ".join(text for name, text in differing.items() if name not in shown)
+
+
+def ordered_cells(group: Group) -> list[Cell]:
+    """Cells by task in the paper's order, then by method in row order."""
+    keys = [(method, task.name) for task in group.tasks for method in group.labels]
+    return [group.cells[key] for key in keys if key in group.cells]
+
+
+def _choice_header(group: Group) -> list[str]:
+    """A column for the score that chose, where it is not the one that is reported."""
+    return ["Score that chose"] if group.protocol["name"] == "holdout" else []
+
+
+def _choice_texts(group: Group, candidate: Candidate) -> list[str]:
+    """The text of that column."""
+    column = Column("", candidate.task, candidate.chosen_on)
+    return [candidate_entry(candidate, column).text for _ in _choice_header(group)]
+
+
+def _first_column(task: Task) -> Column:
+    return Column(task.title, task, task.evaluation_sets[0])
+
+
+def _number(value: float | None) -> str:
+    return NOTHING if value is None else short_number(value)

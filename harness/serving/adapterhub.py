@@ -19,8 +19,8 @@ from torch import Tensor
 
 from harness.config import AdapterConfig, MethodConfig
 from harness.errors import UserError, writing
-from harness.model.adapter import Family, get_family
 from harness.model.checkpoint import MINILM_ON_HUB, Checkpoint, encoder_config
+from harness.model.families import Family, get_family
 from harness.model.parameters import encoder_size
 from harness.records.choice import chosen_on
 from harness.records.record import task_of

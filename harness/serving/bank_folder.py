@@ -24,7 +24,8 @@ from harness.records.record import read_json, task_of, write_json
 from harness.records.weights import StoredRun, read_stored, read_tensors, write_weights
 from harness.reporting.method_names import ALWAYS_SHOWN, method_title
 from harness.reporting.table import NOTHING, Table
-from harness.tasks.glue import TASKS, Task, get_task
+from harness.tasks.glue import TASKS, get_task
+from harness.tasks.task import Task
 
 ENCODER = "encoder.json"
 

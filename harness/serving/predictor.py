@@ -10,16 +10,15 @@ import numpy as np
 import torch
 
 from harness.data.batches import EVALUATION_TOKENS, Encoded, encode_texts, join
-from harness.model.checkpoint import Checkpoint
+from harness.model.build import assemble
+from harness.model.checkpoint import Checkpoint, tokenizer_of
 from harness.model.classifier import Classifier
 from harness.model.methods import METHODS, can_stack
-from harness.records.weights import load_tensors
+from harness.model.replica_state import load_tensors
 from harness.serving.bank_folder import Bank, Entry
-from harness.sweeps.resolve import pick_precision, tokenizer_of
-from harness.sweeps.stack import assemble
 from harness.tasks.glue import get_task
+from harness.training.device import autocast, pick_precision
 from harness.training.evaluation import decide
-from harness.training.loop import autocast
 
 Texts = tuple[str, ...]  # the sentences of one row
 

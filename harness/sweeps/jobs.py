@@ -23,7 +23,7 @@ RECORDS: list[Record] = []
 
 def register_launchers() -> None:
     """Make our launchers known to Hydra, which looks for plugins in the namespace `hydra_plugins` only."""
-    sys.path.append(str(Path(__file__).parent / "plugins"))
+    sys.path.append(str(Path(__file__).parents[1] / "plugins"))
     plugin = importlib.import_module("hydra_plugins.harness_stacked")
     for launcher in (plugin.StackedLauncher, plugin.SubmititLauncher):
         Plugins.instance().register(launcher)

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from harness.training.device import device_title
+
 PACKAGES = ("torch", "transformers", "datasets", "evaluate", "hydra-core", "pandas", "numpy", "scikit-learn", "scipy")
 
 
@@ -52,19 +54,6 @@ def commit_of_code() -> tuple[str | None, bool | None]:
         return commit, bool(git("status", "--porcelain", "--", "harness", "conf"))
     except (OSError, subprocess.CalledProcessError):
         return None, None
-
-
-@cache
-def device_title(device: torch.device) -> str:
-    """A GPU's name, or a CPU's model with its number of threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    return f"{model}, {torch.get_num_threads()} threads"
 
 
 def now() -> str:

@@ -7,19 +7,25 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import torch
 from datasets import Dataset, DatasetDict
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from harness.config import AdapterConfig, RunConfig, check, identity, run_id
+from harness.config import AdapterConfig, RunConfig, check
 from harness.data import sources
 from harness.errors import UserError
-from harness.model.checkpoint import Checkpoint, find_checkpoint, load_encoder, load_tokenizer, longest_input
+from harness.model.checkpoint import (
+    Checkpoint,
+    encoder_of,
+    find_checkpoint,
+    longest_input,
+    tokenizer_of,
+)
 from harness.model.parameters import count
-from harness.records.choice import choosing_set
 from harness.records.record import SCHEMA, Record
-from harness.tasks.glue import DIAGNOSTICS, Task, get_task
-from harness.training.loop import has_bf16
+from harness.sweeps.run_id import identity, run_id
+from harness.tasks.glue import DIAGNOSTICS, get_task
+from harness.tasks.protocols import choosing_set
+from harness.tasks.task import Task
+from harness.training.device import pick_device, pick_precision
 
 
 @dataclass(frozen=True)
@@ -77,26 +83,6 @@ def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
     return runs
 
 
-def pick_device(name: str) -> torch.device:
-    """`auto` is the first GPU, else the CPU; `UserError` where the named device is not here."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise UserError(f"device={name} is unknown; choose auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device={name} is not here ({torch.cuda.device_count()} GPUs visible); use device=auto")
-    return device
-
-
-def pick_precision(name: str, device: torch.device) -> bool:
-    """Whether to compute in bf16: as told, or where the hardware has it."""
-    return has_bf16(device) if name == "auto" else name == "bf16"
-
-
 def test_sets(data: sources.DataChoice, task: Task) -> dict[str, Dataset]:
     """The unlabelled sets that are at hand: the task's own and, as `ax`, GLUE's diagnostic set for MNLI."""
     loaded = rows_of(data, task.name)
@@ -143,18 +129,6 @@ def _checkpoint(name: str, revision: str | None) -> Checkpoint:
     tokenizer_of(checkpoint)
     encoder_of(checkpoint)
     return checkpoint
-
-
-@cache
-def tokenizer_of(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint, read once in a process."""
-    return load_tokenizer(checkpoint)
-
-
-@cache
-def encoder_of(checkpoint: Checkpoint) -> PreTrainedModel:
-    """The encoder of a checkpoint, read once in a process; copy it before changing it."""
-    return load_encoder(checkpoint)
 
 
 @cache

@@ -13,22 +13,24 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from harness.config import MethodConfig
 from harness.data.batches import Encoded, encode
-from harness.model.checkpoint import Checkpoint
-from harness.model.classifier import Classifier, fuse_projections
-from harness.model.methods import apply_method
+from harness.data.splits import split_rows
+from harness.model.build import assemble
+from harness.model.checkpoint import tokenizer_of
+from harness.model.classifier import Classifier
 from harness.model.parameters import count
-from harness.records.choice import scored_sets, split_rows
+from harness.model.replica_state import alone, trained_tensors
 from harness.records.predictions import store_predictions
 from harness.records.record import Record
-from harness.records.weights import alone, store, trained_tensors
+from harness.records.weights import store
 from harness.sweeps.provenance import now, provenance
-from harness.sweeps.resolve import Run, encoder_of, pick_precision, rows_of, test_sets, tokenizer_of
-from harness.tasks.glue import Task
+from harness.sweeps.resolve import Run, rows_of, test_sets
+from harness.tasks.protocols import scored_sets
+from harness.tasks.task import Task
 from harness.training.cuda_graphs import cuda_capture
+from harness.training.device import peak_memory, pick_precision
 from harness.training.evaluation import decide, evaluate, evaluate_spans, majority
-from harness.training.loop import Training, hold_frozen_in_bf16, peak_memory, predict, train
+from harness.training.loop import Training, predict, train
 
 
 @dataclass(frozen=True)
@@ -154,27 +156,6 @@ def build_classifier(runs: Sequence[Run], device: torch.device, *, bf16: bool) -
         device=device,
         bf16=bf16,
     )
-
-
-def assemble(
-    checkpoint: Checkpoint,
-    outputs: Sequence[int],
-    methods: Sequence[MethodConfig],
-    *,
-    seeds: Sequence[int],
-    dropout: float,
-    device: torch.device,
-    bf16: bool,
-) -> Classifier:
-    """A classifier with one replica an entry: head of `outputs` labels, method, seed of what is drawn at random."""
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    encoder = copy.deepcopy(encoder_of(checkpoint))
-    classifier = Classifier(encoder, outputs, generators=generators, dropout_rate=dropout)
-    apply_method(classifier, methods, generators)
-    fuse_projections(classifier)
-    if bf16:
-        hold_frozen_in_bf16(classifier)
-    return classifier.to(device)
 
 
 def encoded_splits(runs: Sequence[Run], device: torch.device) -> Splits:

@@ -18,7 +18,6 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from harness.config import identity
 from harness.errors import UserError
 from harness.model.methods import METHODS, can_stack
 from harness.records.predictions import read_predictions
@@ -33,9 +32,10 @@ from harness.records.record import (
 )
 from harness.records.weights import is_stored
 from harness.sweeps.progress import Progress
-from harness.sweeps.resolve import Run, pick_device
+from harness.sweeps.resolve import Run
+from harness.sweeps.run_id import identity
 from harness.sweeps.stack import run_stack
-from harness.training.loop import keep_freed_memory
+from harness.training.device import keep_freed_memory, pick_device
 
 # Replicas a stack: past these a step is bound by arithmetic and only its memory grows. On two CPU cores stacks of 4
 # and 8 are 1.54 and 1.58 times as fast as runs alone (CoLA), and six runs of RTE's long rows already hold 17 GB.

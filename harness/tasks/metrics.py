@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
-from harness.tasks.glue import Task
+from harness.tasks.task import Task
 
 
 class _GlueMetric(evaluate.Metric):

@@ -10,7 +10,7 @@ from harness.data.batches import Encoded
 from harness.model.adapter import without_adapters
 from harness.model.classifier import Classifier
 from harness.tasks import metrics
-from harness.tasks.glue import Task
+from harness.tasks.task import Task
 from harness.training.loop import predict
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import resource
-import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -13,18 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from harness.config import TrainConfig
 from harness.data.batches import EVALUATION_TOKENS, Encoded, evaluation_batches, padding_share, plan_epoch
 from harness.model.classifier import Classifier
-from harness.model.replicas import ParameterRows, ReplicatedBias
 from harness.training.cuda_graphs import WIDTH_STEP, Capture, GraphedStep
+from harness.training.device import autocast
 from harness.training.frozen_states import prefix_cache
 from harness.training.optimizer import make_optimizer
+from harness.training.parameter_rows import ParameterRows
 
 _LOOK_EVERY = {"cpu": 5, "cuda": 50}  # steps between looks at the losses: each look waits for the device
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
 
 
 @dataclass
@@ -158,48 +155,6 @@ def predict(classifier: Classifier, split: Encoded, *, bf16: bool) -> np.ndarray
     in_order = np.empty_like(logits)
     in_order[:, np.concatenate(order)] = logits
     return in_order
-
-
-def autocast(device: torch.device, bf16: bool, *, cache_enabled: bool = True) -> torch.autocast:
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16, cache_enabled=cache_enabled)
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bf16 natively; emulated bf16 is slower than fp32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # older torch cannot tell: fp32
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-def hold_frozen_in_bf16(classifier: Classifier) -> None:
-    """Keep frozen products' weights in bf16: autocast would cast frozen fp32 weights anew at every use.
-
-    Embedding tables stay in fp32, they are only looked up.
-    """
-    for module in classifier.modules():
-        if isinstance(module, nn.Linear) and not any(parameter.requires_grad for parameter in module.parameters()):
-            module.bfloat16()
-        elif isinstance(module, ReplicatedBias):
-            module.weight.data = module.weight.data.bfloat16()
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep what a CPU step frees: given back, every step pays the page faults anew (3 to 15 % of it)."""
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
-    if mallopt is not None:
-        for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**28)):
-            mallopt(option, value)
-
-
-def peak_memory(device: torch.device) -> dict[str, int | str]:
-    """Peak bytes allocated on the device, or resident in this process on a CPU."""
-    if device.type == "cuda":
-        return {"peak_bytes": torch.cuda.max_memory_allocated(device), "of": "device"}
-    scale = 1 if sys.platform == "darwin" else 1024  # Linux counts kilobytes
-    return {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale, "of": "process"}
 
 
 def _finish(result: Training, examples: int, shares: list[float], started: float) -> Training:

@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_linear_schedule_with_warmup
 
 from harness.config import TrainConfig
-from harness.model.replicas import ParameterRows
+from harness.training.parameter_rows import ParameterRows
 
 
 def make_optimizer(

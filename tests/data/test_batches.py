@@ -8,7 +8,7 @@ from tokenizers import normalizers
 
 from harness.data import batches
 from harness.data.batches import encode, evaluation_batches, padding_share, plan_epoch
-from harness.records.choice import limit_rows
+from harness.data.splits import limit_rows
 from harness.tasks.glue import get_task
 from tests.fixtures.tiny import tiny_tokenizer
 

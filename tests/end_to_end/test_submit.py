@@ -10,7 +10,7 @@ import pytest
 from harness import report, submit
 from harness.records.predictions import read_predictions, write_predictions
 from harness.records.record import load_records, write_record
-from harness.submit import FILES, SubmissionFile
+from harness.serving.submission import FILES, SubmissionFile
 from harness.tasks.glue import TASKS
 from tests.fixtures.commands import records, train
 from tests.fixtures.glue_fixture import write_diagnostic, write_glue

@@ -6,8 +6,10 @@ from torch import nn
 
 from harness.config import AdapterConfig, FullConfig
 from harness.errors import UserError
-from harness.model.adapter import ACTIVATIONS, FAMILIES, Adapter, adapters, get_family, insert_adapters
-from harness.model.classifier import Classifier, fuse_projections
+from harness.model.adapter import ACTIVATIONS, Adapter, adapters, insert_adapters
+from harness.model.build import fuse_projections
+from harness.model.classifier import Classifier
+from harness.model.families import FAMILIES, get_family
 from harness.model.methods import apply_method
 from harness.training.loop import replica_losses
 from tests.fixtures.tiny import tiny_encoder

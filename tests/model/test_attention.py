@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from harness.model.attention import attention
-from harness.model.replicas import Dropout, MaskStreams
+from harness.model.dropout import Dropout, MaskStreams
 
 
 class Owner:

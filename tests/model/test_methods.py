@@ -20,15 +20,19 @@ from harness.config import (
 )
 from harness.errors import UserError
 from harness.model import methods
-from harness.model.adapter import FAMILIES, adapters, get_family, without_adapters
+from harness.model.adapter import adapters, without_adapters
 from harness.model.attention import attention
-from harness.model.classifier import Classifier, fuse_projections
+from harness.model.build import fuse_projections, hold_frozen_in_bf16
+from harness.model.classifier import Classifier
+from harness.model.families import FAMILIES, get_family
 from harness.model.methods import apply_method, can_stack
 from harness.model.parameters import count
-from harness.model.replicas import ParameterRows, ReplicatedBias
+from harness.model.replicas import ReplicatedBias
 from harness.training import loop
+from harness.training.device import autocast
 from harness.training.frozen_states import PrefixCache, prefix_cache
-from harness.training.loop import autocast, hold_frozen_in_bf16, predict, train
+from harness.training.loop import predict, train
+from harness.training.parameter_rows import ParameterRows
 from tests.fixtures.tiny import tiny_config, tiny_encoder
 from tests.training.test_loop import rows
 

@@ -4,14 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from harness.model.replicas import (
-    Dropout,
-    MaskStreams,
-    ParameterRows,
-    ReplicatedLayerNorm,
-    ReplicatedLinear,
-    zero_dropped,
-)
+from harness.model.dropout import Dropout, MaskStreams, zero_dropped
+from harness.model.replicas import ReplicatedLayerNorm, ReplicatedLinear
+from harness.training.parameter_rows import ParameterRows
 
 
 @pytest.mark.parametrize("replicas", [1, 3])

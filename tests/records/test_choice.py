@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from harness.records.choice import by_choice, choosing_rows, choosing_set, hold_out, scored_sets
+from harness.data.splits import hold_out
+from harness.records.choice import by_choice, choosing_rows
 from harness.reporting.groups import comparable_groups
-from harness.reporting.sweep_tables import chosen_table
+from harness.reporting.tables import chosen_table
 from harness.sweeps import jobs
 from harness.tasks.glue import TASKS, get_task
+from harness.tasks.protocols import choosing_set, scored_sets
 from tests.fixtures.make_records import make_record
 
 HOLDOUT = {"name": "holdout", "fraction": 0.1, "seed": 0}

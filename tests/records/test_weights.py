@@ -17,16 +17,8 @@ from harness.config import (
 from harness.errors import UserError
 from harness.model.classifier import Classifier
 from harness.model.methods import apply_method
-from harness.records.weights import (
-    alone,
-    is_stored,
-    load_tensors,
-    read_stored,
-    read_tensors,
-    store,
-    trained_tensors,
-    write_weights,
-)
+from harness.model.replica_state import alone, load_tensors, trained_tensors
+from harness.records.weights import is_stored, read_stored, read_tensors, store, write_weights
 from harness.training.loop import predict
 from tests.fixtures.make_records import make_record
 from tests.fixtures.tiny import tiny_encoder

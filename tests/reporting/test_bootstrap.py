@@ -8,7 +8,7 @@ from harness.records.predictions import compact, read_predictions, read_referenc
 from harness.reporting.bootstrap import RESAMPLES, Uncertainty, difference, headline_scores, interval, mean_of
 from harness.reporting.comparison import comparison_tables, intervals_table, verdict
 from harness.reporting.groups import comparable_groups
-from harness.reporting.tables import group_scores
+from harness.reporting.scores import group_scores
 from harness.tasks import metrics
 from harness.tasks.glue import TASKS
 from tests.fixtures.make_records import make_record, write_all, write_predictions_of

@@ -9,7 +9,7 @@ from harness.reporting.bootstrap import Uncertainty
 from harness.reporting.comparison import differences
 from harness.reporting.figures import figures
 from harness.reporting.groups import comparable_groups
-from harness.reporting.tables import group_scores
+from harness.reporting.scores import group_scores
 from tests.fixtures.make_records import adapter_parameters, make_record, write_predictions_of
 
 

@@ -3,8 +3,9 @@ import math
 import pytest
 
 from harness.errors import UserError
+from harness.records.record import canonical
 from harness.reporting.groups import Cell, Group, Score, choose, comparable_groups, runs_table
-from harness.reporting.method_names import canonical, method_labels
+from harness.reporting.method_names import method_labels
 from tests.fixtures.make_records import make_record
 
 

@@ -6,11 +6,10 @@ from rich.console import Console
 
 from harness.reporting.footnotes import explain_marks
 from harness.reporting.groups import comparable_groups
-from harness.reporting.published import MEAN_BY_SIZE, TABLE_1, anchors_for
-from harness.reporting.published_tables import anchors_table, paper_table
-from harness.reporting.sweep_tables import candidates_table, chosen_table
+from harness.reporting.published import MEAN_BY_SIZE, TABLE_1, anchors_for, anchors_table, paper_table
+from harness.reporting.scores import group_scores, scores_frame
 from harness.reporting.table import Table, column_blocks, escape_latex, latex, markdown, print_table
-from harness.reporting.tables import by_size_table, group_scores, main_table, scores_frame
+from harness.reporting.tables import by_size_table, candidates_table, chosen_table, main_table
 from tests.fixtures.make_records import ENCODER, adapter_parameters, make_record
 
 NINE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte")  # MNLI is two of the nine columns

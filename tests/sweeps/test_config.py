@@ -8,10 +8,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from harness import run
-from harness.config import AdapterConfig, RunConfig, check, identity, register_configs, run_id
+from harness.config import AdapterConfig, RunConfig, check, register_configs
 from harness.errors import UserError
 from harness.sweeps import jobs
 from harness.sweeps.provenance import command_line
+from harness.sweeps.run_id import identity, run_id
 from harness.tasks.glue import TASKS
 from scripts import reproduce
 from tests.conftest import CONF

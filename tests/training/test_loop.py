@@ -6,9 +6,10 @@ import torch
 
 from harness.config import AdapterConfig, FullConfig, TrainConfig
 from harness.data.batches import Encoded
+from harness.model.build import hold_frozen_in_bf16
 from harness.model.classifier import Classifier
 from harness.model.methods import apply_method
-from harness.training.loop import hold_frozen_in_bf16, predict, replica_losses, train
+from harness.training.loop import predict, replica_losses, train
 from tests.fixtures.tiny import tiny_encoder
 
 

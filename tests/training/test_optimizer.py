@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from harness.config import TrainConfig
-from harness.model.replicas import ParameterRows
 from harness.training.optimizer import make_optimizer
+from harness.training.parameter_rows import ParameterRows
 
 
 @pytest.mark.parametrize("name", ["adamw", "bert_adam"])

@@ -13,7 +13,8 @@ from harness.data.sources import glue_folder as local
 from harness.data.sources import hub
 from harness.data.sources.synthetic import suite as synthetic
 from harness.errors import UserError
-from harness.tasks.glue import DIAGNOSTICS, Task
+from harness.tasks.glue import DIAGNOSTICS
+from harness.tasks.task import Task
 
 SOURCES = ("auto", "hub", "local", "synthetic")
 HUB_SECONDS = 3.0  # that `auto` waits for the hub

@@ -17,7 +17,7 @@ from typing import Any
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from harness.errors import UserError
-from harness.tasks.glue import Task
+from harness.tasks.task import Task
 
 log = logging.getLogger(__name__)
 

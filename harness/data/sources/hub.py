@@ -18,7 +18,7 @@ from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
 from harness.data.sources.glue_folder import features
 from harness.errors import UserError
-from harness.tasks.glue import Task
+from harness.tasks.task import Task
 
 log = logging.getLogger(__name__)
 

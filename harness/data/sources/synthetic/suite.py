@@ -18,7 +18,8 @@ from harness.data.sources.synthetic.questions import qnli, qqp
 from harness.data.sources.synthetic.similarity import mrpc, stsb
 from harness.data.sources.synthetic.single import cola, sst2
 from harness.errors import UserError
-from harness.tasks.glue import TASKS, Task
+from harness.tasks.glue import TASKS
+from harness.tasks.task import Task
 
 VERSION = 1  # of the generated text: raise it with any change of a row
 
