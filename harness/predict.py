@@ -33,11 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         bank = Bank.open(options.bank)
-        for name in options.task:
-            bank.entry(name)
-        rows = read_rows(
-            _read(options.input), format_of(options.input, options.format), options.task, where=_name(options)
-        )
+        known = {name: bank.entry(name).task for name in [*options.task, *bank.tasks]}
+        kind = format_of(options.input, options.format)
+        rows = read_rows(_read(options.input), kind, known, options.task, where=_name(options))
         tasks = list(dict.fromkeys(name for name, _ in rows))
         checkpoint = bank.checkpoint(options.model)
         predictor = Predictor(

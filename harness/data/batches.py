@@ -15,6 +15,7 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from harness.data.columns import LABEL_DTYPES
 from harness.tasks.task import Task
 
 EVALUATION_TOKENS = {"cpu": 4096, "cuda": 65536}  # padded tokens of one batch without gradients
@@ -59,8 +60,7 @@ def encode(
     if tokens is None:
         tokens = _tokenise(columns, tokenizer, max_length)
         _write_cached(path, tokens)
-    dtype = torch.float32 if task.is_regression else torch.long
-    labels = torch.tensor(np.asarray(split["label"]), dtype=dtype)
+    labels = torch.tensor(np.asarray(split["label"]), dtype=LABEL_DTYPES[task.kind.name])
     return _encoded(tokens, labels, tokenizer, device)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from harness.records.choice import choice_score, chosen_on
-from harness.records.record import PAPER_PROTOCOL, Record, canonical, flatten, task_of
+from harness.records.record import Record, canonical, flatten, task_of
 from harness.reporting.method_names import SIZE, method_labels
 from harness.tasks.glue import TASKS, get_task
 from harness.tasks.task import Task
@@ -324,7 +324,7 @@ def _title(key: GroupKey, records: list[Record]) -> str:
     parts += [f"at most {limit:,} {part} rows" for part, limit in limits.items() if limit is not None]
     parts += ["all rows"] if not len(parts) > 1 else []
     protocol = json.loads(key.protocol)
-    if protocol != PAPER_PROTOCOL:
+    if protocol["name"] != "paper":
         options = [f"{name}={value}" for name, value in protocol.items() if name != "name"]
         parts.append(" ".join(["protocol", protocol["name"], *options]))
     parts += [f"data version {key.data_version}"] if key.data_version > 1 else []

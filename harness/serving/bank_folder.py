@@ -24,7 +24,7 @@ from harness.records.record import read_json, task_of, write_json
 from harness.records.weights import StoredRun, read_stored, read_tensors, write_weights
 from harness.reporting.method_names import ALWAYS_SHOWN, method_title
 from harness.reporting.table import NOTHING, Table
-from harness.tasks.glue import TASKS, get_task
+from harness.tasks.glue import in_glue_order
 from harness.tasks.task import Task
 
 ENCODER = "encoder.json"
@@ -70,8 +70,8 @@ class Bank:
 
     @property
     def tasks(self) -> list[str]:
-        """Its tasks in GLUE's order."""
-        return [name for name in TASKS if (self.folder / f"{name}.json").is_file()]
+        """Its tasks: GLUE's in GLUE's order, then others by name."""
+        return in_glue_order(path.stem for path in self.folder.glob("*.json") if path.name != ENCODER)
 
     def entry(self, task: str) -> Entry:
         """`UserError` for a task that the bank lacks, and where its encoder is not the bank's."""
@@ -150,7 +150,7 @@ def contents(bank: Bank) -> Table:
         sizes.append((size, entry.method.name == "full"))
         rows.append(
             [
-                get_task(name).title,
+                entry.task.title,
                 _method_text(entry),
                 _scores_text(entry),
                 f"{entry.run['weights']['parameters']:,}",
@@ -188,7 +188,7 @@ def _best_of(
         kinds = sorted({f"{task_of(run).name} ({run['config']['method']['name']})" for run in found})
         raise UserError(f"{results}/weights holds no run for {what}; it holds {', '.join(kinds)}")
     remedy = "name one of them with --run"
-    return [best_run(wanted[name], where=results, remedy=remedy) for name in TASKS if name in wanted]
+    return [best_run(wanted[name], where=results, remedy=remedy) for name in in_glue_order(wanted)]
 
 
 def _checkpoint(encoder: dict[str, Any], model: str | None, *, whose: str) -> Checkpoint:

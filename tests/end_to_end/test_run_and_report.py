@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from harness import report, run
-from harness.records.predictions import read_references
+from harness.records.predictions import read_gold
 from harness.sweeps import jobs
 from tests.fixtures.commands import python, records, train
 from tests.fixtures.glue_fixture import write_glue
@@ -267,8 +267,8 @@ def test_spans_of_adapters_are_removed_and_drawn(harness_run, tmp_path):
 def test_labels_are_made_anew_from_the_same_rows_only(tmp_path, tiny_model, glue, capsys):
     results = tmp_path / "results"
     train(results, tiny_model, glue, "task=rte,mrpc", "protocol=holdout", "method.bottleneck_size=2")
-    kept = {path.name: read_references(results, path.stem) for path in (results / "references").iterdir()}
-    shutil.rmtree(results / "references")
+    kept = {path.name: read_gold(results, path.stem) for path in (results / "gold").iterdir()}
+    shutil.rmtree(results / "gold")
     other = tmp_path / "other"
     shutil.copytree(glue, other)
     dev = other / "RTE/dev.tsv"
@@ -281,10 +281,10 @@ def test_labels_are_made_anew_from_the_same_rows_only(tmp_path, tiny_model, glue
     assert report.main([*command, str(other)]) == 0
     (told,) = [line for line in capsys.readouterr().out.splitlines() if "are not those that its runs" in line]
     assert told.startswith("rte-")
-    assert [path.name[:4] for path in (results / "references").iterdir()] == ["mrpc"]
+    assert [path.name[:4] for path in (results / "gold").iterdir()] == ["mrpc"]
     assert report.main([*command, str(glue)]) == 0
     assert "are not those" not in capsys.readouterr().out
-    found = {path.name: read_references(results, path.stem) for path in (results / "references").iterdir()}
+    found = {path.name: read_gold(results, path.stem) for path in (results / "gold").iterdir()}
     assert found.keys() == kept.keys()
     for name, arrays in found.items():
         assert arrays.keys() == kept[name].keys() == {"holdout", "validation"}

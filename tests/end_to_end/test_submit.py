@@ -187,16 +187,16 @@ def test_ties_go_to_the_smaller_run(tmp_path, capsys):
 def test_labels_are_made_anew_from_the_data_and_from_no_other(tmp_path, tiny_model, glue, capsys):
     results = tmp_path / "results"
     train(results, tiny_model, glue, "task=rte,stsb", "protocol=holdout", "data.max_eval_rows=12")
-    labels = {path.name: path.read_bytes() for path in (results / "references").iterdir()}
+    labels = {path.name: path.read_bytes() for path in (results / "gold").iterdir()}
     assert report.main([str(results)]) == 0
     with_labels = (results / "tables/intervals.md").read_text()
-    shutil.rmtree(results / "references")
+    shutil.rmtree(results / "gold")
     assert report.main([str(results)]) == 0
     assert (results / "tables/intervals.md").read_text() != with_labels
     other = write_glue(tmp_path / "other", rows=60, tasks=["rte", "stsb"])
     assert report.main([str(results), "--data", "local", "--data-path", str(other)]) == 0
     assert capsys.readouterr().out.count("are not those that its runs were scored on") == 2
-    assert not list(results.glob("references/*.npz"))
+    assert not list(results.glob("gold/*.npz"))
     assert report.main([str(results), "--data", "local", "--data-path", str(glue)]) == 0
     assert (results / "tables/intervals.md").read_text() == with_labels
-    assert labels.keys() == {path.name for path in (results / "references").iterdir()}
+    assert labels.keys() == {path.name for path in (results / "gold").iterdir()}
