@@ -75,6 +75,7 @@ def rows_of(source: Source, task: Task) -> DatasetDict:
     return source.load(task)
 
 
+@cache
 def test_sets(source: Source, task: Task) -> dict[str, Dataset]:
     """The unlabelled sets that are available: the task's own and, as `ax`, GLUE's diagnostic set for MNLI."""
     loaded = rows_of(source, task)
@@ -83,7 +84,6 @@ def test_sets(source: Source, task: Task) -> dict[str, Dataset]:
     return found if diagnostic is None else found | {DIAGNOSTICS[task.name].name: diagnostic}
 
 
-@cache
 def diagnostic_rows(source: Source, task: Task) -> Dataset | None:
     """The rows of GLUE's diagnostic set that a model of `task` predicts, or None where there is none.
 
