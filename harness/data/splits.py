@@ -10,7 +10,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 
 from harness.data.sources.source import Source
-from harness.records.predictions import read_gold, gold_key, write_gold
+from harness.records.predictions import gold_key, read_gold, write_gold
 from harness.records.record import Record, task_of
 from harness.tasks.protocols import HOLDOUT, scored_sets
 from harness.tasks.task import Task
