@@ -80,11 +80,11 @@ class _Launcher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
-        jobs = [self._job(overrides, initial_job_idx + index) for index, overrides in enumerate(job_overrides)]
-        records = self.train([jobs.to_config(job) for job in jobs])
+        composed = [self._job(overrides, initial_job_idx + index) for index, overrides in enumerate(job_overrides)]
+        records = self.train([jobs.to_config(job) for job in composed])
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)  # where sweepers leave their results
         returns = []
-        for overrides, job, record in zip(job_overrides, jobs, records, strict=True):
+        for overrides, job, record in zip(job_overrides, composed, records, strict=True):
             done = JobReturn(overrides=list(overrides), cfg=job, status=JobStatus.COMPLETED)
             done.return_value = jobs.score_of(record)
             returns.append(done)
