@@ -2,6 +2,7 @@
 
 import errno
 import json
+import multiprocessing
 import os
 import time
 from dataclasses import replace
@@ -176,6 +177,15 @@ def test_a_full_disk_ends_the_sweep_at_once(tmp_path):
         sweep.work()
     assert len(training.tried) == 1
     assert len(sweep.open()) == 4
+
+
+def test_a_process_of_a_sweep_hands_over_the_error_that_ended_it(tmp_path):
+    """In this process: a new one takes seconds to import torch."""
+    training = Training(lambda stack: OSError(errno.ENOSPC, "No space left on device", "results/x.npz"))
+    errors = multiprocessing.get_context("spawn").SimpleQueue()
+    module._worker(Sweep(runs(1), results_dir=tmp_path, train_stack=training), "cpu", errors)
+    error = errors.get()
+    assert (error.errno, error.filename) == (errno.ENOSPC, "results/x.npz")
 
 
 def test_a_record_that_finds_the_disk_full_names_its_file(tmp_path, monkeypatch):
