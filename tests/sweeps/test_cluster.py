@@ -74,14 +74,14 @@ def test_other_refusals_name_where_the_options_are():
     assert "--cfg hydra" in remedy("Unable to contact slurm controller (connect failure)")
 
 
-def test_a_machine_without_sbatch_is_told(slurm, submit):
+def test_a_machine_without_sbatch_is_reported(slurm, submit):
     slurm(None)
     status, lines = submit()
     assert (status, len(lines)) == (2, 1), lines
     assert "sbatch" in lines[0]
 
 
-def test_a_machine_without_slurm_is_told(submit, monkeypatch, tmp_path):
+def test_a_machine_without_slurm_is_reported(submit, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     status, lines = submit()
     assert (status, len(lines)) == (2, 1), lines

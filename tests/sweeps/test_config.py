@@ -70,7 +70,7 @@ def test_every_experiment_composes_and_names_known_tasks(name):
 
 @pytest.mark.parametrize("scale", GROUPS["scale"])
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name.split("/")[0] in reproduce.EXPERIMENTS])
-def test_a_scale_goes_over_every_experiment(name, scale):
+def test_every_scale_combines_with_every_experiment(name, scale):
     whole = composed(f"experiment={name}", f"scale={scale}")
     check(jobs.to_config(whole))
     assert whole.hydra.mode.name == "MULTIRUN"
@@ -146,7 +146,7 @@ def test_every_number_has_a_range_and_every_default_is_in_it():
         ("protocol.predict_test", "False", "True"),
     ],
 )
-def test_runs_of_a_sweep_cannot_differ_in_what_their_records_do_not_tell(key, first, second):
+def test_runs_of_a_sweep_cannot_differ_in_an_option_outside_their_ids(key, first, second):
     configs = [config(f"{key}={first}"), config(f"{key}={second}", "train.seed=1")]
     with pytest.raises(UserError, match=f"^{key} must be the same .* not {first} and {second}; start one command"):
         resolve(configs)

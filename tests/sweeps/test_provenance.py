@@ -13,8 +13,8 @@ from tests.conftest import ROOT
 
 
 def test_the_recorded_command_holds_no_folder_of_this_machine():
-    told = command_line(["task=mrpc", "data.path=/home/me/glue", "model.name=~/m", "results_dir=results/x"])
-    assert told == "python -m harness.run task=mrpc data.path=glue model.name=m results_dir=results/x"
+    line = command_line(["task=mrpc", "data.path=/home/me/glue", "model.name=~/m", "results_dir=results/x"])
+    assert line == "python -m harness.run task=mrpc data.path=glue model.name=m results_dir=results/x"
 
 
 def test_a_command_is_typed_for_a_while():

@@ -29,7 +29,7 @@ def make_run(index=0, *, task="mrpc", method=None, **train):
         task=TaskConfig(task), method=method or AdapterConfig(), train=replace(TrainConfig(), **train), device="cpu"
     )
     checkpoint = Checkpoint("tiny", "tiny", None, None, "abc", "bert")
-    data = DataChoice("synthetic", None, "as told", None)
+    data = DataChoice("synthetic", None, "chosen", None)
     return Run(f"run-{task}-{index:02}", config, get_task(task), data, "print", checkpoint)
 
 
@@ -120,8 +120,8 @@ def test_a_stack_that_does_not_fit_is_halved_and_the_next_ones_start_smaller(tmp
     assert set(statuses(records)) == {"completed"}
     assert max(map(len, training.trained)) == 2
     assert sum(map(len, training.trained)) == 16
-    told = capsys.readouterr().out
-    assert told.count("do not fit into the memory") == 3  # 8 -> 4, twice 4 -> 2; the second stack starts with 2
+    printed = capsys.readouterr().out
+    assert printed.count("do not fit into the memory") == 3  # 8 -> 4, twice 4 -> 2; the second stack starts with 2
 
 
 @pytest.mark.parametrize("fitting", [{"mrpc": 2, "rte": 1}, {"mrpc": 4, "rte": 2, "cola": 1}])
