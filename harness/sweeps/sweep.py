@@ -211,9 +211,10 @@ class Sweep:
             return False
         if run.config.train.evaluate_spans and "spans" not in record:
             return True
-        before_last = record["training"]["history"][:-1]
-        if run.config.train.evaluate_every_epoch and any("scores" not in entry for entry in before_last):
-            return True
+        if run.config.train.evaluate_every_epoch:
+            before_last = record["training"]["history"][:-1]
+            if any("scores" not in entry for entry in before_last):
+                return True
         if run.config.train.save == "all" and not is_stored(self.results_dir, run.id):
             return True
         if not (run.config.protocol.predict_test and run.has_test_sets):

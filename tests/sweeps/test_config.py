@@ -19,7 +19,7 @@ from harness.errors import UserError
 from harness.sweeps import jobs
 from harness.sweeps.resolve import resolve
 from harness.sweeps.run_id import identity, run_id
-from harness.tasks.glue import TASKS
+from harness.tasks.glue import TASKS, get_task
 from scripts import reproduce
 from tests.conftest import CONF
 
@@ -172,8 +172,13 @@ def test_options_of_peft_are_added_with_a_plus():
     assert config("method=lora", "+method.options.use_rslora=true").method.options["use_rslora"] is True
 
 
+def identity_of(config, source="local", model="tiny"):
+    precision = "bf16" if config.train.precision == "auto" else config.train.precision
+    return identity(config, task=get_task(config.task.name), source=source, model=model, precision=precision)
+
+
 def identify(*overrides, data="d", encoder="e"):
-    return run_id(config(*overrides), data=data, encoder=encoder)
+    return run_id(identity_of(config(*overrides)), data=data, encoder=encoder)
 
 
 def test_the_run_id_is_readable_and_canonical():
@@ -212,7 +217,7 @@ def test_data_and_encoder_change_the_id_but_paths_and_devices_do_not():
 
 
 def test_the_records_config_holds_no_path():
-    what = identity(config("data=local", "data.path=/a/b", "model=local", "model.name=/m/n"), source="local", model="n")
+    what = identity_of(config("data=local", "data.path=/a/b", "model=local", "model.name=/m/n"))
     assert "/" not in str(what)
     assert what["data"] == {"source": "local", "max_train_rows": None, "max_eval_rows": None}
 
@@ -220,5 +225,5 @@ def test_the_records_config_holds_no_path():
 def test_configs_are_not_changed_by_their_use():
     before = config()
     after = copy.deepcopy(before)
-    check(after), identity(after, source="x", model="y"), run_id(after, data="d", encoder="e")
+    check(after), run_id(identity_of(after), data="d", encoder="e")
     assert after == before
