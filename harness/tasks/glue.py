@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from harness.errors import UserError
 from harness.tasks.task import LocalFiles, Task
 
@@ -68,6 +70,35 @@ AX = Task(
     evaluation_sets=(), in_mean=False,
 )  # fmt: skip
 DIAGNOSTICS: dict[str, Task] = {"mnli": AX}
+
+# Rows of each split of the official release, as on the hub (nyu-mll/glue): files that have others were cut.
+OFFICIAL_ROWS: dict[str, dict[str, int]] = {
+    "cola": {"train": 8_551, "validation": 1_043, "test": 1_063},
+    "sst2": {"train": 67_349, "validation": 872, "test": 1_821},
+    "mrpc": {"train": 3_668, "validation": 408, "test": 1_725},
+    "stsb": {"train": 5_749, "validation": 1_500, "test": 1_379},
+    "qqp": {"train": 363_846, "validation": 40_430, "test": 390_965},
+    "mnli": {
+        "train": 392_702,
+        "validation_matched": 9_815,
+        "validation_mismatched": 9_832,
+        "test_matched": 9_796,
+        "test_mismatched": 9_847,
+    },
+    "qnli": {"train": 104_743, "validation": 5_463, "test": 5_463},
+    "rte": {"train": 2_490, "validation": 277, "test": 3_000},
+    "wnli": {"train": 635, "validation": 71, "test": 146},
+    "ax": {"test": 1_104},
+}
+
+
+def cut_splits(task_name: str, available: Mapping[str, int]) -> tuple[str, ...]:
+    """The splits in `available` (rows per split) that do not have the official number of rows: none for complete files.
+
+    A task that is not of GLUE has no official splits, so that none of its splits is cut.
+    """
+    official = OFFICIAL_ROWS.get(task_name, {})
+    return tuple(name for name, rows in available.items() if name in official and rows != official[name])
 
 
 def get_task(name: str) -> Task:
