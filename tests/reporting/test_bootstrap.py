@@ -5,7 +5,8 @@ import pytest
 
 from harness import report
 from harness.records.predictions import compact, read_predictions, read_references, write_predictions, write_references
-from harness.reporting.bootstrap import RESAMPLES, Uncertainty, difference, headline_scores, interval, mean_of
+from harness.reporting import bootstrap as bootstrap_module
+from harness.reporting.bootstrap import RESAMPLES, Bootstrap, difference, interval, mean_of
 from harness.reporting.comparison import comparison_tables, intervals_table, verdict
 from harness.reporting.groups import comparable_groups
 from harness.reporting.scores import group_scores
@@ -25,7 +26,7 @@ def test_metrics_over_many_resamples_equal_those_of_the_runs(name):
         labels, values = rng.integers(0, task.outputs, shape), rng.integers(0, task.outputs, shape)
         values[3] = 0  # a constant prediction
     expected = [metrics.score(task, values[i], labels[i])[0][task.headline] for i in range(5)]
-    assert headline_scores(task, values, labels) == pytest.approx(expected, abs=1e-12)
+    assert bootstrap_module._METRICS[task.headline](values, labels) == pytest.approx(expected, abs=1e-12)
 
 
 def test_predictions_and_labels_come_back_as_they_were(tmp_path):
@@ -56,7 +57,7 @@ def scores_of(folder, *, rows=400, full=0.8, adapters=0.8):
 def test_an_interval_is_as_wide_as_the_binomial_says(tmp_path):
     board = scores_of(tmp_path)
     row = board.methods[0]
-    low, high = interval(Uncertainty(tmp_path).distribution(row.candidates["RTE"], "validation"))
+    low, high = interval(Bootstrap(tmp_path).distribution(row.candidate(board.columns[0]), "validation"))
     points = row.entries["RTE"].points
     assert low < points < high
     # Two nearly independent seeds of accuracy 0.8 on 400 rows: 1.96 * sqrt(0.16 / 800) = 2.8 points either side.
@@ -65,10 +66,10 @@ def test_an_interval_is_as_wide_as_the_binomial_says(tmp_path):
 
 def test_differences_are_paired(tmp_path):
     board = scores_of(tmp_path)
-    uncertainty = Uncertainty(tmp_path)
-    full, adapters = (uncertainty.distribution(row.candidates["RTE"], "validation") for row in board.methods)
+    bootstrap = Bootstrap(tmp_path)
+    full, adapters = (bootstrap.distribution(row.candidate(board.columns[0]), "validation") for row in board.methods)
     assert len(full) == RESAMPLES
-    again = Uncertainty(tmp_path).distribution(board.methods[1].candidates["RTE"], "validation")
+    again = Bootstrap(tmp_path).distribution(board.methods[1].candidate(board.columns[0]), "validation")
     assert (difference(adapters, again) == 0).all()  # the same run meets the same resamples
     assert interval(difference(adapters, full))[0] < interval(difference(adapters, full))[1]
     assert (mean_of([full, adapters]) == (full + adapters) / 2).all()
@@ -77,27 +78,27 @@ def test_differences_are_paired(tmp_path):
 
 @pytest.mark.parametrize(
     ("adapters", "full", "words"),
-    [(0.97, 0.80, "confirmed"), (0.60, 0.95, "denied"), (0.80, 0.80, "left open")],
+    [(0.97, 0.80, "confirmed"), (0.60, 0.95, "denied"), (0.80, 0.80, "inconclusive")],
 )
 def test_the_report_confirms_or_denies_the_papers_claim(tmp_path, adapters, full, words):
     board = scores_of(tmp_path, adapters=adapters, full=full)
-    (table,) = comparison_tables(board, Uncertainty(tmp_path), [])
+    (table,) = comparison_tables(board, Bootstrap(tmp_path))
     assert [line[0] for line in table.rows] == ["RTE", "Mean (1)"]
     assert all(text.count("[") == 1 for text in table.rows[0][2:])
     claims = [note for note in table.notes if note.startswith("'Within")]
     assert len(claims) == 2 and all(words in claim for claim in claims)
     gap = board.methods[1].entries["RTE"].points - board.methods[0].entries["RTE"].points
-    assert table.rows[0][-1].startswith(f"{gap:+.1f} [")
+    assert table.rows[0][-1].startswith(f"{gap:+.1f} [".replace("-", "−"))
     for row, text in zip((board.methods[0], board.methods[1]), table.rows[0][2:4], strict=True):
-        low, high = interval(Uncertainty(tmp_path).distribution(row.candidates["RTE"], "validation"))
+        low, high = interval(Bootstrap(tmp_path).distribution(row.candidate(board.columns[0]), "validation"))
         assert text == f"{row.entries['RTE'].text} [{low:.1f}, {high:.1f}]"
 
 
 def test_verdicts():
     assert verdict((-0.3, 0.2), 0.4).startswith("confirmed")
-    assert verdict((-0.5, 0.2), 0.4).startswith("left open")
+    assert verdict((-0.5, 0.2), 0.4).startswith("inconclusive")
     assert verdict((-0.9, -0.5), 0.4).startswith("denied")
-    assert verdict((-0.9, -0.1), 0.4).startswith("left open")  # below zero, not below the margin
+    assert verdict((-0.9, -0.1), 0.4).startswith("inconclusive")  # below zero, not below the margin
     assert verdict(None, 0.4).startswith("cannot")
 
 
@@ -105,10 +106,10 @@ def test_without_predictions_there_are_scores_and_no_intervals(tmp_path):
     write_all(tmp_path, [make_record("rte"), make_record("rte", "full")])
     (group,) = comparable_groups(report.load_records(tmp_path))
     board = group_scores(group)
-    (table,) = comparison_tables(board, Uncertainty(tmp_path), [])
+    (table,) = comparison_tables(board, Bootstrap(tmp_path))
     assert not any("[" in text for line in table.rows for text in line)
     assert any("cannot be judged" in note for note in table.notes)
-    assert {line[4] for line in intervals_table(board, Uncertainty(tmp_path), []).rows} == {"–"}
+    assert {line[4] for line in intervals_table(board, Bootstrap(tmp_path)).rows} == {"–"}
 
 
 def test_a_constant_prediction_of_a_correlation_has_no_interval(tmp_path):
@@ -119,4 +120,4 @@ def test_a_constant_prediction_of_a_correlation_has_no_interval(tmp_path):
     write_all(tmp_path, [record])
     (group,) = comparable_groups(report.load_records(tmp_path))
     (cell,) = group.cells.values()
-    assert Uncertainty(tmp_path).distribution(cell.chosen, "validation") is None
+    assert Bootstrap(tmp_path).distribution(cell.chosen, "validation") is None

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from harness.records.record import load_records
-from harness.report import figure_files
-from harness.reporting.bootstrap import Uncertainty
+from harness.reporting.bootstrap import Bootstrap
 from harness.reporting.comparison import differences
+from harness.reporting.documents import figure_files
 from harness.reporting.figures import figures
 from harness.reporting.groups import comparable_groups
 from harness.reporting.scores import group_scores
@@ -15,7 +15,7 @@ from tests.fixtures.make_records import adapter_parameters, make_record, write_p
 
 def drawn(records):
     (group,) = comparable_groups(records)
-    return {figure.name: figure for figure in figures(group)}
+    return {figure.name: figure for figure in figures(group_scores(group))}
 
 
 def adapter(size=64, **fields):
@@ -67,7 +67,7 @@ def test_the_tradeoff_shows_differences_to_full_fine_tuning_against_trained_para
     assert "trained parameters" in ax.get_xlabel() and "points" in ax.get_ylabel()
     labels = [text.get_text() for text in figure.canvas.legends[0].get_texts()]
     assert sorted(labels) == ["Adapters", "LayerNorms only", "Top layers"]
-    for words in ("all-MiniLM-L6-v2", "local", "3,668", "seeds a point: 1", "median over CoLA, MRPC, RTE"):
+    for words in ("all-MiniLM-L6-v2", "local", "3,668", "Seeds per point: 1", "median over CoLA, MRPC, RTE"):
         assert words in figure.caption
 
 
@@ -83,7 +83,7 @@ def test_bands_of_the_tradeoff_are_percentiles_over_the_tasks():
     np.testing.assert_allclose(lines_of(ax)["Adapters"].get_ydata(), [middle] * 3)
 
 
-def test_by_task_has_a_panel_a_task(tradeoff):
+def test_by_task_has_a_panel_per_task(tradeoff):
     panels = drawn(tradeoff)["tradeoff_by_task"].canvas.axes
     assert [ax.get_title() for ax in panels] == ["CoLA", "MRPC", "RTE"]
     np.testing.assert_allclose(lines_of(panels[1])["Adapters"].get_ydata(), [-6, -2, -1], atol=1e-6)
@@ -117,7 +117,7 @@ def test_the_heatmap_shows_the_change_of_accuracy(tradeoff):
     np.testing.assert_allclose(change[3, 3], -2.0)
     assert np.isnan(np.ma.filled(change, np.nan)[3, 2])
     texts = {text.get_text() for text in ax.texts}
-    assert {"-12", "-2.0"} <= texts
+    assert {"−12", "−2.0"} <= texts
     assert ax.get_title() == "MRPC, accuracy 80.0 with all"
     headline = figure.canvas.axes[1]
     assert headline.get_title() == "MRPC, F1 80.0 with all"
@@ -159,16 +159,16 @@ def test_two_points_are_no_curve():
 
 def test_synthetic_data_are_named_in_the_caption():
     records = [make_record("mrpc", size=size, source="synthetic") for size in (1, 8, 64)]
-    assert "synthetic (NOT GLUE)" in drawn(records)["sizes"].caption
+    assert "synthetic data (NOT GLUE)" in drawn(records)["sizes"].caption
 
 
 def test_files_are_the_same_for_the_same_records(tradeoff, tmp_path):
     boards = [group_scores(group) for group in comparable_groups(tradeoff)]
-    files = figure_files(boards, Uncertainty(tmp_path))
+    files = figure_files(boards, Bootstrap(tmp_path))
     assert {"figures/tradeoff.svg", "figures/tradeoff.png", "figures/README.md"} <= set(files)
     assert files["figures/tradeoff.png"].startswith(b"\x89PNG")
     assert "![Score against trained parameters](tradeoff.png)" in files["figures/README.md"]
-    assert figure_files(boards, Uncertainty(tmp_path)) == files
+    assert figure_files(boards, Bootstrap(tmp_path)) == files
     assert "figures/paired_differences.png" not in files  # there are no predictions
 
 
@@ -178,10 +178,10 @@ def test_paired_differences_are_drawn_where_they_lie(tmp_path):
         write_predictions_of(tmp_path, [make_record(task, "full", seed=1)], labels=labels, accuracy=0.9)
         write_predictions_of(tmp_path, [make_record(task, seed=2)], labels=labels, accuracy=0.7)
     (group,) = comparable_groups(load_records(tmp_path))
-    scores, uncertainty = group_scores(group), Uncertainty(tmp_path)
-    (figure,) = [one for one in figures(group, scores, uncertainty) if one.name == "paired_differences"]
+    scores, bootstrap = group_scores(group), Bootstrap(tmp_path)
+    (figure,) = [one for one in figures(scores, bootstrap) if one.name == "paired_differences"]
     (ax,) = figure.canvas.axes
-    expected = differences(scores, *scores.pairs[0], uncertainty)
+    expected = differences(scores, *scores.pairs[0], bootstrap)
     bars = [bar.lines[0].get_xdata()[0] for bar in ax.containers]
     assert bars == pytest.approx([one.points for one in expected])
     dotted = [line.get_xdata()[0] for line in ax.get_lines() if line.get_linestyle() == ":"]
