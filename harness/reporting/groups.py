@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from harness.records.record import PAPER_PROTOCOL, Record, canonical, task_of
+from harness.records.record import Record, canonical, task_of
 from harness.reporting.candidates import Candidate, Cell, choose
 from harness.reporting.facts import data_phrase, in_order, is_glue
 from harness.reporting.method_names import method_labels
@@ -154,7 +154,7 @@ def _title(key: GroupKey, records: list[Record]) -> str:
     parts += [f"at most {limit:,} {part} rows" for part, limit in limits.items() if limit is not None]
     parts += ["all rows"] if not len(parts) > 1 else []
     protocol = json.loads(key.protocol)
-    if protocol != PAPER_PROTOCOL:
+    if protocol["name"] != "paper":
         options = [f"{name}={value}" for name, value in protocol.items() if name != "name"]
         parts.append(" ".join(["protocol", protocol["name"], *options]))
     parts += [f"data version {key.data_version}"] if key.data_version > 1 else []

@@ -102,6 +102,39 @@ def test_verdicts():
     assert verdict(None, 0.4).startswith("cannot")
 
 
+def test_each_data_version_and_encoder_has_intervals_of_its_own(tmp_path):
+    labels = np.random.default_rng(9).integers(0, 2, 400)
+    for accuracy, other in ((0.9, {}), (0.6, {"fingerprint": "d1"}), (0.75, {"sha256": "f" * 16})):
+        write_predictions_of(tmp_path, [make_record("rte", **other)], labels=labels, accuracy=accuracy)
+    groups = comparable_groups(report.load_records(tmp_path))
+    assert len(groups) == 3
+    bootstrap = Bootstrap(tmp_path)
+    candidates = [group_scores(group).methods[0].cells["rte"].chosen for group in groups]
+    assert len({candidate.key for candidate in candidates}) == 1  # the same config
+    for candidate in candidates:
+        low, high = bootstrap.interval(candidate, "validation")
+        assert low < 100 * candidate.score().mean < high
+
+
+def test_a_score_in_a_metric_that_cannot_be_resampled_has_no_interval(tmp_path, monkeypatch):
+    board = scores_of(tmp_path)
+    monkeypatch.delitem(bootstrap_module._METRICS, "accuracy")
+    assert Bootstrap(tmp_path).interval(board.methods[0].candidate(board.columns[0]), "validation") is None
+
+
+def test_negative_bounds_have_the_minus_sign_of_the_points(tmp_path):
+    board = scores_of(tmp_path, adapters=0.6, full=0.95)
+    (table,) = comparison_tables(board, Bootstrap(tmp_path))
+    assert table.rows[0][-1].count("−") == 3 and "-" not in table.rows[0][-1]
+    assert all("−0." in note and "-0" not in note for note in table.notes if note.startswith("'Within"))
+
+
+def test_row_counts_need_no_gold_labels(tmp_path):
+    write_all(tmp_path, [make_record("rte"), make_record("rte", "full")])
+    (group,) = comparable_groups(report.load_records(tmp_path))
+    assert {line[5] for line in intervals_table(group_scores(group), Bootstrap(tmp_path)).rows} == {"277"}
+
+
 def test_without_predictions_there_are_scores_and_no_intervals(tmp_path):
     write_all(tmp_path, [make_record("rte"), make_record("rte", "full")])
     (group,) = comparable_groups(report.load_records(tmp_path))

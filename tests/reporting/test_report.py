@@ -175,4 +175,5 @@ def test_an_unwritable_out_is_the_users_error(results, tmp_path, capsys):
 def test_help_names_the_files(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
-    assert "by_size.md" in capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())
+    assert "by_size.md" in text and "next to these folders runs.csv (one row per run)" in text

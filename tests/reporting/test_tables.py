@@ -5,10 +5,11 @@ import pytest
 from rich.console import Console
 
 from harness.reporting.groups import comparable_groups
+from harness.reporting.method_names import metric_title
 from harness.reporting.published import MEAN_BY_SIZE, TABLE_1, anchors_for, anchors_table, paper_table
 from harness.reporting.scores import group_scores, scores_frame
-from harness.reporting.table import Table, column_blocks, escape_latex, latex, markdown, print_table
-from harness.reporting.tables import by_size_table, candidates_table, chosen_table, main_table
+from harness.reporting.table import Table, column_blocks, escape_latex, latex, markdown, number, print_table
+from harness.reporting.tables import by_size_table, candidates_table, chosen_table, main_table, methods_table
 from tests.fixtures.make_records import ENCODER, adapter_parameters, make_record
 
 NINE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte")  # MNLI is two of the nine columns
@@ -206,6 +207,38 @@ def test_sweep_names_other_settings_that_differ():
     assert {line[4] for line in table.rows} == {"train.batch_size=16", "train.batch_size=32"}
 
 
+def test_peak_memory_is_shown_for_runs_with_one_of_their_own_only():
+    alone, stacked, so_far = (make_record("rte", size=size) for size in (8, 64, 256))
+    stacked["training"]["stack"] = [stacked["run_id"], "another"]
+    so_far["memory"]["of"] = "process so far"
+    table = methods_table(only_group([alone, stacked, so_far]))
+    column = table.header.index("Peak memory (GB)")
+    assert [line[column] for line in table.rows] == ["1.07", "–", "–"]
+    assert table.header[-1] == "Stored per task (MB)"
+    assert any(note.startswith("Peak memory:") and "stack" in note for note in table.notes)
+
+
+def test_the_selection_score_has_a_column_under_holdout():
+    protocol = {"name": "holdout", "fraction": 0.1, "seed": 0}
+    record = make_record("rte", score={"holdout": 0.7, "validation": 0.6}, protocol=protocol)
+    for table in (chosen_table(only_group([record])), candidates_table(only_group([record]))):
+        line = dict(zip(table.header, table.rows[0], strict=True))
+        assert (line["Selection score"], line["Score"]) == ("70.0", "60.0")
+    assert "Selection score" not in chosen_table(only_group([make_record("rte")])).header
+
+
+NUMBERS = [(-0.34, ".1f", "−0.3"), (-0.04, "+.1f", "+0.0"), (1.25, "+.2f", "+1.25"), (-2, "g", "−2")]
+
+
+@pytest.mark.parametrize(("value", "form", "text"), NUMBERS)
+def test_numbers_have_a_minus_sign_and_zero_has_none(value, form, text):
+    assert number(value, form) == text
+
+
+def test_a_metric_without_a_title_goes_by_its_name():
+    assert metric_title("exact_match") == "exact match"
+
+
 def test_csv_comes_back_with_groups_points_and_whole_seeds():
     records = [make_record(score=score, seed=seed) for seed, score in enumerate((0.80, 0.84))]
     records += [make_record("rte", "full", score=0.6), make_record(score=0.5, source="synthetic", max_eval_rows=50)]
@@ -218,7 +251,15 @@ def test_csv_comes_back_with_groups_points_and_whole_seeds():
     assert (local["MRPC seeds"], local["RTE state"], local["tasks"]) == (2, "missing", 1)
     assert (bool(local["is_glue"]), bool(synthetic["is_glue"])) == (True, False)
     assert (synthetic["max_eval_rows"], synthetic["MRPC"]) == (50, 50.0)
+    assert pd.isna(local["cut_files"])
     assert ",50," in text  # a whole number although other lines lack it
+
+
+def test_csv_has_plain_numbers_where_tables_have_a_minus_sign():
+    (group,) = comparable_groups([make_record("cola", score=-0.1)])
+    scores = group_scores(group)
+    assert main_table(scores).rows[1][3] == "−10.0"
+    assert ",-10.0," in scores_frame([scores]).to_csv(index=False)
 
 
 def test_markdown_lines_up_as_raw_text():
@@ -237,6 +278,7 @@ def test_latex_escapes_text():
     )
     assert escape_latex("84.0 ±1.0† – 1 × 2") == r"84.0 $\pm$1.0\textdagger{} -- 1 $\times$ 2"
     assert escape_latex("-0.3") == "$-$0.3"
+    assert escape_latex("+1.3 [−3.6, 6.2]") == "$+$1.3 [$-$3.6, 6.2]"
     assert escape_latex("**NOT GLUE: a_b.** `run_1`") == r"\textbf{NOT GLUE: a\_b.} \texttt{run\_1}"
 
 
