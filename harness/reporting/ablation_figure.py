@@ -32,7 +32,10 @@ def ablation(scores: Scores) -> Figure | None:
         image = _heatmap(ax, _changes(record, name, metric))
         whole = 100 * record["scores"][name][metric]
         ax.set_title(f"{cell.task.title}, {metric_title(metric)} {number(whole)} with all")
-        canvas.colorbar(image, ax=ax, shrink=0.75, label="change (points)")
+        ends = image.norm.vmin, image.norm.vmax
+        ticks = [ends[0], ends[0] / 2, 0, ends[1] / 2, ends[1]]
+        bar = canvas.colorbar(image, ax=ax, shrink=0.75, label="change (points)")
+        bar.set_ticks(ticks, labels=[number(tick) for tick in ticks])
     majority = "; ".join(
         f"{cell.task.title} {metric_title(metric)} {'undefined' if value is None else number(100 * value)}"
         for cell, record, metric in shown

@@ -49,7 +49,7 @@ def data_phrase(records: Sequence[Record]) -> str:
     source = loaded[0]["data"]["source"]
     if not all(map(is_glue, loaded)):
         return f"{source} data (NOT GLUE)"
-    return f"GLUE files, cut ({source})" if any(map(cut_of, loaded)) else f"GLUE ({source})"
+    return f"GLUE files, cut ({source})" if cut_phrase(loaded) else f"GLUE ({source})"
 
 
 def cut_of(record: Record) -> tuple[str, ...]:
