@@ -21,7 +21,7 @@ from harness.tasks.task import Task
 
 @dataclass(frozen=True)
 class GroupKey:
-    """What runs must share to stand in one table. `encoder` is the sha256, else the name, of the pre-trained model."""
+    """What runs must share to stand in one table. `encoder` is the fingerprint of the pre-trained model, else its name."""
 
     encoder: str
     source: str
@@ -118,7 +118,7 @@ def _group_keys(records: Sequence[Record]) -> list[GroupKey]:
         if not (record.get("encoder") and record.get("data")):
             continue
         encoder, data, task = record["encoder"], record["data"], task_of(record).name
-        identity = encoder.get("sha256") or encoder.get("title") or asked.encoder
+        identity = encoder.get("fingerprint") or encoder.get("sha256") or encoder.get("title") or asked.encoder
         base = replace(asked, encoder=identity, source=data["source"], is_glue=is_glue(record))
         versions = fingerprints.setdefault((base, task), [])
         if data.get("fingerprint") not in versions:

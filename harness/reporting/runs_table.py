@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from harness.records.choice import choice_score
-from harness.records.record import flatten, task_of
+from harness.records.record import canonical, flatten, task_of
 from harness.reporting.groups import Group
 from harness.reporting.method_variant import SIZE, MethodVariant
 
@@ -46,8 +46,13 @@ def runs_table(groups: Iterable[Group]) -> pd.DataFrame:
                 "choice_score": choice_score(record),
             }
             row = dict.fromkeys(FIRST) | flat | own
-            rows.append({name: value for name, value in row.items() if not name.startswith(LEFT_OUT)})
+            rows.append({name: _cell(value) for name, value in row.items() if not name.startswith(LEFT_OUT)})
     return to_frame(rows)
+
+
+def _cell(value: Any) -> Any:
+    """One value per cell: lists as JSON."""
+    return canonical(value) if isinstance(value, list) else value
 
 
 def to_frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:

@@ -181,6 +181,13 @@ def test_what_cannot_be_compared_is_in_another_group(other):
     assert len({group.title for group in groups}) == len(groups) == 2
 
 
+def test_the_same_weights_with_another_config_are_another_encoder():
+    first, second = make_record(score=0.8), make_record(score=0.9, rate=3e-4)
+    first["encoder"]["fingerprint"], second["encoder"]["fingerprint"] = "a" * 16, "b" * 16
+    groups = comparable_groups([first, second])
+    assert [group.title.rpartition(", ")[2] for group in groups] == ["encoder aaaaaaaa", "encoder bbbbbbbb"]
+
+
 @pytest.mark.parametrize("part", [{"device": "cuda"}, {"commit": "f" * 16}, {"dirty": True}, {"precision": "bf16"}])
 def test_environment_does_not_split_a_group(part):
     second = make_record(seed=1)
@@ -227,6 +234,7 @@ def test_titles_name_source_limits_and_what_is_not_glue():
 
 def test_runs_table_has_one_flat_row_per_run_of_any_status():
     records = [make_record(score=0.86), make_record(method="full", status="failed", error="out of memory")]
+    records[0]["protocol"] = {"chooses_on": "validation", "reports_on": ["validation"]}
     frame = runs_table(comparable_groups(records)).set_index("label")
     done, failed = frame.loc["Adapters (64)"], frame.loc["Full fine-tuning"]
     assert (done.run_id, done.status, done.task, done.method) == (
@@ -241,6 +249,7 @@ def test_runs_table_has_one_flat_row_per_run_of_any_status():
     assert done.trained_fraction == pytest.approx(0.026678, abs=1e-6)
     assert done["config.method.activation"] == "gelu"
     assert done["data.rows.train"] == 3668
+    assert done["protocol.reports_on"] == '["validation"]'
     assert (failed.status, failed.error) == ("failed", "out of memory")
     assert math.isnan(failed.score)
     assert not any(isinstance(value, dict | list) for value in frame.to_numpy().ravel())
