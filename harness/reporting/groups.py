@@ -21,7 +21,7 @@ from harness.tasks.task import Task
 
 @dataclass(frozen=True)
 class GroupKey:
-    """What runs must share to stand in one table. `encoder` is the fingerprint of the pre-trained model, else its name."""
+    """What runs must share to stand in one table. `encoder` is the encoder's fingerprint, or its name before it is loaded."""
 
     encoder: str
     source: str
