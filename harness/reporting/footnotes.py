@@ -165,7 +165,7 @@ def _setup_notes(group: Group) -> list[str]:
     )
     notes.append(f"Data: {data_phrase(records)}. Rows used, training / evaluation: {rows_phrase(records)}.")
     if cut := cut_phrase(records):
-        notes.append(f"Cut files, whose row counts are not those of the official GLUE release: {cut}.")
+        notes.append(f"Cut files, with other row counts than the official GLUE release: {cut}.")
     return [*notes, _environment_note(records)]
 
 

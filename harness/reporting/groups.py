@@ -21,7 +21,7 @@ from harness.tasks.task import Task
 
 @dataclass(frozen=True)
 class GroupKey:
-    """What runs must share to stand in one table. `encoder` is the encoder's fingerprint, or its name before it is loaded."""
+    """What runs must share to stand in one table. `encoder` is its fingerprint, or its name where it was not loaded."""
 
     encoder: str
     source: str

@@ -118,7 +118,7 @@ def test_each_data_version_and_encoder_has_intervals_of_its_own(tmp_path):
 
 def test_a_score_in_a_metric_that_cannot_be_resampled_has_no_interval(tmp_path, monkeypatch):
     board = scores_of(tmp_path)
-    monkeypatch.delitem(bootstrap_module._METRICS, "accuracy")
+    monkeypatch.setattr(bootstrap_module, "_METRICS", {})
     assert Bootstrap(tmp_path).interval(board.methods[0].candidate(board.columns[0]), "validation") is None
 
 
