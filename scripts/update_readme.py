@@ -1,6 +1,6 @@
 """Put the generated tables of results/minilm into README.md, between its markers.
 
-python scripts/update_readme.py            # after `python -m harness.report results/minilm`
+python scripts/update_readme.py    # after `python -m harness.report results/minilm`
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ README = ROOT / "README.md"
 
 
 def with_tables(readme: str, tables: str) -> str:
-    """The README with each block `<!-- table N -->` ... `<!-- /table -->` holding the N-th table, counted from 1."""
+    """The README, each of its blocks `<!-- table N -->` ... `<!-- /table -->` filled with the N-th table, from 1 on."""
     found = re.findall(r"(?:^\|.*\n)+", tables, re.M)
 
     def block(match: re.Match[str]) -> str:
         number = int(match[1])
         if number > len(found):
-            raise ValueError(f"README.md wants table {number}, there are {len(found)}")
+            raise ValueError(f"README.md asks for table {number} of {len(found)} in {TABLES.relative_to(ROOT)}")
         return f"<!-- table {number} -->\n{found[number - 1]}<!-- /table -->"
 
     return re.sub(r"<!-- table (\d+) -->\n.*?<!-- /table -->", block, readme, flags=re.S)

@@ -1,12 +1,12 @@
-"""Readable labels of configs: methods as rows of a table, settings and numbers as short texts."""
+"""Readable names: methods as rows of a table, settings and numbers as short texts."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.records.record import canonical, flatten
+from harness.records.record import canonical
+from harness.reporting.method_variant import ALWAYS_SHOWN, MethodVariant
 
 METHOD_TITLES = {
     "full": "Full fine-tuning",
@@ -17,10 +17,7 @@ METHOD_TITLES = {
     "head": "Head only",
     "peft": "PEFT",
 }
-PEFT_TITLES = {"LORA": "LoRA", "PREFIX_TUNING": "Prefix tuning"}  # others by the name of their type
-# The field that a label always shows, whether or not it varies; other fields are shown where variants differ in them.
-ALWAYS_SHOWN = {"adapter": "bottleneck_size", "top_layers": "layers"}
-SIZE = "bottleneck_size"
+PEFT_TITLES = {"LORA": "LoRA", "PREFIX_TUNING": "Prefix tuning"}  # others go by the name of their type
 
 
 def method_title(name: str) -> str:
@@ -43,31 +40,21 @@ def short_value(value: Any) -> str:
     return short_number(value) if isinstance(value, int | float) else str(value)
 
 
-def method_labels(method_keys: set[str]) -> dict[str, str]:
+def method_labels(variants: Iterable[MethodVariant]) -> dict[MethodVariant, str]:
     """Row labels, in row order: full fine-tuning, adapters by size, the others by name."""
-    methods = {key: flatten(json.loads(key)) for key in method_keys}
-    labels = {}
-    for key, method in methods.items():
-        if method["name"] == "peft":
-            options = [
-                f"{name[8:]}={short_value(value)}" for name, value in method.items() if name.startswith("options.")
-            ]
-            title = PEFT_TITLES.get(method["type"], method["type"])
-            labels[key] = title + (f" ({', '.join(options)})" if options else "")
-            continue
-        same = [other for other in methods.values() if other["name"] == method["name"]]
-        shown = ALWAYS_SHOWN.get(method["name"])
-        parts = [short_value(method[shown])] if shown in method else []
-        parts += [part for name, part in differing_fields(method, same).items() if name != shown]
-        labels[key] = method_title(method["name"]) + (f" ({', '.join(parts)})" if parts else "")
+    variants = set(variants)
 
-    def order(key: str) -> tuple[Any, ...]:
-        method = dict(methods[key])
-        size = method.pop(ALWAYS_SHOWN.get(method["name"], SIZE), None)
-        rank = {"full": 0, "adapter": 1}.get(method["name"], 2)
-        return rank, method["name"], canonical(method), size if isinstance(size, int | float) else 0, key
+    def order(variant: MethodVariant) -> tuple[Any, ...]:
+        rank = {"full": 0, "adapter": 1}.get(variant.name, 2)
+        return rank, variant.name, variant.without(variant.scale_field), variant.scale, variant
 
-    return {key: labels[key] for key in sorted(labels, key=order)}
+    return {variant: _label(variant, variants) for variant in sorted(variants, key=order)}
+
+
+def family_label(family: MethodVariant, families: Iterable[MethodVariant], *what: str) -> str:
+    """`Adapters (best size)`: a method of all sizes, with `what` and the settings that tell its families apart."""
+    same = [other.settings for other in families if other.name == family.name]
+    return _with_parts(method_title(family.name), [*what, *differing_fields(family.settings, same).values()])
 
 
 def differing_fields(fields: dict[str, Any], others: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -79,3 +66,22 @@ def differing_fields(fields: dict[str, Any], others: Sequence[dict[str, Any]]) -
             value = fields.get(name)
             texts[name] = value if isinstance(value, str) else f"{name}={short_value(value)}"
     return texts
+
+
+def _label(variant: MethodVariant, variants: Iterable[MethodVariant]) -> str:
+    settings = variant.settings
+    if variant.name == "peft":
+        options = {name.removeprefix("options."): v for name, v in settings.items() if name.startswith("options.")}
+        title = PEFT_TITLES.get(settings["type"], settings["type"])
+        parts = [f"{name}={short_value(value)}" for name, value in options.items()]
+    else:
+        title = method_title(variant.name)
+        shown = ALWAYS_SHOWN.get(variant.name)
+        same = [other.settings for other in variants if other.name == variant.name]
+        parts = [short_value(settings[shown])] if shown in settings else []
+        parts += [part for name, part in differing_fields(settings, same).items() if name != shown]
+    return _with_parts(title, parts)
+
+
+def _with_parts(title: str, parts: Sequence[str]) -> str:
+    return title + (f" ({', '.join(parts)})" if parts else "")

@@ -1,4 +1,4 @@
-"""Published numbers, with their sources, for comparison with measured ones. Scores are in points (0 to 100)."""
+"""Published numbers with their sources, to compare measured ones with. Scores are in points (0 to 100)."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ MEAN_BY_SIZE_NOTE = (
 
 @dataclass(frozen=True)
 class Claim:
-    """Who is said to be at most `margin` points below full fine-tuning on the mean."""
+    """What the paper reports to be at most `margin` points below full fine-tuning on the mean."""
 
     margin: float
     who: str
@@ -181,7 +181,7 @@ ANCHOR_NOTE = (
 
 
 def anchors_for(encoder_title: str) -> list[Published]:
-    """The published rows for encoders of that kind, found by name; empty where there are none."""
+    """The published rows for encoders of that kind, found by name; there may be none."""
     return [row for row in ANCHORS if row.encoders and re.search(row.encoders, encoder_title.lower())]
 
 
@@ -197,12 +197,11 @@ def paper_table() -> Table:
     return Table("Published: Table 1 of the paper", header, rows, list(TABLE_1_NOTES))
 
 
-def anchors_table(published: Sequence[Published], notes: list[str]) -> Table:
+def anchors_table(published: Sequence[Published]) -> Table:
     titles = list(ANCHORS[0].scores)
+    header = ["Published (validation)", *titles, "Source"]
     rows = [[row.label, *(_published_text(row, title) for title in titles), row.source] for row in published]
-    return Table(
-        "Published: similar encoders", ["Published (validation)", *titles, "Source"], rows, notes, long_last=True
-    )
+    return Table("Published: similar encoders", header, rows, [ANCHOR_NOTE], long_last=True)
 
 
 def _published_text(row: Published, title: str, *, long_names: bool = True) -> str:

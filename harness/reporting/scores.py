@@ -1,18 +1,22 @@
-"""The scores of a group as rows in points: data that tables, figures and CSV files are made from."""
+"""The scores of a group as rows in points: the data that tables, figures and CSV files are made from."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from harness.records.record import task_of
-from harness.reporting.groups import Candidate, Cell, Group, to_frame
-from harness.reporting.method_names import differing_fields, method_title
-from harness.reporting.table import DAGGER, NOTHING
+from harness.reporting.bootstrap import Bootstrap
+from harness.reporting.candidates import Candidate, Cell
+from harness.reporting.facts import cut_phrase
+from harness.reporting.groups import Group
+from harness.reporting.method_names import family_label
+from harness.reporting.method_variant import MethodVariant
+from harness.reporting.runs_table import to_frame
+from harness.reporting.table import DAGGER, NOTHING, number
 from harness.tasks.task import Task
 
 UNDEFINED = "undef."
@@ -48,7 +52,7 @@ class Entry:
             words = {"missing": NOTHING, "constant": NOTHING, "undefined": UNDEFINED}
             return words.get(self.state, self.state) + DAGGER * self.degenerate
         spread = "" if self.std is None else f" ±{self.std:.1f}"
-        return f"{self.points:.1f}{spread}{DAGGER * self.degenerate}"
+        return f"{number(self.points)}{spread}{DAGGER * self.degenerate}"
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,15 @@ class Row:
     label: str
     entries: dict[str, Entry]
     keeps_copy: bool = True
-    candidates: dict[str, Candidate] = field(default_factory=dict)  # that the scores are of, by column title
+    cells: dict[str, Cell] = field(default_factory=dict)  # that the scores are of, by task name
+
+    def candidate(self, column: Column) -> Candidate | None:
+        """The candidate whose score the row shows; None where it shows none."""
+        cell = self.cells.get(column.task.name)
+        return cell.chosen if cell and self.points(column) is not None else None
+
+    def points(self, column: Column) -> float | None:
+        return self.entries[column.title].points
 
     def fractions(self, columns: Sequence[Column]) -> list[float]:
         found = [self.entries[column.title].fraction for column in columns]
@@ -93,28 +105,29 @@ def table_columns(group: Group) -> list[Column]:
 
 
 def method_row(label: str, cells: dict[str, Cell], columns: Sequence[Column]) -> Row:
-    """The scores of one cell a task, in points."""
-    entries = {column.title: entry_of(cells.get(column.task.name), column) for column in columns}
-    chosen = {name: cell.chosen for name, cell in cells.items() if cell.chosen}
-    candidates = {column.title: chosen[column.task.name] for column in columns if column.task.name in chosen}
-    keeps_copy = not any(cell.method["name"] == "full" for cell in cells.values())
-    return Row(label, entries, keeps_copy, candidates)
+    """The scores of one cell per task, in points."""
+    entries = {column.title: entry_of(cells.get(column.task.name), column.evaluation_set) for column in columns}
+    return Row(label, entries, not any(cell.method.is_full for cell in cells.values()), cells)
+
+
+def method_rows(group: Group, columns: Sequence[Column]) -> dict[MethodVariant, Row]:
+    """The scores of each method variant, in row order."""
+    return {method: method_row(label, group.row(method), columns) for method, label in group.labels.items()}
 
 
 def group_scores(group: Group) -> Scores:
     """Rows of the main table: majority, full fine-tuning, adapters (best size, then each size), the other methods."""
     columns = table_columns(group)
-    by_key = {key: method_row(label, group.row(key), columns) for key, label in group.labels.items()}
-    full = next((by_key[key] for key in by_key if json.loads(key)["name"] == "full"), None)
-    families = group.sizes()
-    best = {family: best_size_row(group, family, columns) for family, sizes in families.items() if len(sizes) > 1}
-    first_of = {next(iter(sizes.values())): family for family, sizes in families.items()}
+    rows = method_rows(group, columns)
+    full = next((row for method, row in rows.items() if method.is_full), None)
+    best = {family: best_size_row(group, family, columns) for family, sizes in group.families.items() if len(sizes) > 1}
+    smallest = {family: next(iter(sizes.values())) for family, sizes in group.families.items()}
     methods: list[Row] = []
-    for key, row in by_key.items():
-        if (family := first_of.get(key)) in best:
-            methods.append(best[family])
+    for method, row in rows.items():
+        if method.family in best and smallest[method.family] == method:
+            methods.append(best[method.family])
         methods.append(row)
-    adapters = [best.get(family) or by_key[next(iter(sizes.values()))] for family, sizes in families.items()]
+    adapters = [best.get(family) or rows[method] for family, method in smallest.items()]
     counted = counted_columns(columns, methods)
     pairs = [(row, full) for row in adapters if full]
     return Scores(group, columns, counted, _majority_row(group, columns), methods, pairs)
@@ -126,19 +139,14 @@ def counted_columns(columns: Sequence[Column], rows: Sequence[Row]) -> list[Colu
     return [column for column in columns if column.task.in_mean and column.title in completed]
 
 
-def best_size_row(group: Group, family: str, columns: Sequence[Column]) -> Row:
-    method = json.loads(family)
-    families = [other for name in group.sizes() if (other := json.loads(name))["name"] == method["name"]]
-    parts = ["best size", *differing_fields(method, families).values()]
-    return method_row(f"{method_title(method['name'])} ({', '.join(parts)})", group.best_size(family), columns)
+def best_size_row(group: Group, family: MethodVariant, columns: Sequence[Column]) -> Row:
+    return method_row(family_label(family, group.families, "best size"), group.best_size(family), columns)
 
 
-def scores_frame(
-    boards: Sequence[Scores], more: Callable[[Scores, Row], dict[str, Any]] = lambda scores, row: {}
-) -> pd.DataFrame:
-    """The main tables as numbers: one line a row, its group spelled out, points, deviations and seeds a column.
+def scores_frame(boards: Sequence[Scores], bootstrap: Bootstrap | None = None) -> pd.DataFrame:
+    """The main tables as numbers: one line per row, with its group, then points, deviation and seeds of each column.
 
-    `more` gives further columns of a row.
+    With a bootstrap, `<column> low` and `<column> high` bound each score's interval, in points.
     """
     lines = []
     for scores in boards:
@@ -148,6 +156,7 @@ def scores_frame(
             "encoder": key.encoder,
             "source": key.source,
             "is_glue": key.is_glue,
+            "cut_files": cut_phrase(scores.group.records) or None,
             "max_train_rows": key.max_train_rows,
             "max_eval_rows": key.max_eval_rows,
             "protocol": key.protocol,
@@ -165,34 +174,45 @@ def scores_frame(
             for title, entry in row.entries.items():
                 line |= {title: entry.points, f"{title} std": entry.std, f"{title} seeds": entry.seeds}
                 line |= {f"{title} state": entry.state, f"{title} degenerate": entry.degenerate}
-            lines.append(line | more(scores, row))
+            lines.append(line | (_bounds(scores, row, bootstrap) if bootstrap else {}))
     return to_frame(lines)
 
 
-def entry_of(cell: Cell | None, column: Column) -> Entry:
+def entry_of(cell: Cell | None, evaluation_set: str) -> Entry:
     if cell is None:
         return Entry()
-    return candidate_entry(cell.chosen, column) if cell.chosen else Entry(state=cell.state)
+    return candidate_entry(cell.chosen, evaluation_set) if cell.chosen else Entry(state=cell.state)
 
 
-def candidate_entry(candidate: Candidate, column: Column) -> Entry:
+def candidate_entry(candidate: Candidate, evaluation_set: str) -> Entry:
     if not candidate.completed:
         return Entry()
-    score = candidate.score(column.evaluation_set)
+    score = candidate.score(evaluation_set)
     known = {"seeds": score.seeds, "degenerate": candidate.degenerate, "fraction": candidate.trained_fraction}
     if score.mean is None:
         return Entry(state="undefined", **known)
     return Entry(100 * score.mean, None if score.std is None else 100 * score.std, state="completed", **known)
 
 
+def _bounds(scores: Scores, row: Row, bootstrap: Bootstrap) -> dict[str, float | None]:
+    values: dict[str, float | None] = {}
+    for column in scores.columns:
+        candidate = row.candidate(column)
+        low, high = (candidate and bootstrap.interval(candidate, column.evaluation_set)) or (None, None)
+        values |= {f"{column.title} low": low, f"{column.title} high": high}
+    return values
+
+
 def _majority_row(group: Group, columns: Sequence[Column]) -> Row:
-    """The constant prediction of the training majority, from the first run of each task that noted it."""
-    noted = {task_of(record).name: record["majority"] for record in group.records if "majority" in record}
-    entries = {}
+    """The constant prediction of the training majority, from the first run of each task that recorded it."""
+    recorded: dict[str, dict[str, dict[str, float | None]]] = {}
+    for record in group.records:
+        if "majority" in record:
+            recorded.setdefault(task_of(record).name, record["majority"])
+    entries = {column.title: Entry() for column in columns}
     for column in columns:
-        entries[column.title] = Entry()
-        if column.task.name in noted:
-            value = noted[column.task.name].get(column.evaluation_set, {}).get(column.task.headline)
+        if column.task.name in recorded:
+            value = recorded[column.task.name].get(column.evaluation_set, {}).get(column.task.headline)
             known = Entry(state="constant") if value is None else Entry(100 * value, state="completed")
             entries[column.title] = known
     return Row("Majority class", entries)

@@ -1,4 +1,4 @@
-"""A table as text, and how it is laid out: markdown that reads well raw, LaTeX, and the terminal."""
+"""A table as text, and its layouts: markdown that reads well raw, LaTeX, and the terminal."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ from rich.text import Text
 
 NOTHING = "–"
 DAGGER = "†"
+MINUS = "−"
+
+
+def number(value: float, form: str = ".1f") -> str:
+    """A number for a table or a sentence: with a minus sign instead of the hyphen, and zero without a sign of its own.
+
+    CSV files hold plain numbers.
+    """
+    text = format(value, form)
+    return (format(0.0, form) if float(text) == 0 else text).replace("-", MINUS)
 
 
 @dataclass(frozen=True)
@@ -27,7 +37,7 @@ class Table:
     notes: list[str]
     left: int = 1
     long_last: bool = False
-    details: list[str] = field(default_factory=list)  # further notes, one a failed run; comments in LaTeX
+    details: list[str] = field(default_factory=list)  # further notes, one per failed run; comments in LaTeX
 
     def is_left(self, column: int) -> bool:
         return column < self.left or (self.long_last and column == len(self.header) - 1)
@@ -87,7 +97,7 @@ _LATEX = {
     "±": r"$\pm$",
     "×": r"$\times$",
     "÷": r"$\div$",
-    "−": "$-$",
+    MINUS: "$-$",
     "Σ": r"$\Sigma$",
 }
 
@@ -101,7 +111,7 @@ def escape_latex(text: str) -> str:
 
 
 def print_table(table: Table, console: Console) -> None:
-    """Print to a terminal with the notes below; a table too wide for it goes in blocks of columns."""
+    """Print to a terminal with the notes below; a table that is too wide is split into blocks of columns."""
     console.print(Text(table.title, style="bold"))
     for columns in column_blocks(table, console.width):
         laid_out = RichTable(box=box.SIMPLE, pad_edge=False)
@@ -118,7 +128,7 @@ def print_table(table: Table, console: Console) -> None:
 
 
 def column_blocks(table: Table, width: int) -> list[list[int]]:
-    """Column numbers in blocks that fit `width` characters, each led by the left-aligned columns of labels."""
+    """Column numbers in blocks that fit `width` characters, each starting with the left-aligned columns of labels."""
     lines = [table.header, *table.rows]
 
     def room(i: int) -> int:
@@ -137,7 +147,7 @@ _WIDEST = 30  # characters; longer labels wrap
 
 
 def _two_lines(text: str) -> str:
-    """`86.5 ±0.4` on two lines, as eleven columns of scores fill a terminal."""
+    """`86.5 ±0.4` on two lines: eleven columns of scores fill a terminal."""
     return text.replace(" ±", "\n±")
 
 

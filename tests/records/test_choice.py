@@ -74,7 +74,7 @@ def test_the_holdout_chooses_and_the_validation_set_is_reported():
     assert cell.chosen.learning_rate == 1e-3
     assert cell.chosen.score().mean == 0.60
     assert cell.chosen.choice_score.mean == 0.70
-    (line,) = chosen_table(group, []).rows
+    (line,) = chosen_table(group).rows
     assert "70.0" in line and "60.0" in line
     assert "protocol holdout" in group.title
 

@@ -3,9 +3,11 @@ import math
 import pytest
 
 from harness.errors import UserError
-from harness.records.record import canonical
-from harness.reporting.groups import Cell, Group, Score, choose, comparable_groups, runs_table
+from harness.reporting.candidates import Cell, Score, choose
+from harness.reporting.groups import Group, comparable_groups
 from harness.reporting.method_names import method_labels
+from harness.reporting.method_variant import MethodVariant
+from harness.reporting.runs_table import runs_table
 from tests.fixtures.make_records import make_record
 
 
@@ -122,16 +124,16 @@ def test_sizes_are_separate_cells_and_the_best_size_is_chosen_per_task():
     records += [make_record("rte", score=0.70, size=8), make_record("rte", score=0.65, size=64)]
     group = only_group(records)
     assert list(group.labels.values()) == ["Adapters (8)", "Adapters (64)"]
-    (family,) = group.sizes()
+    (family,) = group.families
     best = group.best_size(family)
-    assert {task: cell.method["bottleneck_size"] for task, cell in best.items()} == {"mrpc": 64, "rte": 8}
+    assert {task: cell.method.size for task, cell in best.items()} == {"mrpc": 64, "rte": 8}
 
 
 def test_best_size_needs_as_many_seeds_and_ties_go_to_the_smaller():
     records = [*seeds([0.99], size=256), *seeds([0.8, 0.9], size=64), *seeds([0.9, 0.8], size=8)]
     group = only_group(records)
-    (family,) = group.sizes()
-    assert group.best_size(family)["mrpc"].method["bottleneck_size"] == 8
+    (family,) = group.families
+    assert group.best_size(family)["mrpc"].method.size == 8
 
 
 def test_methods_that_differ_in_other_fields_are_labelled_where_they_differ():
@@ -179,6 +181,13 @@ def test_what_cannot_be_compared_is_in_another_group(other):
     assert len({group.title for group in groups}) == len(groups) == 2
 
 
+def test_the_same_weights_with_another_config_are_another_encoder():
+    first, second = make_record(score=0.8), make_record(score=0.9, rate=3e-4)
+    first["encoder"]["fingerprint"], second["encoder"]["fingerprint"] = "a" * 16, "b" * 16
+    groups = comparable_groups([first, second])
+    assert [group.title.rpartition(", ")[2] for group in groups] == ["encoder aaaaaaaa", "encoder bbbbbbbb"]
+
+
 @pytest.mark.parametrize("part", [{"device": "cuda"}, {"commit": "f" * 16}, {"dirty": True}, {"precision": "bf16"}])
 def test_environment_does_not_split_a_group(part):
     second = make_record(seed=1)
@@ -223,8 +232,9 @@ def test_titles_name_source_limits_and_what_is_not_glue():
     ]
 
 
-def test_runs_table_has_one_flat_row_a_run_of_any_status():
+def test_runs_table_has_one_flat_row_per_run_of_any_status():
     records = [make_record(score=0.86), make_record(method="full", status="failed", error="out of memory")]
+    records[0]["protocol"] = {"chooses_on": "validation", "reports_on": ["validation"]}
     frame = runs_table(comparable_groups(records)).set_index("label")
     done, failed = frame.loc["Adapters (64)"], frame.loc["Full fine-tuning"]
     assert (done.run_id, done.status, done.task, done.method) == (
@@ -239,6 +249,7 @@ def test_runs_table_has_one_flat_row_a_run_of_any_status():
     assert done.trained_fraction == pytest.approx(0.026678, abs=1e-6)
     assert done["config.method.activation"] == "gelu"
     assert done["data.rows.train"] == 3668
+    assert done["protocol.reports_on"] == '["validation"]'
     assert (failed.status, failed.error) == ("failed", "out of memory")
     assert math.isnan(failed.score)
     assert not any(isinstance(value, dict | list) for value in frame.to_numpy().ravel())
@@ -254,5 +265,5 @@ def test_unknown_task_is_the_users_error():
 def test_methods_of_peft_are_called_by_their_type_and_options():
     methods = [{"name": "peft", "type": kind, "options": options}
                for kind, options in (("LORA", {"r": 8, "lora_alpha": 16}), ("IA3", {}))]  # fmt: skip
-    labels = method_labels({canonical(method) for method in methods})
+    labels = method_labels(map(MethodVariant.of, methods))
     assert sorted(labels.values()) == ["IA3", "LoRA (lora_alpha=16, r=8)"]

@@ -17,5 +17,5 @@ def test_blocks_are_filled_by_number():
     second, first = "| b |\n| --- |\n", "| a |\n| --- |\n| 1 |\n"
     expected = f"x\n<!-- table 2 -->\n{second}<!-- /table -->\ny\n<!-- table 1 -->\n{first}<!-- /table -->\n"
     assert with_tables(readme, tables) == expected
-    with pytest.raises(ValueError, match="wants table 3"):
+    with pytest.raises(ValueError, match="asks for table 3 of 2"):
         with_tables("<!-- table 3 -->\n<!-- /table -->", tables)

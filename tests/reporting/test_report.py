@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from harness.records.record import load_records, write_plan
-from harness.report import main, report
-from harness.reporting.bootstrap import Uncertainty
+from harness.report import main
+from harness.reporting.bootstrap import Bootstrap
+from harness.reporting.documents import make_report
 from tests.fixtures.make_records import make_record, write_all
 
 
@@ -32,8 +33,8 @@ def results(tmp_path):
     return tmp_path
 
 
-def test_no_torch_on_the_reporting_side():
-    heavy = "{'torch', 'transformers', 'datasets', 'evaluate'}"
+def test_nothing_heavy_on_the_reporting_side():
+    heavy = "{'torch', 'transformers', 'datasets', 'evaluate', 'sklearn'}"
     done = run_python("-c", f"import harness.report, sys; assert not {heavy} & set(sys.modules)")
     assert done.returncode == 0, done.stderr
 
@@ -70,8 +71,9 @@ def test_notes_of_the_main_table(results, capsys):
     assert "NOT GLUE: synthetic" not in first
     assert "- **NOT GLUE: synthetic data.**" in second
     for note in (
-        "22,713,216 parameters without head, 6 layers, width 384, pooling cls, sha256 53aa51172d14.",
-        "MRPC 3,668 / 1,000; RTE 2,490 / 1,000.",
+        "22,713,216 parameters without head, 6 layers, width 384, pooling ",
+        ", sha256 53aa51172d14.",
+        "MRPC 3,668 / 408; RTE 2,490 / 277.",
         "commit 0123456789; device cpu; precision fp32; torch 2.9.0, transformers 5.0.0.",
         "MRPC F1; RTE accuracy.",
         "the official validation set, which makes the scores optimistic.",
@@ -83,7 +85,7 @@ def test_notes_of_the_main_table(results, capsys):
         "`: loss is nan at step 7",
     ):
         assert note in first, note
-    assert "CoLA 500 of 8,551 / 1,000." in second
+    assert "CoLA 500 of 8,551 / 1,043." in second
     assert "the validation set, which" in second  # not the official one
     assert "Seeds: n = 1 (seed 0); one seed has no ±." in second
 
@@ -136,10 +138,9 @@ def test_by_size_and_sweep_files(results):
 
 def test_the_main_table_does_not_depend_on_the_order_of_the_records(results, tmp_path):
     records = load_records(results)
-    report(records, [], tmp_path / "a", Uncertainty(tmp_path))
-    report(records[::-1], [], tmp_path / "b", Uncertainty(tmp_path))
+    made = [make_report(rows, Bootstrap(tmp_path), with_figures=False).files for rows in (records, records[::-1])]
     for name in ("tables/glue.csv", "tables/glue.tex", "tables/by_size.md"):
-        first, second = ((tmp_path / folder / name).read_text(encoding="utf-8") for folder in "ab")
+        first, second = (files[name] for files in made)
         assert sorted(first.splitlines()) == sorted(second.splitlines())  # failures are listed in the order given
 
 
@@ -175,4 +176,5 @@ def test_an_unwritable_out_is_the_users_error(results, tmp_path, capsys):
 def test_help_names_the_files(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
-    assert "by_size.md" in capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())
+    assert "by_size.md" in text and "next to these folders runs.csv (one row per run)" in text

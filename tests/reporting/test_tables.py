@@ -4,12 +4,12 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from harness.reporting.footnotes import explain_marks
 from harness.reporting.groups import comparable_groups
 from harness.reporting.published import MEAN_BY_SIZE, TABLE_1, anchors_for, anchors_table, paper_table
 from harness.reporting.scores import group_scores, scores_frame
-from harness.reporting.table import Table, column_blocks, escape_latex, latex, markdown, print_table
-from harness.reporting.tables import by_size_table, candidates_table, chosen_table, main_table
+from harness.reporting.table import Table, column_blocks, escape_latex, latex, markdown, number, print_table
+from harness.reporting.tables import by_size_table, candidates_table, chosen_table, main_table, methods_table
+from harness.tasks.metrics import metric_title
 from tests.fixtures.make_records import ENCODER, adapter_parameters, make_record
 
 NINE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte")  # MNLI is two of the nine columns
@@ -22,7 +22,7 @@ def only_group(records):
 
 def lines_of(records) -> dict[str, dict[str, str]]:
     """The main table as {row label: {column: text}}."""
-    table = main_table(group_scores(only_group(records)), [], [])
+    table = main_table(group_scores(only_group(records)))
     return {line[0]: dict(zip(table.header, line, strict=True)) for line in table.rows}
 
 
@@ -97,8 +97,8 @@ def test_differences_are_in_points_over_the_columns_that_both_rows_have():
         make_record("rte", score=0.60),
     ]
     line = lines_of(records)["Adapters (64) − full fine-tuning"]
-    assert (line["CoLA"], line["MRPC"], line["RTE"]) == ("-5.0", "+2.0", "–")
-    assert line["Mean"] == "-1.5 (2)"
+    assert (line["CoLA"], line["MRPC"], line["RTE"]) == ("−5.0", "+2.0", "–")
+    assert line["Mean"] == "−1.5 (2)"
 
 
 def test_a_row_that_lacks_a_column_has_no_mean_and_a_marked_total():
@@ -151,8 +151,8 @@ def test_degenerate_and_undefined_cells_are_marked_and_explained():
     records = [make_record("mrpc", degenerate=True), make_record("stsb", score=None, degenerate=True)]
     line = lines_of(records)["Adapters (64)"]
     assert (line["MRPC"], line["STS-B"], line["Mean"]) == ("86.0†", "undef.†", "–")
-    notes = explain_marks(main_table(group_scores(only_group(records)), [], [])).notes
-    assert [note.split(":")[0] for note in notes] == ["†", "undef."]
+    notes = main_table(group_scores(only_group(records))).notes
+    assert [note.split(":")[0] for note in notes][-2:] == ["†", "undef."]
 
 
 def test_by_size_has_tasks_as_rows_and_the_best_size():
@@ -160,7 +160,7 @@ def test_by_size_has_tasks_as_rows_and_the_best_size():
         ("cola", 8, 0.30), ("cola", 64, 0.32), ("mrpc", 8, 0.86), ("mrpc", 64, 0.84), ("rte", 64, 0.60),
     ]]  # fmt: skip
     group = only_group(records)
-    table = by_size_table(group, next(iter(group.sizes())), [])
+    table = by_size_table(group, next(iter(group.families)))
     assert table.header == ["Task", "8", "64", "Best size"]
     assert table.rows[:4] == [
         ["CoLA", "30.0", "32.0", "64"],
@@ -177,12 +177,12 @@ def sweep_records():
 
 
 def test_sweep_says_what_was_chosen_and_whether_it_is_on_the_edge():
-    table = chosen_table(only_group(sweep_records()), [])
+    table = chosen_table(only_group(sweep_records()))
     assert table.rows == [["MRPC", "Adapters (64)", "3e-3", "5", "90.0", "1", "3", "3e-4 1e-3 3e-3", "highest"]]
-    edges = [chosen_table(only_group(sweep_records()[:n]), []).rows[0][-1] for n in (1, 2)]
+    edges = [chosen_table(only_group(sweep_records()[:n])).rows[0][-1] for n in (1, 2)]
     assert edges == ["one rate", "highest"]
     inside = [*sweep_records(), make_record(rate=1e-2, status="diverged", error="loss is nan")]
-    assert chosen_table(only_group(inside), []).rows[0][-1] == "inside"
+    assert chosen_table(only_group(inside)).rows[0][-1] == "inside"
 
 
 def test_sweep_lists_every_candidate_with_its_runs():
@@ -192,7 +192,7 @@ def test_sweep_lists_every_candidate_with_its_runs():
         make_record(score=0.99, rate=3e-3, seed=0),
         make_record(status="diverged", rate=3e-3, seed=1, error="loss is nan"),
     ]
-    table = candidates_table(only_group(records), [])
+    table = candidates_table(only_group(records))
     chosen, other = (dict(zip(table.header, line, strict=True)) for line in table.rows)
     assert (chosen["Rate"], chosen["Score"], chosen["Seeds"], chosen["Choice"]) == ("1e-3", "81.0 ±1.4", "2", "chosen")
     assert (other["Rate"], other["Score"], other["Seeds"], other["Choice"]) == ("3e-3", "99.0", "1", "fewer seeds")
@@ -203,8 +203,40 @@ def test_sweep_lists_every_candidate_with_its_runs():
 def test_sweep_names_other_settings_that_differ():
     small, large = make_record(suffix="a"), make_record(suffix="b")
     small["config"]["train"]["batch_size"] = 16
-    table = candidates_table(only_group([small, large]), [])
+    table = candidates_table(only_group([small, large]))
     assert {line[4] for line in table.rows} == {"train.batch_size=16", "train.batch_size=32"}
+
+
+def test_peak_memory_is_shown_for_runs_with_one_of_their_own_only():
+    alone, stacked, so_far = (make_record("rte", size=size) for size in (8, 64, 256))
+    stacked["training"]["stack"] = [stacked["run_id"], "another"]
+    so_far["memory"]["of"] = "process so far"
+    table = methods_table(only_group([alone, stacked, so_far]))
+    column = table.header.index("Peak memory (GB)")
+    assert [line[column] for line in table.rows] == ["1.07", "–", "–"]
+    assert table.header[-1] == "Stored per task (MB)"
+    assert any(note.startswith("Peak memory:") and "stack" in note for note in table.notes)
+
+
+def test_the_selection_score_has_a_column_under_holdout():
+    protocol = {"name": "holdout", "fraction": 0.1, "seed": 0}
+    record = make_record("rte", score={"holdout": 0.7, "validation": 0.6}, protocol=protocol)
+    for table in (chosen_table(only_group([record])), candidates_table(only_group([record]))):
+        line = dict(zip(table.header, table.rows[0], strict=True))
+        assert (line["Selection score"], line["Score"]) == ("70.0", "60.0")
+    assert "Selection score" not in chosen_table(only_group([make_record("rte")])).header
+
+
+NUMBERS = [(-0.34, ".1f", "−0.3"), (-0.04, "+.1f", "+0.0"), (1.25, "+.2f", "+1.25"), (-2, "g", "−2")]
+
+
+@pytest.mark.parametrize(("value", "form", "text"), NUMBERS)
+def test_numbers_have_a_minus_sign_and_zero_has_none(value, form, text):
+    assert number(value, form) == text
+
+
+def test_a_metric_without_a_title_goes_by_its_name():
+    assert metric_title("exact_match") == "exact match"
 
 
 def test_csv_comes_back_with_groups_points_and_whole_seeds():
@@ -219,7 +251,15 @@ def test_csv_comes_back_with_groups_points_and_whole_seeds():
     assert (local["MRPC seeds"], local["RTE state"], local["tasks"]) == (2, "missing", 1)
     assert (bool(local["is_glue"]), bool(synthetic["is_glue"])) == (True, False)
     assert (synthetic["max_eval_rows"], synthetic["MRPC"]) == (50, 50.0)
+    assert pd.isna(local["cut_files"])
     assert ",50," in text  # a whole number although other lines lack it
+
+
+def test_csv_has_plain_numbers_where_tables_have_a_minus_sign():
+    (group,) = comparable_groups([make_record("cola", score=-0.1)])
+    scores = group_scores(group)
+    assert main_table(scores).rows[1][3] == "−10.0"
+    assert ",-10.0," in scores_frame([scores]).to_csv(index=False)
 
 
 def test_markdown_lines_up_as_raw_text():
@@ -238,6 +278,7 @@ def test_latex_escapes_text():
     )
     assert escape_latex("84.0 ±1.0† – 1 × 2") == r"84.0 $\pm$1.0\textdagger{} -- 1 $\times$ 2"
     assert escape_latex("-0.3") == "$-$0.3"
+    assert escape_latex("+1.3 [−3.6, 6.2]") == "$+$1.3 [$-$3.6, 6.2]"
     assert escape_latex("**NOT GLUE: a_b.** `run_1`") == r"\textbf{NOT GLUE: a\_b.} \texttt{run\_1}"
 
 
@@ -290,5 +331,5 @@ def test_anchors_are_those_of_the_same_kind_of_encoder(title, encoders):
 
 
 def test_anchor_metrics_are_named():
-    table = anchors_table(anchors_for("roberta-large"), [])
+    table = anchors_table(anchors_for("roberta-large"))
     assert table.rows[0][table.header.index("MRPC")] == "90.9 acc"

@@ -1,0 +1,90 @@
+"""A report as files: which tables and figures stand in which document."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.records.record import Record
+from harness.reporting.bootstrap import Bootstrap
+from harness.reporting.comparison import comparison_tables, intervals_table
+from harness.reporting.figures import figures
+from harness.reporting.groups import Group, comparable_groups
+from harness.reporting.published import anchors_for, anchors_table, paper_table
+from harness.reporting.runs_table import runs_table
+from harness.reporting.scores import Scores, group_scores, scores_frame
+from harness.reporting.table import Table, latex, markdown
+from harness.reporting.tables import by_size_table, candidates_table, chosen_table, main_table, methods_table
+
+LATEX_HEAD = "% Made by `python -m harness.report`; needs \\usepackage{booktabs} and \\usepackage{graphicx}."
+NO_SIZES = "No run has a bottleneck size.\n"
+
+Files = dict[str, str | bytes]  # contents by path below the report's folder
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a results folder tells: its main tables, and its figures and tables as files."""
+
+    tables: list[Table]
+    files: Files
+
+
+def make_report(
+    records: Sequence[Record], bootstrap: Bootstrap, *, missing: Sequence[str] = (), with_figures: bool = True
+) -> Report:
+    """The report of some records. `missing` are ids of runs that were planned and have no record."""
+    groups = comparable_groups(records)
+    boards = [group_scores(group) for group in groups]
+    tables: list[Table] = []
+    for scores in boards:
+        tables += [main_table(scores, missing), *comparison_tables(scores, bootstrap)]
+    tables += _published_tables(groups)
+    intervals = [intervals_table(scores, bootstrap) for scores in boards]
+    sizes = [by_size_table(group, family) for group in groups for family in group.families]
+    sweep = [table for group in groups for table in (chosen_table(group), candidates_table(group))]
+    files: Files = {
+        "tables/glue.md": _document("GLUE scores", tables),
+        "tables/glue.tex": "\n\n".join([LATEX_HEAD, *map(latex, tables)]) + "\n",
+        "tables/glue.csv": scores_frame(boards, bootstrap).to_csv(index=False),
+        "tables/intervals.md": _document("Scores with their intervals", intervals),
+        "tables/by_size.md": _document("Scores by bottleneck size", sizes, instead=NO_SIZES),
+        "tables/methods.md": _document("Methods", map(methods_table, groups)),
+        "tables/sweep.md": _document("What was tried and what was chosen", sweep),
+        "runs.csv": runs_table(groups).to_csv(index=False),
+    }
+    return Report(tables, files | (figure_files(boards, bootstrap) if with_figures else {}))
+
+
+def figure_files(boards: Sequence[Scores], bootstrap: Bootstrap) -> Files:
+    """Every figure as SVG and PNG by file name, and a page that shows them with their captions."""
+    files: Files = {}
+    page = []
+    for index, scores in enumerate(boards):
+        for figure in figures(scores, bootstrap):
+            stem = figure.name + (f"-{index + 1}" if len(boards) > 1 else "")
+            for kind, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 200})):
+                drawn = io.BytesIO()
+                figure.canvas.savefig(drawn, format=kind, **options)
+                files[f"figures/{stem}.{kind}"] = drawn.getvalue()
+            page += [f"## {figure.title}", "", f"![{figure.title}]({stem}.png)", "", figure.caption, ""]
+    return files | ({"figures/README.md": "\n".join(["# Figures", "", *page])} if page else {})
+
+
+def section(table: Table) -> str:
+    """A table with its notes as a section of a markdown document."""
+    notes = [f"- {note}" for note in [*table.notes, *table.details]]
+    return "\n".join([f"## {table.title}", "", markdown(table), "", *notes, ""])
+
+
+def _document(title: str, tables: Iterable[Table], *, instead: str = "") -> str:
+    """A markdown document; `instead` is what it says without any table."""
+    return "\n".join([f"# {title}", "", *(list(map(section, tables)) or [instead])])
+
+
+def _published_tables(groups: Iterable[Group]) -> list[Table]:
+    """The paper's table, and what others published for encoders like those of the records."""
+    titles = {record["encoder"]["title"] for group in groups for record in group.records if record.get("encoder")}
+    anchors = {row.label: row for title in sorted(titles) for row in anchors_for(title)}
+    return [paper_table()] + ([anchors_table(list(anchors.values()))] if anchors else [])

@@ -1,0 +1,83 @@
+"""The committed tables are those of a fresh report of the committed records.
+
+Gold labels are the benchmark's and are not committed. Without them scores are compared and intervals are not; with
+GLUE_DIR, where it holds the rows that the runs were scored on, everything is.
+"""
+
+import io
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness.records.record import load_planned, load_records
+from harness.reporting.bootstrap import Bootstrap
+from harness.reporting.documents import make_report
+from tests.conftest import ROOT
+
+FOLDERS = sorted(path.parent for path in (ROOT / "results").glob("*/runs") if any(path.glob("*.json")))
+COMMITTED = ("tables/*.md", "tables/*.csv", "tables/*.tex", "runs.csv")
+
+
+def committed(folder: Path) -> dict[str, str]:
+    paths = [path for pattern in COMMITTED for path in folder.glob(pattern)]
+    return {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in paths}
+
+
+def fresh(folder: Path, predictions: Path) -> dict[str, str]:
+    """The tables of the records in `folder`, with the predictions and gold labels that another folder holds."""
+    records = load_records(folder)
+    missing = sorted(load_planned(folder) - {record["run_id"] for record in records})
+    return make_report(records, Bootstrap(predictions), missing=missing, with_figures=False).files
+
+
+def without_intervals(name: str, text: str) -> str:
+    """What depends on no gold label: no bounds, none of the paddings that they change, no verdict on a claim."""
+    if name.endswith("glue.csv"):
+        frame = pd.read_csv(io.StringIO(text))
+        return frame[[column for column in frame if not column.endswith((" low", " high"))]].to_csv()
+    lines = [line for line in text.splitlines() if not line.removeprefix("- ").startswith("'Within")]
+    if name.endswith((".md", ".tex")):
+        lines = [re.sub(r"\s*\[[^\]]*\]", "", line) for line in lines]
+        lines = [re.sub(r"[-\s–]*\|[-:\s–]*", "|", line) for line in lines]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_committed_tables_are_those_of_the_committed_records(folder, tmp_path):
+    here, made = committed(folder), fresh(folder, tmp_path)
+    assert set(here) == set(made)
+    for name, text in made.items():
+        assert without_intervals(name, here[name]) == without_intervals(name, text), f"{folder.name}/{name}"
+
+
+@pytest.mark.skipif("GLUE_DIR" not in os.environ, reason="needs gold labels: GLUE_DIR is not set")
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_committed_intervals_are_those_of_the_gold_labels(folder, tmp_path):
+    from harness.data.sources import resolve
+    from harness.data.splits import restore_gold
+
+    for part in ("runs", "predictions"):
+        shutil.copytree(folder / part, tmp_path / part)
+    if restore_gold(tmp_path, load_records(folder), resolve(source="local")):
+        pytest.skip("GLUE_DIR has other rows than those that the runs were scored on")
+    here, made = committed(folder), fresh(folder, tmp_path)
+    here_csv, made_csv = (pd.read_csv(io.StringIO(files.pop("tables/glue.csv"))) for files in (here, made))
+    pd.testing.assert_frame_equal(here_csv, made_csv, rtol=1e-9)  # other processors add in another order
+    for name, text in made.items():
+        assert here[name] == text, f"{folder.name}/{name}"
+
+
+def test_there_are_committed_results():
+    assert "minilm" in [folder.name for folder in FOLDERS]
+
+
+def test_scores_and_notes_are_compared_and_intervals_are_not():
+    with_bounds = "| MRPC    | 408 | 85.5 ±1.2 [82.5, 88.2] |\n- 'Within 0.4 points': confirmed.\n- a note"
+    without = "| MRPC    |  408 |   85.5 ±1.2 |\n- 'Within 0.4 points': cannot be judged.\n- a note"
+    assert without_intervals("glue.md", with_bounds) == without_intervals("glue.md", without)
+    for other in (without.replace("85.5", "85.4"), without.replace("408", "409"), without + "."):
+        assert without_intervals("glue.md", other) != without_intervals("glue.md", without)
