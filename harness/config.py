@@ -197,8 +197,8 @@ class TrainConfig:
     dropout: float = option(0.1, at_least(0, 0.99))
     precision: str = option("auto", one_of("auto", "bf16", "fp32"))
     seed: int = option(0, _SEED)
-    evaluate_every_epoch: bool = False
-    evaluate_spans: bool = False
+    evaluate_every_epoch: bool = option(False, one_per_sweep=True)
+    evaluate_spans: bool = option(False, one_per_sweep=True)
     save: str = option("none", one_of("none", "best", "all"), one_per_sweep=True)
 
 

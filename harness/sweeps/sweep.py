@@ -138,9 +138,15 @@ class Sweep:
             if held:
                 opened = self.open(stack)
                 progress.skip(self._records(run for run in stack if run not in opened))
-                while opened:  # running out of memory lowers the limit in between
-                    part, opened = opened[: self.limit], opened[self.limit :]
-                    self._train(part, device, progress)
+                try:
+                    while opened:  # running out of memory lowers the limit in between
+                        part, opened = opened[: self.limit], opened[self.limit :]
+                        self._train(part, device, progress)
+                except KeyboardInterrupt:
+                    running = [record for record in self._records(stack) if record["status"] == "running"]
+                    for record in running:
+                        write_record(self.results_dir, record | {"status": "failed", "error": "interrupted"})
+                    raise
         return held
 
     def _train(self, stack: list[Run], device: torch.device, progress: Progress) -> None:
@@ -175,10 +181,6 @@ class Sweep:
     ) -> tuple[list[Record] | None, Exception | None, str]:
         try:
             return self.train_stack(stack, device, progress.step), None, ""
-        except KeyboardInterrupt:
-            for run in stack:
-                write_record(self.results_dir, run.record("failed", error="interrupted"))
-            raise
         except Exception as error:
             if isinstance(error, OSError) and error.errno in FULL_DISK:
                 raise

@@ -143,6 +143,8 @@ def test_every_number_has_a_range_and_every_default_is_in_it():
         ("device", "cpu", "auto"),
         ("cuda_graphs", "False", "True"),
         ("train.save", "best", "all"),
+        ("train.evaluate_every_epoch", "False", "True"),
+        ("train.evaluate_spans", "False", "True"),
         ("protocol.predict_test", "False", "True"),
     ],
 )

@@ -213,6 +213,23 @@ def test_an_interrupt_marks_the_running_records(tmp_path):
     assert "run-cola-00" not in by_id
 
 
+def test_an_interrupt_between_the_first_records_of_a_stack_marks_them(tmp_path, monkeypatch):
+    written = []
+
+    def write(results_dir, record):
+        if len(written) == 2:
+            written.append("interrupted")
+            raise KeyboardInterrupt
+        written.append(write_record(results_dir, record))
+
+    monkeypatch.setattr(module, "write_record", write)
+    with pytest.raises(KeyboardInterrupt):
+        Sweep(runs(3), results_dir=tmp_path, max_stack=8, train_stack=Training()).work()
+    assert {record["run_id"]: record["error"] for record in load_records(tmp_path)} == {
+        "run-mrpc-00": "interrupted", "run-mrpc-01": "interrupted",
+    }  # fmt: skip
+
+
 def test_a_locked_run_is_left_to_its_holder(tmp_path):
     """The other stack is done first; then the sweep waits, and finds the record of the other process."""
     every, training = runs(2) + runs(2, task="rte"), Training()
