@@ -61,7 +61,7 @@ def predictor(folder, tasks, model, **options):
 
 def validation_rows(glue, name):
     task = get_task(name)
-    split = GlueFolder(str(glue), '').load(task)[task.evaluation_sets[0]]
+    split = GlueFolder(str(glue), "").load(task)[task.evaluation_sets[0]]
     return [(name, texts) for texts in zip(*(split[column] for column in task.columns), strict=True)]
 
 

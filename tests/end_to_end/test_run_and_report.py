@@ -2,13 +2,11 @@
 
 import json
 import shutil
-import sys
 
 import pytest
 
 from harness import report, run
 from harness.records.predictions import read_gold
-from harness.sweeps import jobs
 from tests.fixtures.commands import python, records, train
 from tests.fixtures.glue_fixture import write_glue
 from tests.fixtures.tiny import save_tiny
@@ -22,19 +20,16 @@ def glue(tmp_path_factory):
 
 
 @pytest.fixture
-def harness_run(monkeypatch, capsys, tmp_path, tiny_model, glue):
+def harness_run(capsys, tmp_path, tiny_model, glue):
     """`python -m harness.run` in this process on the tiny model and files: returns status, stdout, stderr."""
-    monkeypatch.setattr(jobs, "RECORDS", [])
 
     def call(*arguments, model=tiny_model, data=glue, results=tmp_path / "results"):
-        jobs.RECORDS.clear()
         where = [f"results_dir={results}", f"cache_dir={tmp_path / 'cache'}"]
         where += ["model=local", f"model.name={model}"] if model else []
         where += ["data=local", f"data.path={data}"] if data else []
         flags = [argument for argument in arguments if argument.startswith("--")]
         overrides = [argument for argument in arguments if not argument.startswith("--")]
-        monkeypatch.setattr(sys, "argv", ["harness.run", *flags, *FAST, *where, *overrides])
-        status = run.main()
+        status = run.main([*flags, *FAST, *where, *overrides])
         out, err = capsys.readouterr()
         return status, out, err.splitlines()
 
@@ -45,7 +40,7 @@ def test_every_task_runs_with_both_methods_and_the_report_shows_them(harness_run
     tasks = "task=cola,sst2,mrpc,stsb,qqp,mnli,qnli,rte,wnli"
     status, out, _ = harness_run("--multirun", tasks, "method.bottleneck_size=2,4", "train.learning_rate=1e-3,1e-2")
     assert status == 0, out
-    assert "36 runs to do in 9 passes" in out
+    assert "36 runs to do in 9 stacks" in out
     status, out, _ = harness_run("--multirun", tasks, "method=full")
     assert status == 0, out
     done = records(tmp_path / "results")
@@ -228,7 +223,7 @@ def test_every_method_is_a_row_of_the_methods_table(harness_run, tmp_path, capsy
     groups = "method=full,adapter,pfeiffer,top_layers,layernorm,bitfit,head,lora,ia3"
     status, out, err = harness_run("--multirun", "task=mrpc", groups, "train.optimizer=bert_adam")
     assert status == 0, err
-    assert "9 runs to do in 9 passes" in out
+    assert "9 runs to do in 9 stacks" in out
     done = {record["run_id"].split("-lr")[0]: record for record in records(tmp_path / "results").values()}
     assert set(done) == {
         *("mrpc-full", "mrpc-adapter64", "mrpc-adapter128", "mrpc-top_layers1", "mrpc-layernorm", "mrpc-bitfit"),
