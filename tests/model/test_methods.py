@@ -278,7 +278,7 @@ def test_without_adapters_of_all_layers_the_encoder_is_the_plain_one_with_its_la
 
 
 def test_a_method_of_ones_own_is_a_config_and_a_function(monkeypatch):
-    """As README's 'A method of your own' shows it: the encoder's first layer trains."""
+    """As 'A method of your own' in harness/README.md shows it: the encoder's first layer trains."""
 
     @dataclass
     class FirstLayerConfig(MethodConfig):
