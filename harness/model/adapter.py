@@ -38,7 +38,7 @@ class Adapter(nn.Module):
         *,
         activation: str,
         init_stds: Sequence[float],
-        generators: Sequence[torch.Generator | None],
+        generators: Sequence[torch.Generator],
     ) -> None:
         super().__init__()
         self.sizes = tuple(sizes)

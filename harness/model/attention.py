@@ -1,4 +1,4 @@
-"""Attention and frozen projections without what is not arithmetic.
+"""Attention and fused frozen projections, without the non-arithmetic overhead.
 
 transformers' attention interface is given torch's fused attention, except for dropout on a CPU: there torch has no
 fused kernel, copies scores between dtypes and draws its masks with `bernoulli_`.
@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
 
 from harness.model.dropout import MaskStreams, zero_dropped
 
@@ -50,7 +49,7 @@ def attention(
 class _DroppedAttention(torch.autograd.Function):
     """softmax(scale * q k^T + mask) with dropped weights, times v, in the dtype of its inputs `[N * heads, T, d]`.
 
-    Softmax accumulates in fp32 inside torch's kernel. Only the weights and one byte a weight are kept for backward.
+    Softmax accumulates in fp32 inside torch's kernel. Only the weights and one byte per weight are kept for backward.
     """
 
     @staticmethod
@@ -104,10 +103,7 @@ def _to_whole_vectors(x: Tensor, value: float) -> Tensor:
     return F.pad(x, (0, -x.shape[-1] % (64 // x.element_size())), value=value)
 
 
-# Registered by name, as transformers asks for it; the classifier hands the mask over ready-made, so that no forward
-# synchronises on `padding_mask.all()`.
-AttentionInterface.register(NAME, attention)
-ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, sdpa_mask)
+AttentionInterface.register(NAME, attention)  # layers look their attention up by name
 
 
 class _Projection(nn.Module):
@@ -128,7 +124,8 @@ class _Projection(nn.Module):
 def fuse_frozen_projections(owner: nn.Module, names: tuple[str, ...]) -> None:
     """Let `owner`'s frozen projections of one input run as one product: one cast, one gradient of the input.
 
-    They must be called with the same input in the order of `names`; trained ones are left alone.
+    They must be called with the same input in the order of `names`; trained ones are left alone. The first call keeps
+    the results for the others, so a forward cannot run inside another one of the same module: no checkpointing.
     """
     modules = [getattr(owner, name) for name in names]
     frozen = all(not parameter.requires_grad for module in modules for parameter in module.parameters())

@@ -32,8 +32,8 @@ def count(config: PretrainedConfig, method: MethodConfig, outputs: int, *, has_p
             encoder.pooler = None
         whole = _size(encoder)
         layers = _size(encoder.get_submodule(get_family(config.model_type).layers))
-        classifier = Classifier(encoder, outputs, generators=[None], dropout_rate=0.0)
-        apply_method(classifier, [method], [None])
+        classifier = Classifier(encoder, outputs, seeds=[0], dropout_rate=0.0)
+        apply_method(classifier, [method])
     groups = {group: {"total": 0, "trained": 0} for group in GROUPS}
     for name, module in classifier.named_modules():
         for parameter in module.parameters(recurse=False):

@@ -44,7 +44,7 @@ def inject_peft(encoder: nn.Module, config: PeftConfig) -> None:
 class Prefix(nn.Module):
     """Trained keys and values before those of every layer (prefix tuning, Li and Liang 2021), from peft's encoder.
 
-    `states` are computed once a forward of the encoder: `[layers, 2, heads, virtual tokens, d / heads]`.
+    The classifier computes `states` once per forward: `[layers, 2, heads, virtual tokens, d / heads]`.
     """
 
     def __init__(self, encoder: nn.Module, options: dict[str, Any]) -> None:
@@ -87,7 +87,6 @@ class LayerPrefix:
 
 def _put_prefix(encoder: nn.Module, options: dict[str, Any]) -> None:
     encoder.prefix = Prefix(encoder, options)
-    encoder.register_forward_pre_hook(lambda *_: encoder.prefix.compute())
     family = get_family(encoder.config.model_type)
     for index, layer in enumerate(encoder.get_submodule(family.layers)):
         layer.get_submodule(family.attention).layer_prefix = LayerPrefix(encoder.prefix, index)

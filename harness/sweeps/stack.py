@@ -18,6 +18,7 @@ from harness.data.splits import split_rows
 from harness.model.build import assemble
 from harness.model.checkpoint import tokenizer_of
 from harness.model.classifier import Classifier
+from harness.model.heads import HEADS
 from harness.model.parameters import count
 from harness.model.replica_state import alone, trained_tensors
 from harness.records.predictions import store_predictions
@@ -28,7 +29,7 @@ from harness.sweeps.resolve import Run, rows_of, test_sets
 from harness.tasks.protocols import scored_sets
 from harness.tasks.task import Task
 from harness.training.cuda_graphs import cuda_capture
-from harness.training.device import peak_memory, pick_precision
+from harness.training.device import PeakMemory, pick_precision
 from harness.training.evaluation import decide, evaluate, evaluate_spans, majority
 from harness.training.loop import Training, predict, train
 
@@ -61,8 +62,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
     first = runs[0]
     started, clock = now(), time.perf_counter()
     bf16 = pick_precision(first.config.train.precision, device)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    memory = PeakMemory(device)
     splits = encoded_splits(runs, device)
     classifier = build_classifier(runs, device, bf16=bf16)
     # A GPU draws dropout from one stream a stack, a CPU from one a replica (MaskStreams); records name the stack.
@@ -80,6 +80,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
             classifier,
             splits.train,
             first.config.train,
+            head=HEADS["regression" if first.task.is_regression else "classification"],
             learning_rates=[run.config.train.learning_rate for run in runs],
             seeds=[run.config.train.seed for run in runs],
             bf16=bf16,
@@ -114,7 +115,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
             # Of the whole stack: each of its replicas trains this share of them.
             "examples_per_second": round(training.examples * len(runs) / training.seconds, 1),
         },
-        "memory": peak_memory(device),
+        "memory": memory.read(),
         "provenance": provenance(device, bf16=bf16),
     }
     records = [

@@ -1,6 +1,7 @@
 """Every tuning method on every encoder family: what trains, what stays, and what stacks."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,19 +23,19 @@ from harness.errors import UserError
 from harness.model import methods
 from harness.model.adapter import adapters, without_adapters
 from harness.model.attention import attention
-from harness.model.build import fuse_projections, hold_frozen_in_bf16
-from harness.model.classifier import Classifier
+from harness.model.build import hold_frozen_in_bf16
 from harness.model.families import FAMILIES, get_family
-from harness.model.methods import apply_method, can_stack
+from harness.model.methods import can_stack
 from harness.model.parameters import count
 from harness.model.replicas import ReplicatedBias
 from harness.training import loop
 from harness.training.device import autocast
-from harness.training.frozen_states import PrefixCache, prefix_cache
-from harness.training.loop import predict, train
+from harness.training.frozen_states import FrozenStates, frozen_states
+from harness.training.loop import predict
 from harness.training.parameter_rows import ParameterRows
-from tests.fixtures.tiny import tiny_config, tiny_encoder
-from tests.training.test_loop import rows
+from tests.fixtures import training
+from tests.fixtures.tiny import tiny_config
+from tests.fixtures.training import rows, train
 
 LORA = PeftConfig(type="LORA", options={"r": 2})
 EVERY = [
@@ -53,12 +54,7 @@ EVERY = [
 ]
 
 
-def build(configs, seeds=(0,), *, family="bert", dropout=0.1):
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    classifier = Classifier(tiny_encoder(family), 2, generators=generators, dropout_rate=dropout)
-    apply_method(classifier, configs, generators)
-    fuse_projections(classifier)
-    return classifier
+build = partial(training.build, dropout=0.1)
 
 
 def name_of(config):
@@ -163,7 +159,7 @@ def test_cached_states_give_the_logits_of_the_whole_encoder(family, frozen):
     config = HeadConfig() if frozen == 3 else TopLayersConfig(layers=3 - frozen)
     classifier = build([config], family=family, dropout=0.0)
     data = rows()
-    cache = PrefixCache(classifier, data, autocast(torch.device("cpu"), False))
+    cache = FrozenStates(classifier, data, autocast(torch.device("cpu"), False))
     chosen = torch.tensor([5, 17, 3, 199])
     inputs = data.gather(chosen, 14)
     with torch.inference_mode():
@@ -182,7 +178,7 @@ def test_training_is_the_same_with_and_without_the_cache(monkeypatch):
         return train(classifier, rows(), settings, learning_rates=[1e-3], seeds=[0], bf16=False).losses
 
     cached = losses()
-    monkeypatch.setattr(loop, "prefix_cache", lambda *_: None)
+    monkeypatch.setattr(loop, "frozen_states", lambda *_: None)
     np.testing.assert_allclose(losses(), cached, atol=1e-5)
 
 
@@ -200,8 +196,8 @@ def test_the_frozen_part_runs_once_and_without_a_graph(monkeypatch):
 def test_states_that_do_not_fit_are_not_kept(monkeypatch):
     classifier = build([TopLayersConfig(layers=1)])
     monkeypatch.setattr("harness.training.frozen_states._MAX_BYTES", {"cpu": 100})
-    assert prefix_cache(classifier, rows(), autocast(torch.device("cpu"), False)) is None
-    assert prefix_cache(build([LayerNormConfig()]), rows(), autocast(torch.device("cpu"), False)) is None
+    assert frozen_states(classifier, rows(), autocast(torch.device("cpu"), False)) is None
+    assert frozen_states(build([LayerNormConfig()]), rows(), autocast(torch.device("cpu"), False)) is None
 
 
 def test_more_layers_than_the_encoder_has_are_refused():
