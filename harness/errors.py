@@ -1,4 +1,4 @@
-"""The one exception for what the user can mend."""
+"""The one exception for what the user can fix."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ class UserError(Exception):
 
 @contextmanager
 def writing(option: str) -> Iterator[None]:
-    """`UserError` in the place of what the system says where a file cannot be written; `option` names the place."""
+    """Turns the system's error for a file that cannot be written into a `UserError`; `option` names the place."""
     try:
         yield
     except OSError as error:
         raise UserError(f"{option} cannot be written ({error.strerror or error}); choose another place") from None
+
+
+def one_line(error: BaseException | None) -> str:
+    """The type and message of any exception as one line of at most 400 characters."""
+    return ": ".join([type(error).__name__, *filter(None, [" ".join(str(error).split())])])[:400]

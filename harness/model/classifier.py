@@ -106,7 +106,7 @@ class Classifier(nn.Module):
         return self._run(states, keep, 0, self.frozen_layers or 0)
 
     def _run(self, states: Tensor, keep: Tensor, first: int, end: int) -> Tensor:
-        """The layers from `first` up to `end`; the encoder's last one gives the first token only, unless all are read."""
+        """The layers from `first` up to `end`; the encoder's last gives the first token only, unless all are read."""
         mask = keep[:, None, None, :]
         for index, layer in enumerate(self.layers[first:end], start=first):
             if index + 1 == len(self.layers) and not self.reads_all_tokens:

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from harness.errors import UserError
+from harness.errors import UserError, one_line
 from harness.model.methods import METHODS, can_stack
 from harness.records.predictions import read_predictions
 from harness.records.record import (
@@ -140,7 +140,7 @@ class Sweep:
                 self.limit = min(self.limit, half)
                 progress.say(f"{len(stack)} runs do not fit into the memory of {device}: going on with {half} at once")
             else:
-                progress.say(f"a stack of {len(stack)} runs failed ({_one_line(error)}): trying {half} at once")
+                progress.say(f"a stack of {len(stack)} runs failed ({one_line(error)}): trying {half} at once")
             for part in (stack[:half], stack[half:]):
                 self._train(part, device, progress)
             return
@@ -148,9 +148,7 @@ class Sweep:
             where = self.results_dir / "logs" / f"{stack[0].id}.log"
             where.parent.mkdir(parents=True, exist_ok=True)
             where.write_text(log, encoding="utf-8")
-            records = [
-                run.record("failed", error=f"{_one_line(error)} (traceback: logs/{where.name})") for run in stack
-            ]
+            records = [run.record("failed", error=f"{one_line(error)} (traceback: logs/{where.name})") for run in stack]
         write_records(self.results_dir, records)
         progress.finish(records)
 
@@ -260,7 +258,3 @@ def _worker(sweep: Sweep, device: str) -> None:
             sweep._work_on(torch.device(device), progress)
     except KeyboardInterrupt:
         pass  # the records are marked; the parent tells the rest
-
-
-def _one_line(error: BaseException | None) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]

@@ -1,5 +1,6 @@
 """Every tuning method on every encoder family: what trains, what stays, and what stacks."""
 
+import copy
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,6 +28,8 @@ from harness.model.build import hold_frozen_in_bf16
 from harness.model.families import FAMILIES, get_family
 from harness.model.methods import can_stack
 from harness.model.parameters import count
+from harness.model.peft_methods import CONFIGS
+from harness.model.replica_state import load_tensors, trained_tensors
 from harness.model.replicas import ReplicatedBias
 from harness.training import loop
 from harness.training.device import autocast
@@ -38,6 +41,16 @@ from tests.fixtures.tiny import tiny_config
 from tests.fixtures.training import rows, train
 
 LORA = PeftConfig(type="LORA", options={"r": 2})
+PEFT = [  # every type that method.type may be
+    LORA,
+    PeftConfig(type="FOURIERFT", options={"n_frequency": 10}),
+    PeftConfig(type="HRA", options={"r": 2}),
+    PeftConfig(type="IA3", options={"target_modules": ["value", "v_lin"], "feedforward_modules": []}),
+    PeftConfig(type="LOHA", options={"r": 2}),
+    PeftConfig(type="LOKR", options={"r": 2}),
+    PeftConfig(type="OFT", options={"oft_block_size": 8}),
+    PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3}),
+]
 EVERY = [
     AdapterConfig(bottleneck_size=4),
     AdapterConfig(bottleneck_size=4, placement="pfeiffer"),
@@ -47,9 +60,7 @@ EVERY = [
     LayerNormConfig(),
     BitFitConfig(),
     HeadConfig(),
-    LORA,
-    PeftConfig(type="IA3", options={"target_modules": ["value", "v_lin"], "feedforward_modules": []}),
-    PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3}),
+    *PEFT,
     PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3, "prefix_projection": True}),
 ]
 
@@ -208,8 +219,10 @@ def test_more_layers_than_the_encoder_has_are_refused():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (PeftConfig(type="LORE"), "method.type=LORE is not one of peft's methods here: .*LORA"),
-        (PeftConfig(type="PROMPT_TUNING"), "method.type=PROMPT_TUNING is not one of"),
+        (PeftConfig(type="LORE"), f"method.type=LORE is not supported; choose one of {', '.join(CONFIGS)}$"),
+        (PeftConfig(type="PROMPT_TUNING"), "method.type=PROMPT_TUNING is not supported"),
+        # Its schedule of ranks and its loss are not run: it would be another method under that name.
+        (PeftConfig(type="ADALORA", options={"total_step": 10}), "method.type=ADALORA is not supported"),
         (PeftConfig(type="PREFIX_TUNING", options={"length": 3}), "method.type=PREFIX_TUNING.*length"),
         (PeftConfig(type="LORA", options={"rank": 2}), "method.type=LORA, method.options={rank=2}.*rank"),
         (PeftConfig(type="LORA", options={"target_modules": ["nothing"]}), "nothing.*not found"),
@@ -247,6 +260,45 @@ def test_a_prefix_is_attended_to_like_tokens_before_the_row(family):
         scores = torch.cat([query @ first[0].mT, (query @ key.mT).masked_fill(~mask, -torch.inf)], -1) * 8**-0.5
         wanted = scores.softmax(-1) @ torch.cat([first[1].expand(2, -1, -1, -1), value], 2)
     torch.testing.assert_close(context, wanted.transpose(1, 2))
+
+
+def test_every_type_of_peft_that_can_be_chosen_is_trained_here():
+    assert {config.type for config in PEFT} == set(CONFIGS)
+
+
+@pytest.mark.parametrize("config", PEFT, ids=name_of)
+def test_stored_tensors_of_peft_give_the_same_predictions_in_another_process(config):
+    """What is drawn at random and not trained (FourierFT's frequencies) does not depend on the seed."""
+    trained = build([config], [0])
+    train(trained, rows(), TrainConfig(epochs=1), learning_rates=[1e-2], seeds=[0], bf16=False)
+    restored = build([config], [1])
+    load_tensors(restored, 0, trained_tensors(trained, 0), where="here")
+    np.testing.assert_array_equal(predict(restored, rows(), bf16=False), predict(trained, rows(), bf16=False))
+
+
+def test_a_copied_classifier_computes_its_own_prefix():
+    config = PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 2})
+    original = build([config], dropout=0.0)
+    before = predict(original, rows(), bf16=False)
+    copied = copy.deepcopy(original)
+    with torch.no_grad():
+        copied.encoder.prefix.encode.embedding.weight.add_(1.0)
+    assert np.abs(predict(copied, rows(), bf16=False) - before).max() > 1e-3
+    np.testing.assert_array_equal(predict(original, rows(), bf16=False), before)
+
+
+@pytest.mark.parametrize(
+    "config", [PeftConfig(type="IA3"), PeftConfig(type="LORA", options={"r": 1, "use_dora": True})], ids=name_of
+)
+def test_multipliers_of_peft_are_not_decayed(config):
+    """With no gradient and a decay of 10 per step, what starts at 1 or is no matrix stays where it is."""
+    classifier = build([config])
+    parameters = ParameterRows(classifier, 1)
+    before = {name: parameter.detach().clone() for name, parameter in classifier.named_parameters()}
+    torch.optim.AdamW(parameters.groups([1e-1], 1.0), fused=True).step()
+    moved = {name for name, parameter in classifier.named_parameters() if not torch.equal(parameter, before[name])}
+    matrices = {"head.weight"} | {name for name in before if "lora_A" in name}  # lora_B starts at zero
+    assert moved == matrices
 
 
 def test_peft_draws_from_the_runs_seed():

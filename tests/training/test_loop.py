@@ -1,13 +1,18 @@
 """The loop: stacked equals alone, seeds fix everything, divergence stays alone."""
 
+import copy
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from harness.config import AdapterConfig, FullConfig, TrainConfig
+from harness.config import AdapterConfig, FullConfig, HeadConfig, TrainConfig
 from harness.data.batches import Encoded
 from harness.model.build import hold_frozen_in_bf16
 from harness.model.heads import HEADS
+from harness.training import loop
 from harness.training.loop import predict
 from tests.fixtures.training import build, rows, train
 
@@ -68,6 +73,43 @@ def test_steps_through_graphs_equal_eager_steps():
     np.testing.assert_allclose(losses(capture), losses(None), atol=1e-5)
     # Widths 8 and 14 of whole batches; the last batch of an epoch, of 8 rows, comes six times too.
     assert 2 <= len(captured) <= 4
+
+
+def test_padding_for_graphs_is_counted():
+    """Batches of 4 to 13 tokens are padded to 8 or 14; 14 is what the split is padded to."""
+
+    def share(capture):
+        classifier = build([HeadConfig()])
+        settings = TrainConfig(epochs=1)
+        return train(
+            classifier, rows(), settings, learning_rates=[1e-3], seeds=[0], bf16=False, capture=capture
+        ).padding_share
+
+    def replay_at_once(run):
+        return (lambda: None), run()
+
+    assert share(replay_at_once) > share(None) + 0.05
+
+
+def test_the_loop_leaves_the_filters_of_warnings_as_they_were():
+    before = list(warnings.filters)
+    train(build([HeadConfig()]), rows(), TrainConfig(epochs=1), learning_rates=[1e-3], seeds=[0], bf16=False)
+    assert warnings.filters == before
+
+
+def test_gold_labels_get_the_dtype_of_the_kind_of_task():
+    """Whole-numbered scores of a regression may arrive as integers."""
+    data = rows(regression=True)
+    classifier = build([HeadConfig()], outputs=1)
+    whole = replace(data, labels=data.labels.long())
+    losses = [
+        loop.train(
+            copy.deepcopy(classifier), split, TrainConfig(epochs=1), head=HEADS["regression"], learning_rates=[1e-3],
+            seeds=[0], bf16=False,
+        ).losses
+        for split in (data, whole)
+    ]  # fmt: skip
+    np.testing.assert_array_equal(*losses)
 
 
 def test_regression_uses_the_squared_error():
