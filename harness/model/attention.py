@@ -37,7 +37,9 @@ def attention(
         key, value, attention_mask = prefix.extend(key, value, attention_mask)
     if dropout > 0 and query.device.type == "cpu":
         scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-        flat = [states.flatten(0, 1) for states in (query, key, value)]
+        # What peft adds to a frozen bf16 product is fp32 in some of its types; autocast's bf16 holds for all three.
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else query.dtype
+        flat = [states.flatten(0, 1).to(dtype) for states in (query, key, value)]
         context = _DroppedAttention.apply(*flat, attention_mask, scaling, dropout, module.dropout.masks).view_as(query)
     else:
         context = F.scaled_dot_product_attention(
