@@ -59,7 +59,7 @@ class Family:
 
 
 def pooled(encoder: PreTrainedModel, states: Tensor) -> Tensor:
-    """The pre-trained pooler's output where there is one, else the first token's state: `[N, T, d] -> [N, d]`."""
+    """The pre-trained pooler's output if there is one, else the first token's state: `[N, T, d] -> [N, d]`."""
     pooler = getattr(encoder, "pooler", None)
     return states[:, 0] if pooler is None else pooler(states)
 

@@ -47,7 +47,7 @@ class ReplicatedLayerNorm(nn.Module):
 
 
 class ReplicatedBias(nn.Module):
-    """A frozen linear map with a bias of its own for each of R replicas: `[R * B, ..., in] -> [R * B, ..., out]`.
+    """A frozen linear map with a separate bias for each of R replicas: `[R * B, ..., in] -> [R * B, ..., out]`.
 
     weight `[out, in]` as in nn.Linear, bias `[R, out]`.
     """

@@ -80,7 +80,7 @@ def _reset_high_water_mark() -> bool:
 
 
 def _status_bytes(name: str) -> int:
-    """A size of /proc/self/status in bytes; 0 where there is no such line."""
+    """A size of /proc/self/status in bytes; 0 if there is no such line."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), 0)
 

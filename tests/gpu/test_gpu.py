@@ -146,7 +146,7 @@ def test_graphs_of_two_shapes_are_replayed_with_the_inputs_of_their_calls():
 
 
 def test_the_captured_stream_and_the_default_stream_wait_for_each_other():
-    """Long work before, inside and after the body, each of which reads what the last one wrote."""
+    """Long work before, inside and after the body, where each step reads what the previous one wrote."""
 
     def slowly(x):
         for _ in range(50):

@@ -8,7 +8,7 @@ from harness.model.dropout import Dropout, MaskStreams
 
 
 class Owner:
-    """What transformers hands over: a module with a dropout of its own."""
+    """What transformers hands over: a module with its dropout."""
 
     def __init__(self, rate):
         self.dropout = Dropout(rate, MaskStreams([0]))

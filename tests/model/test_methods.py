@@ -129,7 +129,7 @@ def test_pfeiffer_adapters_follow_the_feed_forward_sublayer_only():
         # A layer's biases: 4 x 768 attention, 3,072 + 768 feed-forward, 2 x 768 LayerNorms; then embeddings, pooler.
         (BitFitConfig(), 12 * 8_448 + 2 * 768 + 1_538),
         (AdapterConfig(bottleneck_size=64, placement="pfeiffer"), 12 * (2 * 64 * 768 + 768 + 64) + 38_400 + 1_538),
-        # Rank 8 on query and value: 2 x (8 x 768 + 768 x 8) a layer.
+        # Rank 8 on query and value: 2 x (8 x 768 + 768 x 8) per layer.
         (PeftConfig(type="LORA", options={"r": 8}), 12 * 2 * 2 * 8 * 768 + 1_538),
         # 20 virtual tokens, a key and a value in each layer.
         (PeftConfig(type="PREFIX_TUNING"), 20 * 12 * 2 * 768 + 1_538),
