@@ -32,3 +32,8 @@ def naming(path: Path) -> Iterator[None]:
         if error.filename is not None or error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def one_line(error: BaseException | None) -> str:
+    """The type and message of any exception as one line of at most 400 characters."""
+    return ": ".join([type(error).__name__, *filter(None, [" ".join(str(error).split())])])[:400]

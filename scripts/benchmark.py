@@ -207,6 +207,7 @@ def measure_ours(arguments: argparse.Namespace) -> dict:
     from harness.config import AdapterConfig, FullConfig, RunConfig, TaskConfig, TrainConfig
     from harness.data.batches import encode
     from harness.model.checkpoint import find_checkpoint, load_tokenizer
+    from harness.model.heads import HEADS
     from harness.sweeps.resolve import Run
     from harness.sweeps.stack import build_classifier
     from harness.tasks.glue import get_task
@@ -244,7 +245,7 @@ def measure_ours(arguments: argparse.Namespace) -> dict:
         _synchronise(device)
         with cuda_capture(graphs) as capture:
             result = train(
-                classifier, split, runs[0].config.train,
+                classifier, split, runs[0].config.train, head=HEADS["classification"],
                 learning_rates=rates, seeds=range(count), bf16=bf16, capture=capture,
             )  # fmt: skip
         return result.seconds

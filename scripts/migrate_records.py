@@ -77,8 +77,8 @@ def _fingerprint(encoder: Mapping[str, Any], model: str | None) -> str:
     checkpoint = find_checkpoint(model or encoder["name"], encoder["revision"])
     if checkpoint.sha256 != encoder["sha256"]:
         raise UserError(
-            f"the encoder {model or encoder['name']} has sha256 {checkpoint.sha256[:12]}..., the records were made with "
-            f"{encoder['sha256'][:12]}...; give --model the folder of that one"
+            f"the encoder {model or encoder['name']} has sha256 {checkpoint.sha256[:12]}..., the records were made "
+            f"with {encoder['sha256'][:12]}...; give --model the folder of that one"
         )
     return checkpoint.fingerprint
 

@@ -131,9 +131,9 @@ def evaluation_batches(lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndar
         start += size
 
 
-def padding_share(lengths: np.ndarray, batches: list[np.ndarray]) -> float:
-    """Padded tokens over all tokens computed, for batches padded to their longest row."""
-    computed = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
+def padding_share(lengths: np.ndarray, batches: Sequence[np.ndarray], widths: Sequence[int]) -> float:
+    """Padded tokens over all tokens computed, for an epoch's batches padded to `widths` tokens."""
+    computed = sum(len(batch) * width for batch, width in zip(batches, widths, strict=True))
     return 1 - int(lengths.sum()) / computed
 
 

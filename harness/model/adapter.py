@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from harness.model.families import get_family
 from harness.model.replicas import ReplicatedLinear, truncated_normal_
 
-# All of them map 0 to 0, so that units padded with zeros stay zero for ever.
+# All of them map 0 to 0, so units padded with zeros stay zero.
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": partial(F.gelu, approximate="tanh"),  # as in the released code; the paper names none
     "relu": F.relu,
@@ -38,7 +38,7 @@ class Adapter(nn.Module):
         *,
         activation: str,
         init_stds: Sequence[float],
-        generators: Sequence[torch.Generator | None],
+        generators: Sequence[torch.Generator],
     ) -> None:
         super().__init__()
         self.sizes = tuple(sizes)
@@ -67,7 +67,7 @@ def insert_adapters(encoder: nn.Module, make: Callable[[], Adapter], *, placemen
     """
     family = get_family(encoder.config.model_type)
     ends = {"houlsby": (family.attention_end, family.feed_forward_end), "pfeiffer": (family.feed_forward_end,)}
-    for layer in encoder.get_submodule(family.layers):
+    for layer in family.layers_of(encoder):
         for path in ends[placement]:
             parent, _, leaf = path.rpartition(".")
             owner = layer.get_submodule(parent)
@@ -82,7 +82,7 @@ def adapters(module: nn.Module) -> Iterator[Adapter]:
 @contextmanager
 def without_adapters(encoder: nn.Module, first: int, last: int) -> Iterator[None]:
     """Leave out the adapters of the layers `first` to `last`, counted from 0 (ablation, section 3.6)."""
-    layers = encoder.get_submodule(get_family(encoder.config.model_type).layers)
+    layers = get_family(encoder.config.model_type).layers_of(encoder)
     removed = [adapter for layer in layers[first : last + 1] for adapter in adapters(layer)]
     for adapter in removed:
         adapter.enabled = False

@@ -12,20 +12,22 @@ from harness.config import MethodConfig
 from harness.model import attention
 from harness.model.checkpoint import Checkpoint, encoder_of
 from harness.model.classifier import Classifier
-from harness.model.families import get_family
 from harness.model.methods import apply_method
 from harness.model.replicas import ReplicatedBias
 
 
 def fuse_projections(classifier: Classifier) -> None:
-    """Run the frozen query, key and value products of every layer but the last as one product a layer."""
-    family = get_family(classifier.encoder.config.model_type)
-    for layer in classifier.encoder.get_submodule(family.layers)[:-1]:
+    """Run the frozen query, key and value products of each layer as one product.
+
+    Where the last layer computes the first token only, its query has another input than its key and value.
+    """
+    family = classifier.family
+    for layer in classifier.layers if classifier.reads_all_tokens else classifier.layers[:-1]:
         attention.fuse_frozen_projections(layer.get_submodule(family.attention), family.projections)
 
 
 def hold_frozen_in_bf16(classifier: Classifier) -> None:
-    """Keep frozen products' weights in bf16: autocast would cast frozen fp32 weights anew at every use.
+    """Keep frozen products' weights in bf16: autocast would cast frozen fp32 weights again at every use.
 
     Embedding tables stay in fp32, they are only looked up.
     """
@@ -45,12 +47,12 @@ def assemble(
     dropout: float,
     device: torch.device,
     bf16: bool,
+    reads_all_tokens: bool = False,
 ) -> Classifier:
-    """A classifier with one replica an entry: head of `outputs` labels, method, seed of what is drawn at random."""
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    """A classifier whose replica r has a head of `outputs[r]` numbers, `methods[r]` and the seed `seeds[r]`."""
     encoder = copy.deepcopy(encoder_of(checkpoint))
-    classifier = Classifier(encoder, outputs, generators=generators, dropout_rate=dropout)
-    apply_method(classifier, methods, generators)
+    classifier = Classifier(encoder, outputs, seeds=seeds, dropout_rate=dropout, reads_all_tokens=reads_all_tokens)
+    apply_method(classifier, methods)
     fuse_projections(classifier)
     if bf16:
         hold_frozen_in_bf16(classifier)

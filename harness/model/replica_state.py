@@ -1,4 +1,4 @@
-"""The tensors of one replica: taken out of a stack, put back into one, and the stack as if it held that replica only."""
+"""The tensors of one replica: copied out of a stack, put back into one, and the stack reduced to that replica."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def trained_tensors(classifier: Classifier, replica: int) -> dict[str, Tensor]:
 def load_tensors(classifier: Classifier, replica: int, tensors: dict[str, Tensor], *, where: str) -> None:
     """Put such tensors into a replica of a classifier to which the same method was applied.
 
-    `UserError` names `where` and the first tensor that is missing, unknown or of another shape; nothing is changed.
+    `UserError` names `where` and the first tensor that is missing, unknown or of another shape; then nothing changes.
     """
     views = dict(_kept_views(classifier, replica))
     for name in (*views, *tensors):
@@ -40,10 +40,10 @@ def load_tensors(classifier: Classifier, replica: int, tensors: dict[str, Tensor
 
 @contextmanager
 def alone(classifier: Classifier, replica: int) -> Iterator[Classifier]:
-    """The stack as if it held that replica only: it computes the very numbers of the run's own classifier.
+    """The stack reduced to that replica: it computes exactly the numbers of the run's own classifier.
 
-    In bf16 a sum in another order moves the last digits of a score; so what a run predicts, here and later from its
-    stored weights, does not depend on what it was trained beside.
+    In bf16 a sum in another order changes the last digits of a score; here and later, from its stored weights, what a
+    run predicts does not depend on which runs it was trained with.
     """
     if classifier.replicas == 1:
         yield classifier

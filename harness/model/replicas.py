@@ -1,5 +1,4 @@
-"""Modules that hold R replicas over one shared encoder: Linear and LayerNorm with a leading replica axis, dropout,
-and the flat rows in which the trained parameters of each replica lie.
+"""Modules that hold R replicas over one shared encoder: Linear, LayerNorm and bias with a leading replica axis.
 
 A stack of R replicas runs on one batch of `R * B` rows, replica 0's B rows first. Frozen modules of the encoder see
 an ordinary batch; the modules below split it into `[R, B * T, d]` and give every replica its own weights.
@@ -48,7 +47,7 @@ class ReplicatedLayerNorm(nn.Module):
 
 
 class ReplicatedBias(nn.Module):
-    """A frozen linear map with a bias of its own for each of R replicas: `[R * B, ..., in] -> [R * B, ..., out]`.
+    """A frozen linear map with a separate bias for each of R replicas: `[R * B, ..., in] -> [R * B, ..., out]`.
 
     weight `[out, in]` as in nn.Linear, bias `[R, out]`.
     """
@@ -71,7 +70,7 @@ def replace_modules(root: nn.Module, kind: type[nn.Module], make) -> None:
             setattr(root.get_submodule(parent), leaf, make(module))
 
 
-def truncated_normal_(tensor: Tensor, std: float, generator: torch.Generator | None) -> None:
+def truncated_normal_(tensor: Tensor, std: float, generator: torch.Generator) -> None:
     """Fill with a normal of that standard deviation, re-drawn beyond two of them (paper section 3.6)."""
     # trunc_normal_ has no meaning at std 0; the sweep of the initialisation goes down to 1e-7 only.
     nn.init.trunc_normal_(tensor, std=std, a=-2 * std, b=2 * std, generator=generator)

@@ -19,6 +19,7 @@ from harness.data.splits import split_rows
 from harness.model.build import assemble
 from harness.model.checkpoint import tokenizer_of
 from harness.model.classifier import Classifier
+from harness.model.heads import HEADS
 from harness.model.replica_state import alone, trained_tensors
 from harness.records.predictions import Arrays, store_predictions
 from harness.records.schema import Record, Scores
@@ -28,7 +29,7 @@ from harness.sweeps.resolve import Run
 from harness.sweeps.run_record import encoder_entries, finished_record, shared_entries, training_entries
 from harness.tasks.protocols import scored_sets
 from harness.training.cuda_graphs import cuda_capture
-from harness.training.device import peak_memory
+from harness.training.device import PeakMemory
 from harness.training.evaluation import evaluate, evaluate_spans, majority
 from harness.training.loop import predict, train
 
@@ -62,8 +63,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
     settings = first.config.train
     started, clock = now(), time.perf_counter()
     bf16 = first.precision == "bf16"
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    memory = PeakMemory(device)
     splits = encoded_splits(runs, device)
     classifier = build_classifier(runs, device, bf16=bf16)
     # A GPU draws dropout from one stream per stack, a CPU from one per replica (MaskStreams); records name the stack.
@@ -81,6 +81,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
             classifier,
             splits.train,
             settings,
+            head=HEADS[first.task.kind.name],
             learning_rates=[run.config.train.learning_rate for run in runs],
             seeds=[run.config.train.seed for run in runs],
             bf16=bf16,
@@ -104,7 +105,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
             # Of the whole stack: each of its replicas trains this share of them.
             "examples_per_second": round(training.examples * len(runs) / training.seconds, 1),
         },
-        "memory": peak_memory(device),
+        "memory": memory.read(),
         "provenance": provenance(device, bf16=bf16),
     }
     stack = [run.id for run in runs]

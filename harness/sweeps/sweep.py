@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from harness.errors import UserError
+from harness.errors import UserError, one_line
 from harness.model.methods import METHODS, can_stack
 from harness.records.predictions import read_predictions
 from harness.records.record import (
@@ -163,16 +163,14 @@ class Sweep:
                     f"{len(stack)} runs do not fit into the memory of {device}: continuing with {half} at once"
                 )
             else:
-                progress.say(f"a stack of {len(stack)} runs failed ({_one_line(error)}): trying {half} at once")
+                progress.say(f"a stack of {len(stack)} runs failed ({one_line(error)}): trying {half} at once")
             for part in (stack[:half], stack[half:]):
                 self._train(part, device, progress)
             return
         if records is None:
             where = self.results_dir / "logs" / f"{stack[0].id}.log"
             write_atomically(where, log.encode())
-            records = [
-                run.record("failed", error=f"{_one_line(error)} (traceback: logs/{where.name})") for run in stack
-            ]
+            records = [run.record("failed", error=f"{one_line(error)} (traceback: logs/{where.name})") for run in stack]
         write_records(self.results_dir, records)
         progress.finish(records)
 
@@ -297,7 +295,3 @@ def _file_time(folder: Path) -> float:
     """Now, by the clock that stamps the files of this folder: on a network file system that is another machine's."""
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".now") as file:
         return Path(file.name).stat().st_mtime
-
-
-def _one_line(error: BaseException | None) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]

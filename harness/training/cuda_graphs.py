@@ -1,4 +1,4 @@
-"""A training step as CUDA graphs: one launch replaces a thousand, which is what a small batch waits for."""
+"""A training step as CUDA graphs: one launch replaces a thousand, whose overhead dominates small batches."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-WIDTH_STEP = 8  # batches are padded to a multiple of this many tokens, so that a few graphs serve an epoch
-_EAGER_CALLS = 2  # before a shape is captured: libraries set themselves up, and rare shapes are not worth a graph
+WIDTH_STEP = 8  # batches are padded to a multiple of this many tokens, so that a few graphs cover an epoch
+_EAGER_CALLS = 2  # before a shape is captured: libraries initialise in them, and rare shapes are not worth a graph
 
-# Records what a function does; a function that does it again, and its result's place.
+# Records what a function does; returns a function that repeats it, and the tensor that its result is written to.
 Capture = Callable[[Callable[[], Tensor]], tuple[Callable[[], None], Tensor]]
 
 
@@ -47,7 +47,7 @@ class GraphedStep:
 
 @contextmanager
 def cuda_capture(enabled: bool) -> Iterator[Capture | None]:
-    """A `Capture` for the body, which runs on a stream of its own (the default stream cannot be captured)."""
+    """A `Capture` for the body, which runs on its own stream (the default stream cannot be captured)."""
     if not enabled:
         yield None
         return

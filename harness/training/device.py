@@ -29,7 +29,7 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep what a CPU step frees: given back, every step pays the page faults anew (3 to 15 % of it)."""
+    """Let glibc keep what a CPU step frees: returned to the system, it costs each step 3 to 15 % in page faults."""
     if sys.platform != "linux":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
@@ -38,16 +38,55 @@ def keep_freed_memory() -> None:
             mallopt(option, value)
 
 
-def peak_memory(device: torch.device) -> dict[str, int | str]:
-    """Peak bytes allocated on the device, or resident in this process on a CPU."""
-    if device.type == "cuda":
-        return {"peak_bytes": torch.cuda.max_memory_allocated(device), "of": "device"}
-    scale = 1 if sys.platform == "darwin" else 1024  # Linux counts kilobytes
-    return {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale, "of": "process"}
+class PeakMemory:
+    """The peak of a device's allocated memory, or of this process's resident memory on a CPU, from now on.
+
+    Linux lets a process set its high-water mark back to what is resident; where it cannot be set back, `read` gives
+    the peak since the process started and says so.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        if device.type == "cuda":
+            self.of = "device"
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            self.of = "process" if _reset_high_water_mark() else "process so far"
+
+    def read(self) -> dict[str, int | str]:
+        """`peak_bytes` and what they are `of`: `device`, `process`, or `process so far`."""
+        if self.of == "device":
+            peak = torch.cuda.max_memory_allocated(self.device)
+        elif self.of == "process":
+            peak = _status_bytes("VmHWM")
+        else:
+            scale = 1 if sys.platform == "darwin" else 1024  # others count kilobytes
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+        return {"peak_bytes": peak, "of": self.of}
+
+
+def _reset_high_water_mark() -> bool:
+    """Give freed memory back to the system and set VmHWM to what is resident; whether that worked (Linux only)."""
+    if sys.platform != "linux":
+        return False
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)  # else what `keep_freed_memory` keeps would count
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+        return _status_bytes("VmHWM") > 0
+    except OSError:  # a container may forbid it
+        return False
+
+
+def _status_bytes(name: str) -> int:
+    """A size of /proc/self/status in bytes; 0 if there is no such line."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), 0)
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is the first GPU, else the CPU; `UserError` where the named device is not here."""
+    """`auto` is the first GPU, else the CPU; `UserError` if the named device does not exist."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -57,12 +96,12 @@ def pick_device(name: str) -> torch.device:
     if device is None or device.type not in ("cpu", "cuda"):
         raise UserError(f"device={name} is unknown; choose auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device={name} is not here ({torch.cuda.device_count()} GPUs visible); use device=auto")
+        raise UserError(f"device={name} was not found ({torch.cuda.device_count()} GPUs visible); use device=auto")
     return device
 
 
 def pick_precision(name: str, device: torch.device) -> bool:
-    """Whether to compute in bf16: as told, or where the hardware has it."""
+    """Whether to compute in bf16: as asked, or if the hardware has it."""
     return has_bf16(device) if name == "auto" else name == "bf16"
 
 

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from harness.config import TrainConfig
 from harness.data.batches import EVALUATION_TOKENS, Encoded, evaluation_batches, padding_share, plan_epoch
 from harness.model.classifier import Classifier
+from harness.model.heads import Head
 from harness.training.cuda_graphs import WIDTH_STEP, Capture, GraphedStep
 from harness.training.device import autocast
-from harness.training.frozen_states import prefix_cache
+from harness.training.frozen_states import frozen_states
 from harness.training.optimizer import make_optimizer
 from harness.training.parameter_rows import ParameterRows
 
-_LOOK_EVERY = {"cpu": 5, "cuda": 50}  # steps between looks at the losses: each look waits for the device
+_SYNC_EVERY = {"cpu": 5, "cuda": 50}  # steps between readings of the losses: each one waits for the device
 
 
 @dataclass
@@ -35,12 +35,16 @@ class Training:
     losses: np.ndarray
     steps_per_epoch: int
     diverged_at: list[int | None]
-    examples: int
-    padding_share: float
+    examples: int = 0
+    padding_share: float = 0.0
     seconds: float = 0.0
 
-    def look(self, losses: np.ndarray, start: int) -> list[float]:
-        """Take in the losses `[R, n]` from step `start` on; the latest ones of the replicas that have not diverged."""
+    @property
+    def all_diverged(self) -> bool:
+        return None not in self.diverged_at
+
+    def record_losses(self, losses: np.ndarray, start: int) -> list[float]:
+        """Record the losses `[R, n]` from step `start` on; the latest ones of the replicas that have not diverged."""
         self.losses[:, start : start + losses.shape[1]] = losses
         for replica, row in enumerate(losses):
             bad = np.flatnonzero(~np.isfinite(row))
@@ -59,6 +63,7 @@ def train(
     split: Encoded,
     settings: TrainConfig,
     *,
+    head: Head,
     learning_rates: Sequence[float],
     seeds: Sequence[int],
     bf16: bool,
@@ -71,71 +76,83 @@ def train(
     Replicas share everything in `settings` but learning rate and seed (the order of their rows). `on_step` gets
     step, steps and the mean loss of the replicas that go on, every few steps; `on_epoch` the epoch's number, from 1.
     With `capture` (of `cuda_capture`) steps run as graphs, on batches padded to a multiple of `WIDTH_STEP` tokens.
-    Ends early where every replica's loss has stopped being finite.
+    Ends early if every replica's loss has stopped being finite.
     """
-    # The rows' views are strided on purpose, see ParameterRows.
-    warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
     device = split.ids.device
     rows = ParameterRows(classifier, classifier.replicas)
     steps_per_epoch = -(-len(split) // settings.batch_size)
     steps = steps_per_epoch * settings.epochs
     optimizer, schedule = make_optimizer(rows, settings, learning_rates, steps)
     losses = torch.full((classifier.replicas, steps), torch.nan, device=device)
-    result = Training(losses.cpu().numpy().copy(), steps_per_epoch, [None] * classifier.replicas, 0, 0.0)
+    result = Training(losses.cpu().numpy().copy(), steps_per_epoch, [None] * classifier.replicas)
+    run = _losses_and_gradients(classifier, rows, head, clip_norm=settings.clip_norm, bf16=bf16)
+    if capture is not None:
+        run = GraphedStep(run, capture)
+    gold = split.labels.to(head.gold_dtype)
+    shares = []
+    step = recorded = 0
+    started = time.perf_counter()
+    frozen = frozen_states(classifier, split, autocast(device, bf16))
+    with warnings.catch_warnings():
+        # The rows' views are strided on purpose, see ParameterRows.
+        warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
+        for epoch in range(settings.epochs):
+            classifier.train()
+            batches, widths, share = _plan(split, settings.batch_size, seeds, epoch, for_graphs=capture is not None)
+            shares.append(share)
+            for batch, width in zip(batches, widths, strict=True):
+                states = None if frozen is None else frozen.gather(batch, width)
+                losses[:, step] = run(gold[batch], *split.gather(batch, width), states)
+                optimizer.step()
+                schedule.step()
+                step += 1
+                if step % _SYNC_EVERY[device.type] == 0 or step == steps:
+                    latest = result.record_losses(losses[:, recorded:step].cpu().numpy(), recorded)
+                    recorded = step
+                    if result.all_diverged:
+                        break
+                    on_step(step, steps, float(np.mean(latest)))
+            if result.all_diverged:
+                break
+            on_epoch(epoch + 1)
+    result.examples = min(step * settings.batch_size, len(split) * settings.epochs)
+    result.padding_share = float(np.mean(shares))
+    result.seconds = time.perf_counter() - started
+    return result
 
-    def losses_and_gradients(
-        labels: Tensor, ids: Tensor, keep: Tensor, token_types: Tensor | None, states: Tensor | None
-    ) -> Tensor:
+
+def _losses_and_gradients(
+    classifier: Classifier, rows: ParameterRows, head: Head, *, clip_norm: float, bf16: bool
+) -> Callable[..., Tensor]:
+    """A step up to the optimizer's: from gold labels and inputs to the replicas' losses `[R]` and gradients."""
+
+    def run(gold: Tensor, ids: Tensor, keep: Tensor, token_types: Tensor | None, states: Tensor | None) -> Tensor:
         # Autocast's cache of cast weights serves no weight twice in a step, and must not outlive a captured one.
-        with autocast(device, bf16, cache_enabled=False):
+        with autocast(ids.device, bf16, cache_enabled=False):
             logits = classifier(ids, keep, token_types, states)
-        means = replica_losses(logits, labels)
+        means = head.loss(logits, gold)
         rows.zero_grad()
         # The sum of the replicas' means: each replica's gradient is its own.
         means.sum().backward()
-        rows.clip(settings.clip_norm)
+        rows.clip(clip_norm)
         return means.detach()
 
-    run = losses_and_gradients if capture is None else GraphedStep(losses_and_gradients, capture)
-    shares = []
-    step = looked = 0
-    started = time.perf_counter()
-    prefix = prefix_cache(classifier, split, autocast(device, bf16))
-    for epoch in range(settings.epochs):
-        classifier.train()
-        plans = [plan_epoch(split.lengths, settings.batch_size, seed=seed, epoch=epoch) for seed in seeds]
-        shares.append(padding_share(split.lengths, plans[0]))
-        # One transfer an epoch: batch k of every replica side by side.
-        batches = [np.concatenate(batch) for batch in zip(*plans, strict=True)]
-        widths = [int(split.lengths[batch].max()) for batch in batches]
-        if capture is not None:
-            widths = [min(-(-width // WIDTH_STEP) * WIDTH_STEP, split.ids.shape[1]) for width in widths]
-        on_device = torch.from_numpy(np.concatenate(batches)).to(device).split([len(batch) for batch in batches])
-        for batch, width in zip(on_device, widths, strict=True):
-            states = None if prefix is None else prefix.gather(batch, width)
-            losses[:, step] = run(split.labels[batch], *split.gather(batch, width), states)
-            optimizer.step()
-            schedule.step()
-            step += 1
-            if step % _LOOK_EVERY[device.type] == 0 or step == steps:
-                alive = result.look(losses[:, looked:step].cpu().numpy(), looked)
-                looked = step
-                if not alive:
-                    return _finish(result, step * settings.batch_size, shares, started)
-                on_step(step, steps, float(np.mean(alive)))
-        on_epoch(epoch + 1)
-    return _finish(result, len(split) * settings.epochs, shares, started)
+    return run
 
 
-def replica_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy (labels int64) or squared error (float32) of each replica.
-
-    logits `[R, B, outputs]`, labels `[R * B]` -> `[R]`.
-    """
-    replicas = logits.shape[0]
-    if labels.is_floating_point():
-        return F.mse_loss(logits.flatten(), labels, reduction="none").view(replicas, -1).mean(1)
-    return F.cross_entropy(logits.flatten(0, 1), labels, reduction="none").view(replicas, -1).mean(1)
+def _plan(
+    split: Encoded, batch_size: int, seeds: Sequence[int], epoch: int, *, for_graphs: bool
+) -> tuple[Sequence[Tensor], list[int], float]:
+    """One epoch's batches as row numbers on the device, the tokens that each is padded to, and the padding's share."""
+    plans = [plan_epoch(split.lengths, batch_size, seed=seed, epoch=epoch) for seed in seeds]
+    # One transfer per epoch: batch k of every replica side by side.
+    batches = [np.concatenate(batch) for batch in zip(*plans, strict=True)]
+    widths = [int(split.lengths[batch].max()) for batch in batches]
+    if for_graphs:
+        widths = [min(-(-width // WIDTH_STEP) * WIDTH_STEP, split.ids.shape[1]) for width in widths]
+    on_device = torch.from_numpy(np.concatenate(batches)).to(split.ids.device)
+    share = padding_share(split.lengths, plans[0], widths)
+    return on_device.split([len(batch) for batch in batches]), widths, share
 
 
 @torch.inference_mode()
@@ -155,10 +172,3 @@ def predict(classifier: Classifier, split: Encoded, *, bf16: bool) -> np.ndarray
     in_order = np.empty_like(logits)
     in_order[:, np.concatenate(order)] = logits
     return in_order
-
-
-def _finish(result: Training, examples: int, shares: list[float], started: float) -> Training:
-    result.examples = examples
-    result.padding_share = float(np.mean(shares))
-    result.seconds = time.perf_counter() - started
-    return result

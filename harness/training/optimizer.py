@@ -35,7 +35,7 @@ def _leave_out_bias_correction(optimizer: torch.optim.Optimizer, settings: Train
     """At step t let AdamW use lr c1/sqrt(c2), epsilon/sqrt(c2) and decay sqrt(c2)/c1, with ci = 1 - beta_i**t.
 
     Its update lr (m/c1) / (sqrt(v/c2) + epsilon) then is lr m / (sqrt(v) + epsilon), and its decay lr times the
-    plain one. The schedule sets the rate anew after every step, so that it is scaled once.
+    plain one. The schedule resets the rate after every step, so it is scaled only once.
     """
     decays = [group["weight_decay"] for group in optimizer.param_groups]
     done = 0

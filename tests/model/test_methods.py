@@ -1,6 +1,8 @@
 """Every tuning method on every encoder family: what trains, what stays, and what stacks."""
 
+import copy
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,21 +24,33 @@ from harness.errors import UserError
 from harness.model import methods
 from harness.model.adapter import adapters, without_adapters
 from harness.model.attention import attention
-from harness.model.build import fuse_projections, hold_frozen_in_bf16
-from harness.model.classifier import Classifier
+from harness.model.build import hold_frozen_in_bf16
 from harness.model.families import FAMILIES, get_family
-from harness.model.methods import apply_method, can_stack
+from harness.model.methods import can_stack
 from harness.model.parameters import count
+from harness.model.peft_methods import CONFIGS
+from harness.model.replica_state import load_tensors, trained_tensors
 from harness.model.replicas import ReplicatedBias
 from harness.training import loop
 from harness.training.device import autocast
-from harness.training.frozen_states import PrefixCache, prefix_cache
-from harness.training.loop import predict, train
+from harness.training.frozen_states import FrozenStates, frozen_states
+from harness.training.loop import predict
 from harness.training.parameter_rows import ParameterRows
-from tests.fixtures.tiny import tiny_config, tiny_encoder
-from tests.training.test_loop import rows
+from tests.fixtures import training
+from tests.fixtures.tiny import tiny_config
+from tests.fixtures.training import rows, train
 
 LORA = PeftConfig(type="LORA", options={"r": 2})
+PEFT = [  # every type that method.type may be
+    LORA,
+    PeftConfig(type="FOURIERFT", options={"n_frequency": 10}),
+    PeftConfig(type="HRA", options={"r": 2}),
+    PeftConfig(type="IA3", options={"target_modules": ["value", "v_lin"], "feedforward_modules": []}),
+    PeftConfig(type="LOHA", options={"r": 2}),
+    PeftConfig(type="LOKR", options={"r": 2}),
+    PeftConfig(type="OFT", options={"oft_block_size": 8}),
+    PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3}),
+]
 EVERY = [
     AdapterConfig(bottleneck_size=4),
     AdapterConfig(bottleneck_size=4, placement="pfeiffer"),
@@ -46,19 +60,12 @@ EVERY = [
     LayerNormConfig(),
     BitFitConfig(),
     HeadConfig(),
-    LORA,
-    PeftConfig(type="IA3", options={"target_modules": ["value", "v_lin"], "feedforward_modules": []}),
-    PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3}),
+    *PEFT,
     PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3, "prefix_projection": True}),
 ]
 
 
-def build(configs, seeds=(0,), *, family="bert", dropout=0.1):
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    classifier = Classifier(tiny_encoder(family), 2, generators=generators, dropout_rate=dropout)
-    apply_method(classifier, configs, generators)
-    fuse_projections(classifier)
-    return classifier
+build = partial(training.build, dropout=0.1)
 
 
 def name_of(config):
@@ -122,7 +129,7 @@ def test_pfeiffer_adapters_follow_the_feed_forward_sublayer_only():
         # A layer's biases: 4 x 768 attention, 3,072 + 768 feed-forward, 2 x 768 LayerNorms; then embeddings, pooler.
         (BitFitConfig(), 12 * 8_448 + 2 * 768 + 1_538),
         (AdapterConfig(bottleneck_size=64, placement="pfeiffer"), 12 * (2 * 64 * 768 + 768 + 64) + 38_400 + 1_538),
-        # Rank 8 on query and value: 2 x (8 x 768 + 768 x 8) a layer.
+        # Rank 8 on query and value: 2 x (8 x 768 + 768 x 8) per layer.
         (PeftConfig(type="LORA", options={"r": 8}), 12 * 2 * 2 * 8 * 768 + 1_538),
         # 20 virtual tokens, a key and a value in each layer.
         (PeftConfig(type="PREFIX_TUNING"), 20 * 12 * 2 * 768 + 1_538),
@@ -163,7 +170,7 @@ def test_cached_states_give_the_logits_of_the_whole_encoder(family, frozen):
     config = HeadConfig() if frozen == 3 else TopLayersConfig(layers=3 - frozen)
     classifier = build([config], family=family, dropout=0.0)
     data = rows()
-    cache = PrefixCache(classifier, data, autocast(torch.device("cpu"), False))
+    cache = FrozenStates(classifier, data, autocast(torch.device("cpu"), False))
     chosen = torch.tensor([5, 17, 3, 199])
     inputs = data.gather(chosen, 14)
     with torch.inference_mode():
@@ -182,7 +189,7 @@ def test_training_is_the_same_with_and_without_the_cache(monkeypatch):
         return train(classifier, rows(), settings, learning_rates=[1e-3], seeds=[0], bf16=False).losses
 
     cached = losses()
-    monkeypatch.setattr(loop, "prefix_cache", lambda *_: None)
+    monkeypatch.setattr(loop, "frozen_states", lambda *_: None)
     np.testing.assert_allclose(losses(), cached, atol=1e-5)
 
 
@@ -200,8 +207,8 @@ def test_the_frozen_part_runs_once_and_without_a_graph(monkeypatch):
 def test_states_that_do_not_fit_are_not_kept(monkeypatch):
     classifier = build([TopLayersConfig(layers=1)])
     monkeypatch.setattr("harness.training.frozen_states._MAX_BYTES", {"cpu": 100})
-    assert prefix_cache(classifier, rows(), autocast(torch.device("cpu"), False)) is None
-    assert prefix_cache(build([LayerNormConfig()]), rows(), autocast(torch.device("cpu"), False)) is None
+    assert frozen_states(classifier, rows(), autocast(torch.device("cpu"), False)) is None
+    assert frozen_states(build([LayerNormConfig()]), rows(), autocast(torch.device("cpu"), False)) is None
 
 
 def test_more_layers_than_the_encoder_has_are_refused():
@@ -212,8 +219,10 @@ def test_more_layers_than_the_encoder_has_are_refused():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (PeftConfig(type="LORE"), "method.type=LORE is not one of peft's methods here: .*LORA"),
-        (PeftConfig(type="PROMPT_TUNING"), "method.type=PROMPT_TUNING is not one of"),
+        (PeftConfig(type="LORE"), f"method.type=LORE is not supported; choose one of {', '.join(CONFIGS)}$"),
+        (PeftConfig(type="PROMPT_TUNING"), "method.type=PROMPT_TUNING is not supported"),
+        # Its schedule of ranks and its loss are not run: it would be another method under that name.
+        (PeftConfig(type="ADALORA", options={"total_step": 10}), "method.type=ADALORA is not supported"),
         (PeftConfig(type="PREFIX_TUNING", options={"length": 3}), "method.type=PREFIX_TUNING.*length"),
         (PeftConfig(type="LORA", options={"rank": 2}), "method.type=LORA, method.options={rank=2}.*rank"),
         (PeftConfig(type="LORA", options={"target_modules": ["nothing"]}), "nothing.*not found"),
@@ -251,6 +260,45 @@ def test_a_prefix_is_attended_to_like_tokens_before_the_row(family):
         scores = torch.cat([query @ first[0].mT, (query @ key.mT).masked_fill(~mask, -torch.inf)], -1) * 8**-0.5
         wanted = scores.softmax(-1) @ torch.cat([first[1].expand(2, -1, -1, -1), value], 2)
     torch.testing.assert_close(context, wanted.transpose(1, 2))
+
+
+def test_every_type_of_peft_that_can_be_chosen_is_trained_here():
+    assert {config.type for config in PEFT} == set(CONFIGS)
+
+
+@pytest.mark.parametrize("config", PEFT, ids=name_of)
+def test_stored_tensors_of_peft_give_the_same_predictions_in_another_process(config):
+    """What is drawn at random and not trained (FourierFT's frequencies) does not depend on the seed."""
+    trained = build([config], [0])
+    train(trained, rows(), TrainConfig(epochs=1), learning_rates=[1e-2], seeds=[0], bf16=False)
+    restored = build([config], [1])
+    load_tensors(restored, 0, trained_tensors(trained, 0), where="here")
+    np.testing.assert_array_equal(predict(restored, rows(), bf16=False), predict(trained, rows(), bf16=False))
+
+
+def test_a_copied_classifier_computes_its_own_prefix():
+    config = PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 2})
+    original = build([config], dropout=0.0)
+    before = predict(original, rows(), bf16=False)
+    copied = copy.deepcopy(original)
+    with torch.no_grad():
+        copied.encoder.prefix.encode.embedding.weight.add_(1.0)
+    assert np.abs(predict(copied, rows(), bf16=False) - before).max() > 1e-3
+    np.testing.assert_array_equal(predict(original, rows(), bf16=False), before)
+
+
+@pytest.mark.parametrize(
+    "config", [PeftConfig(type="IA3"), PeftConfig(type="LORA", options={"r": 1, "use_dora": True})], ids=name_of
+)
+def test_multipliers_of_peft_are_not_decayed(config):
+    """With no gradient and a decay of 10 per step, what starts at 1 or is no matrix stays where it is."""
+    classifier = build([config])
+    parameters = ParameterRows(classifier, 1)
+    before = {name: parameter.detach().clone() for name, parameter in classifier.named_parameters()}
+    torch.optim.AdamW(parameters.groups([1e-1], 1.0), fused=True).step()
+    moved = {name for name, parameter in classifier.named_parameters() if not torch.equal(parameter, before[name])}
+    matrices = {"head.weight"} | {name for name in before if "lora_A" in name}  # lora_B starts at zero
+    assert moved == matrices
 
 
 def test_peft_draws_from_the_runs_seed():

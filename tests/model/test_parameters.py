@@ -4,6 +4,8 @@ import pytest
 from transformers import BertConfig
 
 from harness.config import AdapterConfig, FullConfig, HeadConfig, PeftConfig
+from harness.model import parameters
+from harness.model.checkpoint import bare_encoder
 from harness.model.parameters import count, encoder_size, total_multiple
 from tests.fixtures.tiny import tiny_config
 
@@ -86,6 +88,27 @@ def test_what_peft_adds_is_counted_as_adapters(method, added):
     assert groups["adapter"] == {"total": added, "trained": added}
     assert groups["encoder"] == {"total": 12 * 7_084_800, "trained": 0}
     assert groups["head"]["trained"] == 2 * 768 + 2
+
+
+def test_equal_configs_are_counted_once(monkeypatch):
+    """A sweep asks for every config and again for every record."""
+    built = []
+    monkeypatch.setattr(parameters, "bare_encoder", lambda config: built.append(config) or bare_encoder(config))
+    method = AdapterConfig(bottleneck_size=3, init_std=0.123)
+    first = count(tiny_config(), method, 2)
+    first["groups"]["head"]["trained"] = -1  # a record may be changed
+    assert count(tiny_config(), AdapterConfig(bottleneck_size=3, init_std=0.123), 2)["groups"]["head"]["trained"] == 66
+    assert len(built) == 1
+    assert count(tiny_config(), method, 3)["groups"]["head"]["trained"] == 99
+    assert count(tiny_config(), method, 2, has_pooler=False)["groups"]["pooler"]["total"] == 0
+    assert len(built) == 3
+
+
+def test_counting_leaves_the_config_as_it_is():
+    config = tiny_config()
+    before = vars(tiny_config()).copy()
+    count(config, AdapterConfig(bottleneck_size=4), 2)
+    assert vars(config) == before
 
 
 def test_the_size_of_an_encoder_alone():

@@ -46,7 +46,7 @@ def test_dropped_elements_have_the_rate_and_are_independent(rate):
 
 def test_a_replicas_masks_do_not_depend_on_its_stack():
     stacked, alone = MaskStreams([5, 6, 7]), MaskStreams([6])
-    for shape in ((3, 11), (6, 2, 5)):  # 11 and 20 bytes a replica: whole words are not needed
+    for shape in ((3, 11), (6, 2, 5)):  # 11 and 20 bytes per replica: no whole words
         whole = stacked.draw(shape, 0.3).view(3, -1)
         assert torch.equal(whole[1], alone.draw((shape[0] // 3, *shape[1:]), 0.3).flatten())
         assert not torch.equal(whole[0], whole[1])
@@ -139,4 +139,4 @@ def test_rows_hold_a_plain_module_as_the_only_replica():
         assert torch.equal(old, new)
     assert [buffer.shape for buffer in rows.buffers] == [(1, 5 * 3 + 3 * 2), (1, 2 + 2 + 2)]
     model(torch.tensor([1, 2])).square().sum().backward()
-    assert rows.gradients[0].abs().sum() > 0  # autograd wrote into the rows, not beside them
+    assert rows.gradients[0].abs().sum() > 0  # autograd wrote into the rows, not elsewhere

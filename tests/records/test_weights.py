@@ -40,9 +40,9 @@ METHODS = [
 
 def build(methods, *, outputs=2, seed=0):
     """A stack with every trained tensor moved away from where it starts."""
-    generators = [torch.Generator().manual_seed(seed + index) for index in range(len(methods))]
-    classifier = Classifier(tiny_encoder(), outputs, generators=generators, dropout_rate=0.0)
-    apply_method(classifier, methods, generators)
+    seeds = range(seed, seed + len(methods))
+    classifier = Classifier(tiny_encoder(), outputs, seeds=seeds, dropout_rate=0.0)
+    apply_method(classifier, methods)
     return classifier
 
 

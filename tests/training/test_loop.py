@@ -1,38 +1,18 @@
 """The loop: stacked equals alone, seeds fix everything, divergence stays alone."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from harness.config import AdapterConfig, FullConfig, TrainConfig
+from harness.config import AdapterConfig, FullConfig, HeadConfig, TrainConfig
 from harness.data.batches import Encoded
 from harness.model.build import hold_frozen_in_bf16
-from harness.model.classifier import Classifier
-from harness.model.methods import apply_method
-from harness.training.loop import predict, replica_losses, train
-from tests.fixtures.tiny import tiny_encoder
-
-
-def rows(count=200, regression=False, seed=0):
-    """A learnable task: the label tells whether word 50 occurs."""
-    generator = np.random.default_rng(seed)
-    lengths = generator.integers(4, 14, count)
-    ids = np.zeros((count, 14), np.int32)
-    labels = generator.integers(0, 2, count)
-    for row, length in enumerate(lengths):
-        ids[row, :length] = generator.integers(60, 100, length)
-        ids[row, 0], ids[row, length - 1] = 2, 3
-        if labels[row]:
-            ids[row, 1] = 50
-    labels = torch.tensor(labels, dtype=torch.float32 if regression else torch.long)
-    return Encoded(torch.from_numpy(ids), None, lengths, labels, torch.from_numpy(lengths))
-
-
-def build(configs, seeds, *, dropout=0.0):
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    classifier = Classifier(tiny_encoder(), 2, generators=generators, dropout_rate=dropout)
-    apply_method(classifier, configs, generators)
-    return classifier
+from harness.model.heads import HEADS
+from harness.training.loop import predict
+from tests.fixtures.training import build, rows, train
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
@@ -93,16 +73,49 @@ def test_steps_through_graphs_equal_eager_steps():
     assert 2 <= len(captured) <= 4
 
 
+def test_padding_for_graphs_is_counted():
+    """Batches of 4 to 13 tokens are padded to 8 or 14; 14 is what the split is padded to."""
+
+    def share(capture):
+        classifier = build([HeadConfig()])
+        settings = TrainConfig(epochs=1)
+        return train(
+            classifier, rows(), settings, learning_rates=[1e-3], seeds=[0], bf16=False, capture=capture
+        ).padding_share
+
+    def replay_at_once(run):
+        return (lambda: None), run()
+
+    assert share(replay_at_once) > share(None) + 0.05
+
+
+def test_the_loop_leaves_the_filters_of_warnings_as_they_were():
+    before = list(warnings.filters)
+    train(build([HeadConfig()]), rows(), TrainConfig(epochs=1), learning_rates=[1e-3], seeds=[0], bf16=False)
+    assert warnings.filters == before
+
+
+def test_gold_labels_get_the_dtype_of_the_kind_of_task():
+    """Cross-entropy takes int64 only, while class ids may be stored in smaller types."""
+    data, settings = rows(), TrainConfig(epochs=1)
+    small = replace(data, labels=data.labels.to(torch.int16))
+    losses = [
+        train(build([HeadConfig()]), split, settings, learning_rates=[1e-3], seeds=[0], bf16=False).losses
+        for split in (data, small)
+    ]
+    np.testing.assert_array_equal(*losses)
+
+
 def test_regression_uses_the_squared_error():
     logits = torch.tensor([[[1.0], [2.0]], [[0.0], [0.0]]])
     labels = torch.tensor([0.0, 4.0, 3.0, 0.0])
-    assert replica_losses(logits, labels).tolist() == [2.5, 4.5]
+    assert HEADS["regression"].loss(logits, labels).tolist() == [2.5, 4.5]
 
 
 def test_classification_loss_is_each_replicas_own_mean():
     logits = torch.zeros(2, 3, 4)
     logits[1, :, 0] = 100.0
-    losses = replica_losses(logits, torch.tensor([0, 1, 2, 0, 0, 0]))
+    losses = HEADS["classification"].loss(logits, torch.tensor([0, 1, 2, 0, 0, 0]))
     torch.testing.assert_close(losses, torch.tensor([np.log(4), 0.0], dtype=torch.float32))
 
 
@@ -115,7 +128,7 @@ def test_the_same_seeds_give_the_same_losses_with_dropout():
     assert np.array_equal(losses(), losses())
 
 
-def test_a_diverging_replica_is_told_and_the_others_go_on():
+def test_a_diverging_replica_is_reported_and_the_others_go_on():
     configs = [AdapterConfig(bottleneck_size=4)] * 3
     seeds, rates = [0, 1, 2], [1e-3, 1e30, 1e-3]
     settings = TrainConfig(epochs=10, dropout=0.0)

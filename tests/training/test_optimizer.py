@@ -11,7 +11,7 @@ from harness.training.parameter_rows import ParameterRows
 
 @pytest.mark.parametrize("name", ["adamw", "bert_adam"])
 def test_steps_follow_the_formula(name):
-    """Twenty steps with warm-up and decay; bert_adam leaves out the bias correction and decays beside the update."""
+    """Twenty steps with warm-up and decay; bert_adam omits the bias correction, also for its weight decay."""
     torch.manual_seed(0)
     model = nn.Linear(4, 3)
     rows = ParameterRows(model, 1)
