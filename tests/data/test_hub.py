@@ -24,7 +24,7 @@ OTHER = "12" * 20
 # Reads one JSON list a line, [function, arguments...], and answers with one JSON value a line.
 DRIVER = """
 import dataclasses, json, os, sys, time
-from harness import sources
+from harness.data import sources
 from harness.errors import UserError
 from harness.data.sources import hub
 from harness.tasks.glue import TASKS
