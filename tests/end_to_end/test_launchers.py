@@ -6,6 +6,8 @@ import yaml
 from tests.fixtures.commands import python, records
 from tests.fixtures.glue_fixture import write_glue
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory, tiny_model):

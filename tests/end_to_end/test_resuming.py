@@ -2,20 +2,19 @@
 
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.fixtures.commands import environment, records
+from tests.fixtures.commands import Forked, records
 from tests.fixtures.glue_fixture import write_glue
+
+pytestmark = pytest.mark.process
 
 # 12 runs in 6 stacks of 2, long enough to be hit in between.
 SWEEP = [
     *("--multirun", "task=rte", "method.bottleneck_size=2,4", "train.learning_rate=1e-3,3e-3,1e-2", "train.seed=0,1"),
-    *("train.epochs=30", "train.batch_size=8", "train.max_length=32", "device=cpu", "hydra.launcher.max_stack=2"),
+    *("train.epochs=12", "train.batch_size=8", "train.max_length=32", "device=cpu", "hydra.launcher.max_stack=2"),
 ]
 TIMELY = ("time", "memory", "provenance")
 
@@ -25,18 +24,9 @@ def start(tmp_path_factory, tiny_model):
     glue = write_glue(tmp_path_factory.mktemp("glue"), tasks=["rte"])
     cache = tmp_path_factory.mktemp("cache")
 
-    def call(results) -> subprocess.Popen:
+    def call(results) -> Forked:
         where = [f"results_dir={results}", f"cache_dir={cache}", "model=local", f"model.name={tiny_model}"]
-        return subprocess.Popen(
-            [sys.executable, "-m", "harness.run", *SWEEP, *where],
-            cwd=ROOT,
-            env=environment(GLUE_DIR=str(glue)),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            # A shell starts background jobs with Ctrl-C ignored, and so would be everything below them.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+        return Forked([*SWEEP, *where], output=cache, GLUE_DIR=str(glue))
 
     return call
 
