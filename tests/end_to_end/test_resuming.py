@@ -26,7 +26,7 @@ def start(tmp_path_factory, tiny_model):
 
     def call(results) -> Forked:
         where = [f"results_dir={results}", f"cache_dir={cache}", "model=local", f"model.name={tiny_model}"]
-        return Forked([*SWEEP, *where], output=cache, GLUE_DIR=str(glue))
+        return Forked(*SWEEP, *where, GLUE_DIR=str(glue))
 
     return call
 
