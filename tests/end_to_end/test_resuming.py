@@ -88,7 +88,7 @@ def test_two_sweeps_at_once_train_each_run_once(start, tmp_path, undisturbed):
 
 def test_an_interrupt_keeps_what_is_done_and_tells_how_to_go_on(start, tmp_path):
     process = start(tmp_path)
-    wait_for_training(process, tmp_path, 3)
+    wait_for_training(process, tmp_path, 4)  # the second stack of two is in training
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
