@@ -1,5 +1,6 @@
 """What all tests share: the environment, the rules of the markers, and the fixtures of tests/fixtures."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -38,10 +39,14 @@ def _only_marked_tests_start_processes(request: pytest.FixtureRequest, monkeypat
     if request.node.get_closest_marker("process") or request.node.get_closest_marker("peers"):
         return
 
+    def refuse(*_):
+        pytest.fail("this test starts a Python process and lacks @pytest.mark.process")
+
     class Popen(subprocess.Popen):
         def __init__(self, args, *more, **options):
             if not isinstance(args, str | os.PathLike) and str(args[0]) == sys.executable:
-                pytest.fail("this test starts a Python process and lacks @pytest.mark.process")
+                refuse()
             super().__init__(args, *more, **options)
 
     monkeypatch.setattr(subprocess, "Popen", Popen)
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", refuse)
