@@ -26,7 +26,6 @@ from harness.reporting.table import markdown, print_table
 from harness.serving import adapterhub
 from harness.serving.bank_folder import Bank, add, contents
 from harness.serving.check import check
-from harness.tasks.glue import TASKS, get_task
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,7 +74,7 @@ def _export(options: argparse.Namespace) -> int:
         entry = bank.entry(name)
         out = options.out or bank.folder / "export" / f"{options.format}-{name}"
         adapterhub.export(out, entry.run, entry.method, bank.tensors(entry), encoder=bank.checkpoint(options.model))
-        print(f"{get_task(name).title}: {out}")
+        print(f"{entry.task.title}: {out}")
     return 0
 
 
@@ -95,20 +94,20 @@ def _parser() -> argparse.ArgumentParser:
     command("list", "What a bank holds, and its size against full checkpoints", where)
     one = command("add", "Put the best stored run of each task into a bank", "a results_dir of runs with train.save")
     one.add_argument("--bank", metavar="DIR", type=Path, help="the bank (default: RESULTS/bank)")
-    one.add_argument("--task", action="append", default=[], choices=list(TASKS), help="only this task (repeatable)")
+    one.add_argument("--task", action="append", default=[], metavar="TASK", help="only this task (repeatable)")
     one.add_argument("--method", choices=list(METHOD_CONFIGS), help="only runs of this method")
     one.add_argument("--run", metavar="RUN_ID", help="this run, not the best one")
     one.add_argument("--replace", action="store_true", help="put new runs in the place of tasks that are there")
     checked = command("check", "Try every task of a bank: files, encoder, and whether its weights fit", where)
     checked.add_argument(
         "--data",
-        choices=sources.SOURCES,
+        choices=sources.source_names(),
         help="also hold predictions of its evaluation rows against the training runs'",
     )
     checked.add_argument("--data-path", metavar="DIR", help="the folder of --data=local (default: GLUE_DIR)")
     export = command("export", "Write tasks in another library's format, with a model card", where)
     export.add_argument("--format", choices=["adapterhub"], required=True)
-    export.add_argument("--task", action="append", default=[], choices=list(TASKS), help="only this task (repeatable)")
+    export.add_argument("--task", action="append", default=[], metavar="TASK", help="only this task (repeatable)")
     export.add_argument("--out", metavar="DIR", type=Path, help="folder of one task (default: BANK/export/FORMAT-TASK)")
     for parser_ in (one, checked, export):
         parser_.add_argument("--model", metavar="DIR", help="the encoder, where its name does not lead to it")

@@ -11,12 +11,21 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from harness.errors import UserError
-from harness.tasks.glue import TASKS
 
 
 @dataclass
 class TaskConfig:
+    """`name`: a task of GLUE. Any other also has a `kind` and what `harness.tasks.task.task_from` takes."""
+
     name: str = MISSING
+    title: str | None = None
+    kind: str | None = None
+    text: list[str] | None = None
+    labels: list[str] | None = None
+    metrics: list[str] | None = None
+    headline: str | None = None
+    evaluation_sets: list[str] | None = None
+    test_sets: list[str] | None = None
 
 
 @dataclass
@@ -123,14 +132,6 @@ class HoldoutConfig(ProtocolConfig):
 
 
 @dataclass
-class SubmitConfig(ProtocolConfig):
-    """As `paper`, and the test sets are predicted."""
-
-    name: str = "submit"
-    predict_test: bool = True
-
-
-@dataclass
 class TrainConfig:
     """The optimisation protocol of the paper (section 3.1) and its released code."""
 
@@ -180,7 +181,6 @@ METHOD_CONFIGS: dict[str, type[MethodConfig]] = {
 PROTOCOL_CONFIGS: dict[str, type[ProtocolConfig]] = {
     "paper": ProtocolConfig,
     "holdout": HoldoutConfig,
-    "submit": SubmitConfig,
 }
 
 
@@ -220,13 +220,11 @@ def _or_null(allowed: Range) -> Range:
 
 
 RANGES: dict[str, Range] = {
-    "task.name": _one_of(*TASKS),
     "method.bottleneck_size": _at_least(1),
     "method.placement": _one_of("houlsby", "pfeiffer"),
     "method.layers": _at_least(1),
     "method.activation": _one_of("gelu", "relu", "swish", "tanh"),
     "method.init_std": _above(0),
-    "data.source": _one_of("auto", "hub", "local", "synthetic"),
     "data.max_train_rows": _or_null(_at_least(1)),
     "data.max_eval_rows": _or_null(_at_least(1)),
     "train.optimizer": _one_of("adamw", "bert_adam"),

@@ -5,7 +5,7 @@
     python -m harness.predict --bank results/mine --input mixed.jsonl     # each row names its task
 
 Several tasks run in one pass over one encoder where their methods allow it. Exit status: 0, or 2 with one line on
-stderr; then nothing is written.
+standard error; then nothing is written.
 """
 
 from __future__ import annotations
@@ -33,11 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         bank = Bank.open(options.bank)
-        for name in options.task:
-            bank.entry(name)
-        rows = read_rows(
-            _read(options.input), format_of(options.input, options.format), options.task, where=_name(options)
-        )
+        known = {name: bank.entry(name).task for name in [*options.task, *bank.tasks]}
+        kind = format_of(options.input, options.format)
+        rows = read_rows(_read(options.input), kind, known, options.task, where=_name(options))
         tasks = list(dict.fromkeys(name for name, _ in rows))
         checkpoint = bank.checkpoint(options.model)
         predictor = Predictor(
@@ -52,7 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def render(predictions: Sequence[Prediction], kind: str) -> str:
-    """The output: index, task, prediction and probabilities of each row (`tsv`, `csv` with a header, `jsonl`)."""
+    """The output: index, task, prediction and the probability of each label (`tsv`, `csv` with a header, `jsonl`).
+
+    Tables have one column per label of any task, `p_<label>`, empty where the row's task has no such label.
+    """
     if kind == "jsonl":
         lines = [
             {"index": index, TASK: one.task, "prediction": one.value, "probabilities": one.probabilities}
@@ -61,11 +62,12 @@ def render(predictions: Sequence[Prediction], kind: str) -> str:
         return "".join(json.dumps(line) + "\n" for line in lines)
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter="\t" if kind == "tsv" else ",", lineterminator="\n")
-    writer.writerow(["index", TASK, "prediction", "probabilities"])
+    labels = list(dict.fromkeys(label for one in predictions for label in one.probabilities))
+    writer.writerow(["index", TASK, "prediction", *(f"p_{label}" for label in labels)])
     for index, one in enumerate(predictions):
         value = f"{one.value:.4f}" if isinstance(one.value, float) else one.value
-        shares = " ".join(f"{label}={share:.4f}" for label, share in one.probabilities.items())
-        writer.writerow([index, one.task, value, shares])
+        shares = [f"{one.probabilities[label]:.4f}" if label in one.probabilities else "" for label in labels]
+        writer.writerow([index, one.task, value, *shares])
     return buffer.getvalue()
 
 
@@ -101,11 +103,12 @@ def _name(options: argparse.Namespace) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m harness.predict",
-        description="Predict rows with the tasks of a bank (`python -m harness.bank`). Writes index, task, prediction "
-        "and the probability of each label, one line a row; with several --task, a line for each row and task.",
-        epilog="lines: a sentence a line, two separated by a tab for tasks of pairs. tsv (without quoting) and csv: a "
-        "header with sentence1 and sentence2, or GLUE's names. jsonl: an object a line. A column 'task' gives each row "
-        "its own task; all of them share batches.",
+        description="Predict rows with the tasks of a bank (`python -m harness.bank`). Writes one line per row, or per "
+        "row and task where there are several --task: index, task, prediction, and the probability of each label "
+        "(columns p_<label>; in JSON lines an object).",
+        epilog="lines: one sentence per line, two separated by a tab for tasks of sentence pairs. tsv (no quoting) and "
+        "csv: a header with sentence1 and sentence2, or the task's own column names. jsonl: one object per line. A "
+        "column 'task' names each row's task; rows of different tasks share batches.",
     )
     parser.add_argument("--bank", metavar="DIR", type=Path, required=True, help="a bank, or a results folder with one")
     parser.add_argument("--task", action="append", default=[], help="task of the rows (repeatable)")
@@ -115,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", metavar="FILE", type=Path, help="predictions (default: stdout)")
     parser.add_argument("--output-format", choices=OUTPUT_FORMATS, help="default: by suffix, else tsv")
-    parser.add_argument("--model", metavar="DIR", help="the encoder, where its name does not lead to it")
+    parser.add_argument("--model", metavar="DIR", help="the folder of the encoder, where its name does not lead to it")
     parser.add_argument("--device", default="auto", help="auto | cpu | cuda | cuda:N")
     parser.add_argument(
         "--precision", choices=["auto", "bf16", "fp32"], default="auto", help="default: as the task was trained"

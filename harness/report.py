@@ -54,11 +54,11 @@ def restore_labels(options: argparse.Namespace, records: Sequence[Record]) -> No
     """Make labels that the folder lacks anew, and say which the data does not have."""
     # Here, since they import `datasets`, which takes longer than a whole report.
     from harness.data.sources import resolve
-    from harness.data.splits import restore_references
+    from harness.data.splits import restore_gold
 
     data = resolve(source=options.data, path=options.data_path)
-    for key in restore_references(options.results, records, data):
-        print(f"{key}: the rows of {data.source} data are not those that its runs were scored on")
+    for key in restore_gold(options.results, records, data):
+        print(f"{key}: the rows of {data.name} data are not those that its runs were scored on")
 
 
 def report(records: Sequence[Record], missing: Sequence[str], out: Path, uncertainty: Uncertainty) -> list[Path]:

@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--method", help="only runs of this method, such as adapter")
     parser.add_argument("--protocol", help="only runs of this protocol: paper, holdout or submit")
     parser.add_argument(
-        "--data", default="auto", choices=sources.SOURCES, help="where tasks without a run find their rows"
+        "--data", default="auto", choices=sources.source_names(), help="where tasks without a run find their rows"
     )
     parser.add_argument("--data-path", metavar="DIR", help="the folder of --data=local (default: GLUE_DIR)")
     return parser

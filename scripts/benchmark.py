@@ -165,12 +165,12 @@ def write_rows(arguments: argparse.Namespace, path: Path) -> tuple[Path, str]:
     from harness.tasks.glue import get_task
 
     task = get_task(arguments.task)
-    choice = sources.resolve(source="auto")
-    split = limit_rows(sources.load(choice, task)["train"], arguments.examples)
+    source = sources.resolve(source="auto")
+    split = limit_rows(source.load(task)["train"], arguments.examples)
     with path.open("w", encoding="utf-8") as file:
         for row in split:
             file.write(json.dumps({name: row[name] for name in (*task.columns, "label")}) + "\n")
-    return path, choice.source + ("" if choice.is_glue else " (not GLUE)")
+    return path, source.name + ("" if source.is_glue else " (not GLUE)")
 
 
 def measure_machine() -> dict:

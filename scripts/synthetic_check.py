@@ -20,10 +20,10 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-from harness.data.sources.synthetic.suite import load
 from harness.errors import UserError
 from harness.records.record import load_records
 from harness.tasks.glue import TASKS
+from harness.tasks.kinds import Regression
 from harness.tasks.task import Task
 
 SHUFFLE_SEED = 1
@@ -49,7 +49,7 @@ def overlap_features(columns: list[list[str]]) -> np.ndarray:
 def bag_of_words_score(task: Task, rows: int = 2000, columns: tuple[str, ...] | None = None) -> float:
     """The headline score of a bag-of-words model that sees `columns` (default: all text columns)."""
     columns = columns or task.columns
-    data = load(task)
+    data = Synthetic("").load(task)
     train = data["train"].shuffle(seed=SHUFFLE_SEED)
     train = train.select(range(min(rows, len(train))))
     held_out = data[task.evaluation_sets[0]]
@@ -61,16 +61,16 @@ def bag_of_words_score(task: Task, rows: int = 2000, columns: tuple[str, ...] | 
         pair = ([list(split[column]) for column in columns] for split in (train, held_out))
         parts.append(tuple(csr_matrix(overlap_features(texts)) for texts in pair))
     inputs, held_out_inputs = (hstack(blocks).tocsr() for blocks in zip(*parts, strict=True))
-    model = Ridge(alpha=10.0) if task.is_regression else LogisticRegression(C=0.3, max_iter=500)
+    model = Ridge(alpha=10.0) if isinstance(task.kind, Regression) else LogisticRegression(C=0.3, max_iter=500)
     model.fit(inputs, train["label"])
     return _METRICS[task.headline](held_out["label"], model.predict(held_out_inputs))
 
 
 def majority_score(task: Task) -> float:
     """The headline score of the most common training label (regression: the mean)."""
-    data = load(task)
+    data = Synthetic("").load(task)
     labels, gold = np.array(data["train"]["label"]), data[task.evaluation_sets[0]]["label"]
-    model = DummyRegressor() if task.is_regression else DummyClassifier(strategy="most_frequent")
+    model = DummyRegressor() if isinstance(task.kind, Regression) else DummyClassifier(strategy="most_frequent")
     model.fit(np.zeros((len(labels), 1)), labels)
     return _METRICS[task.headline](gold, model.predict(np.zeros((len(gold), 1))))
 

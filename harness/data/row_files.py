@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.tasks.glue import get_task
+from harness.tasks.glue import GLUE_FILES
 from harness.tasks.task import Task
 
 FORMATS = ("lines", "tsv", "csv", "jsonl")
@@ -31,8 +31,10 @@ def format_of(path: Path | None, wanted: str) -> str:
         raise UserError(f"{path}: its format cannot be told from {path.suffix!r}; give --format") from None
 
 
-def read_rows(text: str, kind: str, tasks: Sequence[str], *, where: str) -> list[Row]:
-    """The rows of an input, each with its task: its own where there is a column `task`, else every one of `tasks`.
+def read_rows(text: str, kind: str, known: Mapping[str, Task], wanted: Sequence[str], *, where: str) -> list[Row]:
+    """The rows of an input, each with its task: its own where there is a column `task`, else every one of `wanted`.
+
+    `known` are all tasks that rows may name, by name.
 
     `lines`: a sentence a line, two separated by a tab for tasks of pairs. `tsv` (no quoting) and `csv` have a header,
     `jsonl` an object a line; columns are sentence1 and sentence2, or GLUE's own names (sentence, question, premise,
@@ -40,7 +42,11 @@ def read_rows(text: str, kind: str, tasks: Sequence[str], *, where: str) -> list
     """
     if not text.strip():
         raise UserError(f"{where} is empty; give one row a line")
-    rows = [row for line, fields in _records(text, kind, where) for row in _rows(fields, tasks, f"{where} line {line}")]
+    rows = [
+        row
+        for line, fields in _records(text, kind, where)
+        for row in _rows(fields, known, wanted, f"{where} line {line}")
+    ]
     if not rows:
         raise UserError(f"{where} has a header and no rows")
     return rows
@@ -83,13 +89,25 @@ def _table(text: str, kind: str, where: str) -> Iterator[tuple[int, dict[str, st
         raise UserError(f"{where} line {reader.line_num} is not {kind.upper()}: {error}") from None
 
 
-def _rows(fields: dict[str, str] | list[str], tasks: Sequence[str], place: str) -> list[Row]:
+def _rows(
+    fields: dict[str, str] | list[str], known: Mapping[str, Task], wanted: Sequence[str], place: str
+) -> list[Row]:
     named = fields.get(TASK) if isinstance(fields, dict) else None
-    if named is None and not tasks:
+    if named is None and not wanted:
         raise UserError(f"{place} names no task; give --task, or a column {TASK!r}")
-    if named is not None and tasks and named not in tasks:
-        raise UserError(f"{place} is for the task {named!r}, which --task does not name ({', '.join(tasks)})")
-    return [(name, _sentences(fields, get_task(name), place)) for name in ([named] if named is not None else tasks)]
+    if named is not None and wanted and named not in wanted:
+        raise UserError(f"{place} is for the task {named!r}, which --task does not name ({', '.join(wanted)})")
+    if named is not None and named not in known:
+        raise UserError(f"{place} is for the task {named!r}; choose one of {', '.join(known)}")
+    return [(name, _sentences(fields, known[name], place)) for name in ([named] if named is not None else wanted)]
+
+
+def _column_names(task: Task) -> Iterator[tuple[str | int, ...]]:
+    """For each text column all the names that it may have: this project's, the task's own, those of GLUE's files."""
+    names = [task.columns, task.text]
+    if task.name in GLUE_FILES:
+        names += [GLUE_FILES[task.name].text, GLUE_FILES[task.name].test_text]
+    return zip(*names, strict=True)
 
 
 def _sentences(fields: dict[str, str] | list[str], task: Task, place: str) -> tuple[str, ...]:
@@ -102,7 +120,7 @@ def _sentences(fields: dict[str, str] | list[str], task: Task, place: str) -> tu
         found = fields
     else:
         found = []
-        for column, *names in zip(task.columns, task.hub_text, task.local.text, task.local.test_text, strict=True):
+        for column, *names in _column_names(task):
             present = [name for name in (column, *names) if name in fields]
             if not present:
                 raise UserError(

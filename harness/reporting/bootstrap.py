@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from harness.records.predictions import Arrays, read_predictions, read_references
+from harness.records.predictions import Arrays, read_gold, read_predictions
 from harness.reporting.groups import Candidate
+from harness.tasks.metrics import METRICS
 from harness.tasks.task import Task
 
 RESAMPLES = 2000
@@ -45,12 +46,12 @@ class Uncertainty:
 
     def rows(self, candidate: Candidate, evaluation_set: str) -> np.ndarray | None:
         """The labels `[N]` of the rows that the candidate was scored on."""
-        keys = {(record.get("predictions") or {}).get("references") for record in candidate.completed}
+        keys = {(record.get("predictions") or {}).get("gold") for record in candidate.completed}
         if len(keys) != 1 or None in keys:
             return None
         (key,) = keys
         if key not in self._references:
-            self._references[key] = read_references(self.results_dir, key)
+            self._references[key] = read_gold(self.results_dir, key)
         return (self._references[key] or {}).get(evaluation_set)
 
     def _bootstrap(self, candidate: Candidate, evaluation_set: str) -> np.ndarray | None:
@@ -59,7 +60,7 @@ class Uncertainty:
         predictions = [arrays.get(evaluation_set) for arrays in found]
         if references is None or any(one is None or len(one) != len(references) for one in predictions):
             return None
-        metric = _METRICS[candidate.task.headline]
+        metric = METRICS[candidate.task.headline].vectorised
 
         def mean_over_seeds(rows: np.ndarray, axis: int = -1) -> np.ndarray:
             return 100 * np.mean([metric(one[rows], references[rows]) for one in predictions], axis=0)

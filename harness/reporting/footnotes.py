@@ -13,6 +13,7 @@ from harness.reporting.table import DAGGER, Table
 from harness.reporting.tables import grid_edge, ordered_cells
 
 METRIC_TITLES = {
+    "macro_f1": "macro-F1",
     "matthews_correlation": "Matthews correlation",
     "accuracy": "accuracy",
     "f1": "F1",

@@ -17,9 +17,9 @@ from typing import Any
 import pandas as pd
 
 from harness.records.choice import choice_score, chosen_on
-from harness.records.record import PAPER_PROTOCOL, Record, canonical, flatten, task_of
+from harness.records.record import Record, canonical, flatten, task_of
 from harness.reporting.method_names import SIZE, method_labels
-from harness.tasks.glue import TASKS, get_task
+from harness.tasks.glue import in_glue_order
 from harness.tasks.task import Task
 
 # Columns of the table of runs that have a name of their own; every other one is the dotted name of its record key.
@@ -157,8 +157,8 @@ class Group:
     @property
     def tasks(self) -> list[Task]:
         """The tasks with any run, in the paper's order."""
-        present = {task for _, task in self.cells}
-        return [task for name, task in TASKS.items() if name in present]
+        present = {cell.task.name: cell.task for cell in self.cells.values()}
+        return [present[name] for name in in_glue_order(present)]
 
     def row(self, method_key: str) -> dict[str, Cell]:
         """Cells of one method variant by task name."""
@@ -324,7 +324,7 @@ def _title(key: GroupKey, records: list[Record]) -> str:
     parts += [f"at most {limit:,} {part} rows" for part, limit in limits.items() if limit is not None]
     parts += ["all rows"] if not len(parts) > 1 else []
     protocol = json.loads(key.protocol)
-    if protocol != PAPER_PROTOCOL:
+    if protocol["name"] != "paper":
         options = [f"{name}={value}" for name, value in protocol.items() if name != "name"]
         parts.append(" ".join(["protocol", protocol["name"], *options]))
     parts += [f"data version {key.data_version}"] if key.data_version > 1 else []
@@ -336,10 +336,11 @@ def _build_group(key: GroupKey, title: str, records: tuple[Record, ...]) -> Grou
     for record in records:
         config = record["config"]
         train = {name: value for name, value in config.get("train", {}).items() if name != "seed"}
-        place = canonical(config["method"]), get_task(config["task"]["name"]).name
+        place = canonical(config["method"]), config["task"]["name"]
         runs.setdefault(place, {}).setdefault(canonical(config | {"train": train}), []).append(record)
     cells = {}
     for (method, task), by_config in sorted(runs.items()):
-        candidates = tuple(Candidate(name, TASKS[task], tuple(group)) for name, group in sorted(by_config.items()))
-        cells[method, task] = Cell(TASKS[task], json.loads(method), candidates, choose(candidates))
+        known = task_of(next(iter(by_config.values()))[0])
+        candidates = tuple(Candidate(name, known, tuple(group)) for name, group in sorted(by_config.items()))
+        cells[method, task] = Cell(known, json.loads(method), candidates, choose(candidates))
     return Group(key, title, records, method_labels({method for method, _ in cells}), cells)

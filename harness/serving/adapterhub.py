@@ -25,7 +25,8 @@ from harness.model.parameters import encoder_size
 from harness.records.choice import chosen_on
 from harness.records.record import task_of
 from harness.records.weights import StoredRun
-from harness.tasks.glue import get_task
+from harness.tasks.glue import TASKS
+from harness.tasks.task import Task
 
 VERSION = "adapters.1.3.0"  # whose files these are
 ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu", "swish": "swish", "tanh": "tanh"}
@@ -63,7 +64,7 @@ def export(out: Path, run: StoredRun, method: MethodConfig, tensors: dict[str, T
     adapter, head = _split(run, method, tensors, encoder.family, prefix)
     files = {
         "adapter_config.json": _json({"config": _adapter_config(method, shape.hidden_size), **shared}),
-        "head_config.json": _json({"config": _head_config(task_of(run).name, has_pooler), **shared}),
+        "head_config.json": _json({"config": _head_config(task_of(run), has_pooler), **shared}),
         "pytorch_adapter.bin": _saved(adapter),
         "pytorch_model_head.bin": _saved(head),
         "README.md": model_card(run, method, encoder_size(shape, has_pooler=has_pooler)).encode(),
@@ -117,12 +118,11 @@ def _adapter_config(method: AdapterConfig, width: int) -> dict[str, Any]:
     }
 
 
-def _head_config(task_name: str, has_pooler: bool) -> dict[str, Any]:
-    task = get_task(task_name)
-    labels = task.labels or ("score",)
+def _head_config(task: Task, has_pooler: bool) -> dict[str, Any]:
+    labels = task.kind.labels or ("score",)
     return {
         "head_type": "classification",
-        "num_labels": task.outputs,
+        "num_labels": task.kind.outputs,
         "layers": 1,
         "activation_function": "tanh",
         "use_pooler": has_pooler,
@@ -168,14 +168,14 @@ def model_card(run: StoredRun, method: AdapterConfig, whole: int) -> str:
     count = run["weights"]["parameters"]
     task, name = task_of(run), task_of(run).name
     encoder, config, made = run["encoder"], run["config"], run["provenance"]
-    data = "GLUE" if run["data"]["is_glue"] else "synthetic data, NOT GLUE"
+    data = "GLUE" if run["data"]["is_glue"] else f"{run['data']['source']} data, NOT GLUE,"
     scores = [
         f"| {evaluation_set} | {metric} | {'undefined' if value is None else f'{value:.4f}'} |"
         for evaluation_set, metrics in run["scores"].items()
         for metric, value in metrics.items()
     ]
     train = config["train"]
-    labels = ", ".join(f"{number}: {label}" for number, label in enumerate(task.labels)) or "one number, a score"
+    labels = ", ".join(f"{number}: {label}" for number, label in enumerate(task.kind.labels)) or "one number, a score"
     what = "adapters, every LayerNorm and the task head" if method.train_layernorms else "adapters and the task head"
     warning = (
         "The trained LayerNorms come with the adapter and take the place of the encoder's. Load one such adapter into "
@@ -183,9 +183,10 @@ def model_card(run: StoredRun, method: AdapterConfig, whole: int) -> str:
         if method.train_layernorms
         else "Nothing of the encoder is changed."
     )
+    hub_tags = [f"adapterhub:{'sts' if name == 'stsb' else 'glue'}/{name}"] if name in TASKS else []
     front = {
         "library_name": "adapters",
-        "tags": ["adapters", encoder["family"], f"adapterhub:{'sts' if task.is_regression else 'glue'}/{name}"],
+        "tags": ["adapters", encoder["family"], *hub_tags],
         "datasets": ["nyu-mll/glue"] if run["data"]["is_glue"] else [],
         "language": ["en"],
     }

@@ -24,7 +24,7 @@ from harness.records.record import read_json, task_of, write_json
 from harness.records.weights import StoredRun, read_stored, read_tensors, write_weights
 from harness.reporting.method_names import ALWAYS_SHOWN, method_title
 from harness.reporting.table import NOTHING, Table
-from harness.tasks.glue import TASKS, get_task
+from harness.tasks.glue import in_glue_order
 from harness.tasks.task import Task
 
 ENCODER = "encoder.json"
@@ -52,7 +52,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Bank:
-    """A bank on disk. `encoder` is {title, name, revision, sha256, family, bytes, parameters}."""
+    """A bank on disk. `encoder` is {title, name, revision, sha256, fingerprint, family, bytes, parameters}."""
 
     folder: Path
     encoder: dict[str, Any]
@@ -64,14 +64,14 @@ class Bank:
         if folder is None:
             raise UserError(f"there is no bank in {path}; make one with `python -m harness.bank add RESULTS`")
         encoder = read_json(folder / ENCODER)
-        if not isinstance(encoder, dict) or not {"name", "sha256", "bytes"} <= encoder.keys():
-            raise UserError(f"{folder / ENCODER} does not name an encoder; make the bank anew")
+        if not isinstance(encoder, dict) or not {"name", "sha256", "fingerprint", "bytes"} <= encoder.keys():
+            raise UserError(f"{folder / ENCODER} does not name an encoder; make the bank again")
         return cls(folder, encoder)
 
     @property
     def tasks(self) -> list[str]:
-        """Its tasks in GLUE's order."""
-        return [name for name in TASKS if (self.folder / f"{name}.json").is_file()]
+        """Its tasks: GLUE's in GLUE's order, then others by name."""
+        return in_glue_order(path.stem for path in self.folder.glob("*.json") if path.name != ENCODER)
 
     def entry(self, task: str) -> Entry:
         """`UserError` for a task that the bank lacks, and where its encoder is not the bank's."""
@@ -79,11 +79,8 @@ class Bank:
         if task not in self.tasks:
             raise UserError(f"the bank {self.folder} has no task {task!r}; it has {', '.join(self.tasks) or 'none'}")
         run = read_stored(path)
-        if run["encoder"]["sha256"] != self.encoder["sha256"]:
-            raise UserError(
-                f"{path} was trained on an encoder with sha256 {run['encoder']['sha256'][:12]}..., the bank is of "
-                f"{self.encoder['sha256'][:12]}...; add that task again"
-            )
+        if run["encoder"]["fingerprint"] != self.encoder["fingerprint"]:
+            raise UserError(f"{path} was trained on {difference(run['encoder'], self.encoder)}; add that task again")
         return Entry.of(run, where=path)
 
     def path(self, entry: Entry) -> Path:
@@ -109,16 +106,15 @@ def add(
     """
     found = stored_runs(results)
     chosen = _best_of(found, results, tasks=tasks, method=method, run_id=run_id)
-    encoders = {run["encoder"]["sha256"] for run in chosen}
+    encoders = {run["encoder"]["fingerprint"] for run in chosen}
     if len(encoders) > 1:
         raise UserError(
             f"the runs of {results} are of {len(encoders)} encoders; name those of one with --task and --run"
         )
     bank = Bank.open(folder) if (folder / ENCODER).is_file() else None
-    if bank is not None and bank.encoder["sha256"] not in encoders:
+    if bank is not None and bank.encoder["fingerprint"] not in encoders:
         raise UserError(
-            f"the bank {folder} is of the encoder {bank.encoder['name']} ({bank.encoder['sha256'][:12]}...), the runs "
-            f"of {results} of {chosen[0]['encoder']['name']} ({chosen[0]['encoder']['sha256'][:12]}...); "
+            f"the runs of {results} were trained on {difference(chosen[0]['encoder'], bank.encoder)} (the bank {folder}); "
             "use another --bank"
         )
     read = [(run, read_tensors(results / "weights", run)) for run in chosen]
@@ -150,7 +146,7 @@ def contents(bank: Bank) -> Table:
         sizes.append((size, entry.method.name == "full"))
         rows.append(
             [
-                get_task(name).title,
+                entry.task.title,
                 _method_text(entry),
                 _scores_text(entry),
                 f"{entry.run['weights']['parameters']:,}",
@@ -188,7 +184,7 @@ def _best_of(
         kinds = sorted({f"{task_of(run).name} ({run['config']['method']['name']})" for run in found})
         raise UserError(f"{results}/weights holds no run for {what}; it holds {', '.join(kinds)}")
     remedy = "name one of them with --run"
-    return [best_run(wanted[name], where=results, remedy=remedy) for name in TASKS if name in wanted]
+    return [best_run(wanted[name], where=results, remedy=remedy) for name in in_glue_order(wanted)]
 
 
 def _checkpoint(encoder: dict[str, Any], model: str | None, *, whose: str) -> Checkpoint:
@@ -199,17 +195,22 @@ def _checkpoint(encoder: dict[str, Any], model: str | None, *, whose: str) -> Ch
         if model:
             raise
         raise UserError(f"{whose}: its encoder was not found, give --model FOLDER: {error}") from None
-    if checkpoint.sha256 != encoder["sha256"]:
-        raise UserError(
-            f"the encoder {model or encoder['name']} has sha256 {checkpoint.sha256[:12]}..., {whose} was trained on "
-            f"{encoder['sha256'][:12]}...; give --model the right one"
-        )
+    if checkpoint.fingerprint != encoder["fingerprint"]:
+        here = {"name": model or checkpoint.name, "sha256": checkpoint.sha256}
+        raise UserError(f"{whose}: the encoder that was found is {difference(here, encoder)}; give --model the right one")
     return checkpoint
+
+
+def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """How two encoders of unequal fingerprints differ, in words: their weights, or config and tokenizer."""
+    if ours["sha256"] == theirs["sha256"]:
+        return f"{ours['name']} with the weights, but not the config and tokenizer, of {theirs['name']}"
+    return f"{ours['name']} (sha256 {ours['sha256'][:12]}...) and not {theirs['name']} ({theirs['sha256'][:12]}...)"
 
 
 def _describe_encoder(run: StoredRun, model: str | None) -> dict[str, Any]:
     """What a bank says of its encoder."""
-    named = {key: run["encoder"][key] for key in ("title", "name", "revision", "sha256", "family")}
+    named = {key: run["encoder"][key] for key in ("title", "name", "revision", "sha256", "fingerprint", "family")}
     checkpoint = _checkpoint(named, model, whose=f"the run {run['run_id']}")
     size = weights_file(checkpoint.folder, checkpoint.name).stat().st_size
     has_pooler = run["encoder"]["pooling"] == "pooler"

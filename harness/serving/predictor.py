@@ -16,16 +16,14 @@ from harness.model.classifier import Classifier
 from harness.model.methods import METHODS, can_stack
 from harness.model.replica_state import load_tensors
 from harness.serving.bank_folder import Bank, Entry
-from harness.tasks.glue import get_task
 from harness.training.device import autocast, pick_precision
-from harness.training.evaluation import decide
 
 Texts = tuple[str, ...]  # the sentences of one row
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """`value`: label word, or the score of a regression task; `probabilities` by label word, empty for regression."""
+    """`value`: label, or the score of a regression task; `probabilities` by label, empty for regression."""
 
     task: str
     value: str | float
@@ -77,12 +75,16 @@ class Predictor:
             ]
             for entry, own, values in zip(stack.entries, places, self._run(stack, parts), strict=True):
                 for i, row in zip(own, values, strict=True):
-                    found[i] = row[: entry.task.outputs]
+                    found[i] = row[: entry.task.kind.outputs]
         return found
 
     def predict(self, rows: Sequence[tuple[str, Texts]]) -> list[Prediction]:
         """For each (task, sentences) its prediction, in the order of the rows."""
-        return [_prediction(name, logits) for (name, _), logits in zip(rows, self.logits(rows), strict=True)]
+        kinds = {name: entry.task.kind for name, entry in self.entries.items()}
+        return [
+            Prediction(name, kinds[name].shown(kinds[name].decide(logits[None])[0]), kinds[name].probabilities(logits))
+            for (name, _), logits in zip(rows, self.logits(rows), strict=True)
+        ]
 
     def _encode(self, entry: Entry, texts: Sequence[Texts]) -> Encoded | None:
         if not texts:
@@ -119,16 +121,6 @@ class Predictor:
         return np.split(logits[:-1], np.cumsum(counts)[:-1])
 
 
-def _prediction(name: str, logits: np.ndarray) -> Prediction:
-    task = get_task(name)
-    value = decide(task, logits[None])[0]
-    if task.is_regression:
-        return Prediction(name, float(value), {})
-    shares = np.exp(logits.astype(np.float64) - logits.max())
-    shares /= shares.sum()
-    return Prediction(name, task.labels[value], dict(zip(task.labels, map(float, shares), strict=True)))
-
-
 def _stack_key(entry: Entry) -> str:
     """Equal for tasks that can be replicas of one stack."""
     method = dict(entry.run["config"]["method"])
@@ -147,7 +139,7 @@ def _load(bank: Bank, entries: Sequence[Entry], checkpoint: Checkpoint, device: 
         bf16 = precision == "bf16"
     classifier = assemble(
         checkpoint,
-        [entry.task.outputs for entry in entries],
+        [entry.task.kind.outputs for entry in entries],
         [entry.method for entry in entries],
         seeds=[entry.run["config"]["train"]["seed"] for entry in entries],
         dropout=0.0,

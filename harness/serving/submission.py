@@ -13,24 +13,30 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from harness.data import sources
+from harness.data.sources import diagnostic_rows
+from harness.data.sources.source import Source
 from harness.errors import UserError, writing
 from harness.records.choice import best_run, choice_score, chosen_on
 from harness.records.predictions import read_predictions
 from harness.records.record import Record, task_of, write_atomically, write_json
-from harness.tasks.glue import get_task
-from harness.tasks.metrics import majority_prediction
+from harness.tasks.glue import AX, OFFICIAL_ROWS, get_task
 from harness.tasks.task import Task
 
 
 @dataclass(frozen=True)
 class SubmissionFile:
-    """One file of the zip: its name, the task whose model predicts it, the test set, its official number of rows."""
+    """One file of the zip: its name, the task whose model predicts it, and the test set."""
 
     name: str
     task_name: str
     test_set: str
-    rows: int
+
+    @property
+    def rows(self) -> int:
+        """The official number of rows."""
+        if self.test_set == AX.name:
+            return OFFICIAL_ROWS[AX.name]["test"]
+        return OFFICIAL_ROWS[self.task_name][self.test_set]
 
     @property
     def task(self) -> Task:
@@ -38,10 +44,10 @@ class SubmissionFile:
 
     def text(self, predictions: np.ndarray, numbers: np.ndarray) -> str:
         """`index<TAB>prediction` and a line a row: label words for MNLI, QNLI, RTE and AX, STS-B clipped to [0, 5]."""
-        if self.task.is_regression:
+        if self.task.name == "stsb":
             values = [f"{value:.3f}" for value in np.clip(predictions, 0, 5)]
         elif self.task.name in ("mnli", "qnli", "rte"):
-            values = [self.task.labels[value] for value in predictions]
+            values = [self.task.kind.shown(value) for value in predictions]
         else:
             values = [str(value) for value in predictions]
         lines = [f"{number}\t{value}\n" for number, value in zip(numbers, values, strict=True)]
@@ -49,17 +55,17 @@ class SubmissionFile:
 
 
 FILES = (
-    SubmissionFile("CoLA.tsv", "cola", "test", 1063),
-    SubmissionFile("SST-2.tsv", "sst2", "test", 1821),
-    SubmissionFile("MRPC.tsv", "mrpc", "test", 1725),
-    SubmissionFile("STS-B.tsv", "stsb", "test", 1379),
-    SubmissionFile("QQP.tsv", "qqp", "test", 390_965),
-    SubmissionFile("MNLI-m.tsv", "mnli", "test_matched", 9796),
-    SubmissionFile("MNLI-mm.tsv", "mnli", "test_mismatched", 9847),
-    SubmissionFile("QNLI.tsv", "qnli", "test", 5463),
-    SubmissionFile("RTE.tsv", "rte", "test", 3000),
-    SubmissionFile("WNLI.tsv", "wnli", "test", 146),
-    SubmissionFile("AX.tsv", "mnli", "ax", 1104),
+    SubmissionFile("CoLA.tsv", "cola", "test"),
+    SubmissionFile("SST-2.tsv", "sst2", "test"),
+    SubmissionFile("MRPC.tsv", "mrpc", "test"),
+    SubmissionFile("STS-B.tsv", "stsb", "test"),
+    SubmissionFile("QQP.tsv", "qqp", "test"),
+    SubmissionFile("MNLI-m.tsv", "mnli", "test_matched"),
+    SubmissionFile("MNLI-mm.tsv", "mnli", "test_mismatched"),
+    SubmissionFile("QNLI.tsv", "qnli", "test"),
+    SubmissionFile("RTE.tsv", "rte", "test"),
+    SubmissionFile("WNLI.tsv", "wnli", "test"),
+    SubmissionFile("AX.tsv", "mnli", "ax"),
 )
 
 
@@ -91,7 +97,7 @@ def best_runs(records: Iterable[Record], *, method: str | None, protocol: str | 
     return {name: best_run(group, where=where, remedy=remedy) for name, group in by_task.items()}
 
 
-def write_submission(out: Path, best: dict[str, Record], results: Path, data: sources.DataChoice) -> list[str]:
+def write_submission(out: Path, best: dict[str, Record], results: Path, data: Source) -> list[str]:
     """Write the zip, and beside it `<name>.manifest.json` that says where each file comes from; lines for the user.
 
     A task without a run gets the majority class of its training rows from `data`; a test set that is not at hand is
@@ -151,20 +157,20 @@ def _from_run(file: SubmissionFile, record: Record, results: Path) -> tuple[str,
     return file.text(arrays[file.test_set], arrays[f"{file.test_set}.idx"]), entry
 
 
-def _majority(file: SubmissionFile, data: sources.DataChoice) -> tuple[str, dict[str, Any]]:
+def _majority(file: SubmissionFile, data: Source) -> tuple[str, dict[str, Any]]:
     rows, train = _test_rows(file, data)
-    constant = majority_prediction(file.task, np.asarray(train["label"]), len(rows))
+    constant = file.task.kind.constant(np.asarray(train["label"]), len(rows))
     value = file.text(constant[:1], np.zeros(1, int)).split()[-1]
     return file.text(constant, np.asarray(rows["idx"])), {"from": "majority", "prediction": value}
 
 
-def _test_rows(file: SubmissionFile, data: sources.DataChoice) -> tuple[Dataset, Dataset]:
+def _test_rows(file: SubmissionFile, data: Source) -> tuple[Dataset, Dataset]:
     """The test rows and the training rows, for a task that no run has learnt."""
     if not data.is_glue:
         raise _NotAtHandError("no run, and no GLUE data at hand (set GLUE_DIR, or give --data)")
     try:
-        loaded = sources.load(data, file.task)
-        rows = sources.load_diagnostic(data, file.task) if file.test_set == "ax" else loaded.get(file.test_set)
+        loaded = data.load(file.task)
+        rows = diagnostic_rows(data, file.task) if file.test_set == "ax" else loaded.get(file.test_set)
     except UserError as error:
         raise _NotAtHandError(f"no run, and {error}") from None
     if rows is None:

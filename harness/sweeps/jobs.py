@@ -79,7 +79,7 @@ def announce(sweep: Sweep) -> None:
         f"{opened} runs to do in {stacks} passes" + (f" ({done} of {len(sweep.runs)} are done)" if done else "")
         + f": {', '.join(tasks)}; method {', '.join(methods)}"
     )  # fmt: skip
-    print(f"data: {first.data.source} ({first.data.why}){'' if first.data.is_glue else ' - NOT GLUE'}")
+    print(f"data: {first.data.name} ({first.data.why}){'' if first.data.is_glue else ' - NOT GLUE'}")
     print(f"encoder: {first.checkpoint.title} | device: {', '.join(sweep.devices)} | records: {sweep.results_dir}/runs")
 
 

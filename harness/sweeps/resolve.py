@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
-from datasets import Dataset, DatasetDict
-
 from harness.config import AdapterConfig, RunConfig, check
-from harness.data import sources
+from harness.data.sources import checked_fingerprint, find_source, test_sets
+from harness.data.sources.source import Source
 from harness.errors import UserError
 from harness.model.checkpoint import (
     Checkpoint,
@@ -20,9 +19,9 @@ from harness.model.checkpoint import (
     tokenizer_of,
 )
 from harness.model.parameters import count
-from harness.records.record import SCHEMA, Record
+from harness.records.schema import SCHEMA, Record
 from harness.sweeps.run_id import identity, run_id
-from harness.tasks.glue import DIAGNOSTICS, get_task
+from harness.tasks.glue import find_task
 from harness.tasks.protocols import choosing_set
 from harness.tasks.task import Task
 from harness.training.device import pick_device, pick_precision
@@ -35,15 +34,26 @@ class Run:
     id: str
     config: RunConfig
     task: Task
-    data: sources.DataChoice
+    data: Source
     fingerprint: str
     checkpoint: Checkpoint
+    precision: str
 
     def record(self, status: str, **entries: Any) -> Record:
         """A record of this run with that status."""
-        what = identity(self.config, source=self.data.source, model=self.checkpoint.name)
         head = {"schema": SCHEMA, "run_id": self.id, "status": status, "error": None, "degenerate": False}
-        return head | {"config": what} | entries
+        return head | {"config": self.identity} | entries
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The record's `config`."""
+        return identity(
+            self.config,
+            task=self.task,
+            source=self.data.name,
+            model=self.checkpoint.name,
+            precision=self.precision,
+        )
 
     @property
     def choosing_set(self) -> str:
@@ -69,26 +79,20 @@ def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
             device = pick_device(config.device)
             if config.cuda_graphs and device.type != "cuda":
                 raise UserError(f"cuda_graphs=true needs a GPU and the device is {device}; set cuda_graphs=false")
-            pick_precision(config.train.precision, device)
-        task = get_task(config.task.name)
-        data = _choice(config.data.source, config.data.path, config.data.revision)
-        fingerprint = _fingerprint(data, task.name)
+            precision = "bf16" if pick_precision(config.train.precision, device) else "fp32"
+        else:
+            precision = config.train.precision
+        task = find_task(asdict(config.task))
+        data = find_source(config.data.source, config.data.path, config.data.revision)
+        fingerprint = checked_fingerprint(data, task)
         if config.protocol.predict_test:
             test_sets(data, task)
         checkpoint = _checkpoint(config.model.name, config.model.revision)
         _check_length(config, checkpoint)
         _check_method(config, checkpoint)
-        identifier = run_id(config, data=fingerprint, encoder=checkpoint.sha256)
-        runs.append(Run(identifier, config, task, data, fingerprint, checkpoint))
+        run = Run("", config, task, data, fingerprint, checkpoint, precision)
+        runs.append(replace(run, id=run_id(run.identity, data=fingerprint, encoder=checkpoint.fingerprint)))
     return runs
-
-
-def test_sets(data: sources.DataChoice, task: Task) -> dict[str, Dataset]:
-    """The unlabelled sets that are at hand: the task's own and, as `ax`, GLUE's diagnostic set for MNLI."""
-    loaded = rows_of(data, task.name)
-    found = {name: loaded[name] for name in task.test_sets if name in loaded}
-    diagnostic = _diagnostic(data, task.name)
-    return found if diagnostic is None else found | {DIAGNOSTICS[task.name].name: diagnostic}
 
 
 def _check_length(config: RunConfig, checkpoint: Checkpoint) -> None:
@@ -111,32 +115,8 @@ def _check_method(config: RunConfig, checkpoint: Checkpoint) -> None:
 
 
 @cache
-def _choice(source: str, path: str | None, revision: str | None) -> sources.DataChoice:
-    return sources.resolve(source=source, path=path, revision=revision)
-
-
-@cache
-def _fingerprint(choice: sources.DataChoice, task_name: str) -> str:
-    task = get_task(task_name)
-    sources.check(choice, task)
-    rows_of(choice, task_name)
-    return sources.fingerprint(choice, task)
-
-
-@cache
 def _checkpoint(name: str, revision: str | None) -> Checkpoint:
     checkpoint = find_checkpoint(name, revision)
     tokenizer_of(checkpoint)
     encoder_of(checkpoint)
     return checkpoint
-
-
-@cache
-def rows_of(choice: sources.DataChoice, task_name: str) -> DatasetDict:
-    """The rows of a task, read once in a process."""
-    return sources.load(choice, get_task(task_name))
-
-
-@cache
-def _diagnostic(choice: sources.DataChoice, task_name: str) -> Dataset | None:
-    return sources.load_diagnostic(choice, get_task(task_name))

@@ -4,54 +4,63 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from harness.config import MethodConfig, PeftConfig, RunConfig
-from harness.records.record import SCHEMA
+from harness.config import RunConfig
+from harness.records.schema import SCHEMA
+from harness.tasks.glue import task_settings
+from harness.tasks.task import Task
+
+# Settings of a run that say what is kept or looked at, and change no score.
+NOT_IN_ID = {"train": ("save", "evaluate_every_epoch", "evaluate_spans"), "protocol": ("predict_test",)}
 
 
-def identity(config: RunConfig, *, source: str, model: str) -> dict[str, Any]:
+def identity(config: RunConfig, *, task: Task, source: str, model: str, precision: str) -> dict[str, Any]:
     """The part of a config that says what the run is, as plain values: the record's `config`.
 
-    `source` is the resolved data source and `model` the checkpoint's name without a folder, so that a record
-    holds no path and the same run has the same config wherever its inputs lie.
+    `source` is the resolved data source, `model` the checkpoint's name without a folder and `precision` bf16 or fp32,
+    so that a record holds no path, and the same run has the same config wherever its inputs lie.
     """
     whole = asdict(config)
-    what = {section: whole[section] for section in ("task", "method", "model", "data", "train", "protocol")}
-    del what["train"]["save"], what["protocol"]["predict_test"]  # what is kept changes no score
+    what = {section: whole[section] for section in ("method", "model", "data", "train", "protocol")}
+    for section, names in NOT_IN_ID.items():
+        for name in names:
+            del what[section][name]
+    what["task"] = task_settings(task)
     what["model"]["name"] = model
+    what["train"]["precision"] = precision
     what["data"] = {"source": source} | {key: whole["data"][key] for key in ("max_train_rows", "max_eval_rows")}
     return what
 
 
-def run_id(config: RunConfig, *, data: str, encoder: str) -> str:
-    """Readable part and a hash of every field that can change a score.
+def run_id(what: Mapping[str, Any], *, data: str, encoder: str) -> str:
+    """The id of the run with that identity: a readable part and a hash of every field that can change a score.
 
-    `data` and `encoder` are the fingerprints of the task's data and of the checkpoint; they stand for sources and
-    names. Numbers are canonical: 3e-4 is 0.0003.
+    `data` and `encoder` are the fingerprints of the task's rows and of the checkpoint; they stand for the source and
+    the names. Numbers are canonical: 3e-4 is 0.0003.
     """
-    what = identity(config, source="", model="")
-    del what["model"], what["data"]["source"]
-    if what["protocol"] == {"name": "paper"}:
-        del what["protocol"]  # the ids of before there were others
-    what |= {"data_fingerprint": data, "encoder_fingerprint": encoder, "schema": SCHEMA}
-    digest = hashlib.sha256(json.dumps(_canonical(what), sort_keys=True).encode()).hexdigest()[:12]
-    parts = [config.task.name, _short_name(config.method)]
-    parts += [f"lr{config.train.learning_rate:g}", f"ep{config.train.epochs}", f"s{config.train.seed}", digest]
-    return "-".join(parts)
+    hashed = {section: what[section] for section in ("task", "method", "train", "protocol")}
+    hashed["task"] = {name: value for name, value in what["task"].items() if name != "title"}
+    hashed["data"] = {name: value for name, value in what["data"].items() if name != "source"}
+    hashed |= {"data_fingerprint": data, "encoder_fingerprint": encoder, "schema": SCHEMA}
+    digest = hashlib.sha256(json.dumps(_canonical(hashed), sort_keys=True).encode()).hexdigest()[:12]
+    train = what["train"]
+    rate, epochs, seed = f"lr{train['learning_rate']:g}", f"ep{train['epochs']}", f"s{train['seed']}"
+    return "-".join([what["task"]["name"], _short_name(what["method"]), rate, epochs, seed, digest])
 
 
-def _short_name(method: MethodConfig) -> str:
+def _short_name(method: Mapping[str, Any]) -> str:
     """`adapter64`, `top_layers3`, `peft-lora`, `full`."""
-    size = getattr(method, "bottleneck_size", getattr(method, "layers", ""))
-    kind = f"-{method.type.lower()}" if isinstance(method, PeftConfig) else ""
-    return f"{method.name}{size}{kind}"
+    size = method.get("bottleneck_size", method.get("layers", ""))
+    kind = f"-{method['type'].lower()}" if "type" in method else ""
+    return f"{method['name']}{size}{kind}"
 
 
 def _canonical(value: Any) -> Any:
     """Integral floats as integers and others by their shortest form, so that 1, 1.0 and 1e0 hash alike."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _canonical(item) for key, item in value.items()}
     if isinstance(value, float):
         return int(value) if value.is_integer() else repr(value)

@@ -14,23 +14,23 @@ import torch
 from datasets import Dataset
 
 from harness.data.batches import Encoded, encode
+from harness.data.sources import rows_of, test_sets
 from harness.data.splits import split_rows
 from harness.model.build import assemble
 from harness.model.checkpoint import tokenizer_of
 from harness.model.classifier import Classifier
-from harness.model.parameters import count
 from harness.model.replica_state import alone, trained_tensors
-from harness.records.predictions import store_predictions
-from harness.records.record import Record
+from harness.records.predictions import Arrays, store_predictions
+from harness.records.schema import Record, Scores
 from harness.records.weights import store
 from harness.sweeps.provenance import now, provenance
-from harness.sweeps.resolve import Run, rows_of, test_sets
+from harness.sweeps.resolve import Run
+from harness.sweeps.run_record import encoder_entries, finished_record, shared_entries, training_entries
 from harness.tasks.protocols import scored_sets
-from harness.tasks.task import Task
 from harness.training.cuda_graphs import cuda_capture
-from harness.training.device import peak_memory, pick_precision
-from harness.training.evaluation import decide, evaluate, evaluate_spans, majority
-from harness.training.loop import Training, predict, train
+from harness.training.device import peak_memory
+from harness.training.evaluation import evaluate, evaluate_spans, majority
+from harness.training.loop import predict, train
 
 
 @dataclass(frozen=True)
@@ -55,22 +55,23 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
     """Train and evaluate compatible runs in one pass on that device; their records, in the order given.
 
     Predictions, and weights where `train.save` asks for them, are written before any record is returned.
-    `on_step` is told step, steps and mean loss every few steps. Out of memory and other errors are raised:
+    `on_step` gets step, steps and mean loss every few steps. Out of memory and other errors are raised:
     the caller knows whether a smaller stack can be tried.
     """
     first = runs[0]
+    settings = first.config.train
     started, clock = now(), time.perf_counter()
-    bf16 = pick_precision(first.config.train.precision, device)
+    bf16 = first.precision == "bf16"
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     splits = encoded_splits(runs, device)
     classifier = build_classifier(runs, device, bf16=bf16)
-    # A GPU draws dropout from one stream a stack, a CPU from one a replica (MaskStreams); records name the stack.
-    torch.manual_seed(first.config.train.seed)
-    histories: list[dict[int, Any]] = [{} for _ in runs]
+    # A GPU draws dropout from one stream per stack, a CPU from one per replica (MaskStreams); records name the stack.
+    torch.manual_seed(settings.seed)
+    histories: list[dict[int, Scores]] = [{} for _ in runs]
 
     def evaluate_epoch(epoch: int) -> None:
-        if first.config.train.evaluate_every_epoch and epoch < first.config.train.epochs:
+        if settings.evaluate_every_epoch and epoch < settings.epochs:
             scored = evaluate(classifier, first.task, splits.scored, bf16=bf16)
             for history, results in zip(histories, scored, strict=True):
                 history[epoch] = results["scores"]
@@ -79,7 +80,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
         training = train(
             classifier,
             splits.train,
-            first.config.train,
+            settings,
             learning_rates=[run.config.train.learning_rate for run in runs],
             seeds=[run.config.train.seed for run in runs],
             bf16=bf16,
@@ -91,20 +92,9 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
     results = []
     for replica in range(len(runs)):
         with alone(classifier, replica):
-            results.append(_evaluate_alone(classifier, first.task, splits, bf16=bf16))
-    spans = None
-    if first.config.train.evaluate_spans:
-        spans = evaluate_spans(classifier, first.task, splits.scored, bf16=bf16)
-    shared = {
-        "protocol": {"chooses_on": first.choosing_set, "reports_on": list(first.task.evaluation_sets)},
+            results.append(_evaluate_alone(classifier, first, splits, bf16=bf16))
+    shared = shared_entries(first, splits.rows, splits.available) | {
         "majority": majority(first.task, splits.train, splits.scored),
-        "data": {
-            "source": first.data.source,
-            "is_glue": first.data.is_glue,
-            "fingerprint": first.fingerprint,
-            "rows": splits.rows,
-            "available": splits.available,
-        },
         "time": {
             "started": started,
             "finished": now(),
@@ -117,39 +107,46 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
         "memory": peak_memory(device),
         "provenance": provenance(device, bf16=bf16),
     }
-    records = [
-        _finished_record(run, index, training, results[index], histories[index], classifier)
-        | copy.deepcopy(shared)
-        | {"training": _training_entry(runs, index, training, histories[index])}
-        | ({} if spans is None else {"spans": spans[index]})
-        for index, run in enumerate(runs)
-    ]
-    labels = {name: split.labels.cpu().numpy() for name, split in splits.scored.items()}
-    for index, (run, record) in enumerate(zip(runs, records, strict=True)):
-        if record["status"] == "completed":
-            predictions = results[index]["predictions"]
-            key = store_predictions(run.config.results_dir, run.id, run.task, predictions, labels)
-            record["predictions"] = {"references": key}
-            if run.config.train.save != "none":
-                tensors = trained_tensors(classifier, index)
-                store(Path(run.config.results_dir), tensors, record, best_only=run.config.train.save == "best")
+    stack = [run.id for run in runs]
+    gold = {name: split.labels.cpu().numpy() for name, split in splits.scored.items()}
+    records = []
+    for replica, run in enumerate(runs):
+        own = training_entries(training, replica, histories[replica], stack) | encoder_entries(run, classifier)
+        record = finished_record(run, results[replica], training, replica, copy.deepcopy(shared) | own)
+        records.append(_stored(run, record, results[replica], gold, classifier, replica))
     return records
 
 
-def _evaluate_alone(classifier: Classifier, task: Task, splits: Splits, *, bf16: bool) -> dict[str, Any]:
-    """What `evaluate` finds for a single replica, with predictions of the test sets."""
-    (result,) = evaluate(classifier, task, splits.scored, bf16=bf16)
+def _evaluate_alone(classifier: Classifier, run: Run, splits: Splits, *, bf16: bool) -> dict[str, Any]:
+    """What `evaluate` finds for a single replica, with predictions of the test sets and, where asked for, `spans`."""
+    (result,) = evaluate(classifier, run.task, splits.scored, bf16=bf16)
     for name, split in splits.tests.items():
         (logits,) = predict(classifier, split, bf16=bf16)
-        result["predictions"] |= {name: decide(task, logits), f"{name}.idx": splits.test_numbers[name]}
+        result["predictions"] |= {name: run.task.kind.decide(logits), f"{name}.idx": splits.test_numbers[name]}
+    if run.config.train.evaluate_spans:
+        result["spans"] = evaluate_spans(classifier, run.task, splits.scored, bf16=bf16)
     return result
+
+
+def _stored(
+    run: Run, record: Record, result: dict[str, Any], gold: Arrays, classifier: Classifier, replica: int
+) -> Record:
+    """The record, after what a completed run leaves next to it has been written: predictions, gold labels, weights."""
+    if record["status"] != "completed":
+        return record
+    results_dir = Path(run.config.results_dir)
+    key = store_predictions(results_dir, run.id, run.task, result["predictions"], gold)
+    record["predictions"] = {"gold": key}
+    if run.config.train.save != "none":
+        store(results_dir, trained_tensors(classifier, replica), record, best_only=run.config.train.save == "best")
+    return record
 
 
 def build_classifier(runs: Sequence[Run], device: torch.device, *, bf16: bool) -> Classifier:
     """The encoder with the runs' heads and methods, one replica a run, on the device."""
     return assemble(
         runs[0].checkpoint,
-        [run.task.outputs for run in runs],
+        [run.task.kind.outputs for run in runs],
         [run.config.method for run in runs],
         seeds=[run.config.train.seed for run in runs],
         dropout=runs[0].config.train.dropout,
@@ -161,7 +158,7 @@ def build_classifier(runs: Sequence[Run], device: torch.device, *, bf16: bool) -
 def encoded_splits(runs: Sequence[Run], device: torch.device) -> Splits:
     """The splits of a stack, cut to the row limits and tokenised; test sets where one of its runs predicts them."""
     first = runs[0]
-    loaded = rows_of(first.data, first.task.name)
+    loaded = rows_of(first.data, first.task)
     limits, protocol = first.config.data, asdict(first.config.protocol)
     rows = split_rows(
         loaded, first.task, protocol, max_train_rows=limits.max_train_rows, max_eval_rows=limits.max_eval_rows
@@ -186,52 +183,3 @@ def encoded_splits(runs: Sequence[Run], device: torch.device) -> Splits:
         test_numbers={name: np.asarray(split["idx"], np.int32) for name, split in tests.items()},
         available={name: len(loaded[name]) for name in ("train", *first.task.evaluation_sets)},
     )
-
-
-def _finished_record(
-    run: Run, index: int, training: Training, result: dict[str, Any], history: dict, classifier: Classifier
-) -> Record:
-    step = training.diverged_at[index]
-    finite = all("the outputs are not finite" not in reasons.values() for reasons in result["undefined"].values())
-    diverged = step is not None or not finite
-    error = None
-    if diverged:
-        where = f"at step {step} of {training.losses.shape[1]}" if step else "in the last steps"
-        error = f"the loss was no longer finite {where}; lower train.learning_rate={run.config.train.learning_rate:g}"
-    config = classifier.encoder.config
-    return run.record(
-        "diverged" if diverged else "completed",
-        error=error,
-        degenerate=not diverged and any(result["constant"].values()),
-        scores={} if diverged else result["scores"],
-        undefined={} if diverged else result["undefined"],
-        parameters=_parameters(run, classifier),
-        encoder={
-            "title": run.checkpoint.title,
-            "name": run.checkpoint.name,
-            "family": run.checkpoint.family,
-            "sha256": run.checkpoint.sha256,
-            "revision": run.checkpoint.revision,
-            "layers": config.num_hidden_layers,
-            "width": config.hidden_size,
-            "pooling": "pooler" if classifier.has_pooler else "first token",
-        },
-    )
-
-
-def _parameters(run: Run, classifier: Classifier) -> dict[str, Any]:
-    return count(classifier.encoder.config, run.config.method, run.task.outputs, has_pooler=classifier.has_pooler)
-
-
-def _training_entry(runs: Sequence[Run], index: int, training: Training, history: dict[int, Any]) -> dict[str, Any]:
-    epochs = training.epoch_losses(index)
-    for entry in epochs:
-        if entry["epoch"] in history:
-            entry["scores"] = history[entry["epoch"]]
-    return {
-        "steps": training.losses.shape[1],
-        "examples": training.examples,
-        "padding_share": round(training.padding_share, 5),
-        "stack": [run.id for run in runs],
-        "history": epochs,
-    }

@@ -33,7 +33,6 @@ from harness.records.record import (
 from harness.records.weights import is_stored
 from harness.sweeps.progress import Progress
 from harness.sweeps.resolve import Run
-from harness.sweeps.run_id import identity
 from harness.sweeps.stack import run_stack
 from harness.training.device import keep_freed_memory, pick_device
 
@@ -186,9 +185,16 @@ class Sweep:
         return is_recent and record["status"] == "failed" and record["error"] != "interrupted"
 
     def _lacks_files(self, run: Run, record: Record) -> bool:
-        """Whether the config now asks for test predictions or weights that the finished run did not keep."""
+        """Whether the config now asks for something that the finished run did not keep: scores of every epoch or
+        without spans of adapters, weights, test predictions.
+        """
         if record["status"] != "completed":
             return False
+        if run.config.train.evaluate_spans and "spans" not in record:
+            return True
+        before_last = record["training"]["history"][:-1]
+        if run.config.train.evaluate_every_epoch and any("scores" not in entry for entry in before_last):
+            return True
         if run.config.train.save == "all" and not is_stored(self.results_dir, run.id):
             return True
         if not (run.config.protocol.predict_test and run.has_test_sets):
@@ -217,12 +223,13 @@ def make_stacks(runs: Iterable[Run], limit: int) -> list[list[Run]]:
 
 def stack_key(run: Run) -> str:
     """Equal for runs that can be replicas of one stack."""
-    what = identity(run.config, source=run.data.source, model=run.checkpoint.name)
+    what = run.identity
     what["train"] |= {"learning_rate": None, "seed": None}
     for name in METHODS[run.config.method.name].per_replica or ():
         keeps_apart = name == "bottleneck_size" and what["method"][name] > PADDED_SIZE
         what["method"][name] = what["method"][name] if keeps_apart else None
-    return json.dumps([what, run.fingerprint, run.checkpoint.sha256], sort_keys=True)
+    looked_at = [run.config.train.evaluate_every_epoch, run.config.train.evaluate_spans]
+    return json.dumps([what, looked_at, run.fingerprint, run.checkpoint.fingerprint], sort_keys=True)
 
 
 def default_devices(name: str) -> list[str]:

@@ -1,110 +1,157 @@
-"""GLUE's metrics as `evaluate.Metric` subclasses in code: `evaluate.load` needs the network, these do not."""
+"""The metrics, in one registry: each for one set of predictions, by a library, and vectorised for the bootstrap.
+
+Both sides are plain functions of `predictions` and `gold`, class ids or scores. A test holds them together.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
-import datasets
-import evaluate
 import numpy as np
-from scipy import stats
-from sklearn import metrics as sklearn_metrics
 
-from harness.tasks.task import Task
+Values = np.ndarray
 
 
-class _GlueMetric(evaluate.Metric):
-    """Base: predictions and references are class ids, or scores for the correlations."""
+@dataclass(frozen=True)
+class Metric:
+    """One metric. `compute` takes two arrays `[N]` and gives a number in the metric's own range, or None where it does
+    not exist; `vectorised` takes `[..., N]` and gives `[...]`, NaN where it does not exist.
 
-    value_type = "int64"
-    description = ""
-
-    def _info(self) -> evaluate.MetricInfo:
-        value = datasets.Value(self.value_type)
-        return evaluate.MetricInfo(
-            description=self.description,
-            citation="",
-            features=datasets.Features({"predictions": value, "references": value}),
-        )
-
-
-class Accuracy(_GlueMetric):
-    description = "Share of equal labels, in [0, 1]."
-
-    def _compute(self, predictions, references) -> dict[str, Any]:
-        return {"accuracy": float(np.mean(np.asarray(predictions) == np.asarray(references)))}
-
-
-class F1(_GlueMetric):
-    description = "F1 of label 1, in [0, 1]; 0 where label 1 is neither predicted nor present."
-
-    def _compute(self, predictions, references) -> dict[str, Any]:
-        return {"f1": float(sklearn_metrics.f1_score(references, predictions, zero_division=0))}
-
-
-class MatthewsCorrelation(_GlueMetric):
-    description = "Matthews correlation, in [-1, 1]; 0 by convention where the predictions are constant."
-
-    def _compute(self, predictions, references) -> dict[str, Any]:
-        return {"matthews_correlation": float(sklearn_metrics.matthews_corrcoef(references, predictions))}
-
-
-class _Correlation(_GlueMetric):
-    value_type = "float64"
-    name_of_score = ""
-
-    def _compute(self, predictions, references) -> dict[str, Any]:
-        for what, values in (("predictions", predictions), ("references", references)):
-            if len(values) < 2 or np.ptp(values) == 0:
-                return {self.name_of_score: None, "reason": f"the {what} are constant"}
-        return {self.name_of_score: float(self.correlate(predictions, references))}
-
-
-class Pearson(_Correlation):
-    description = "Pearson correlation, in [-1, 1]; None with a `reason` where a side is constant."
-    name_of_score = "pearson"
-
-    def correlate(self, predictions, references) -> float:
-        return stats.pearsonr(predictions, references).statistic
-
-
-class Spearman(_Correlation):
-    description = "Spearman rank correlation, in [-1, 1]; None with a `reason` where a side is constant."
-    name_of_score = "spearman"
-
-    def correlate(self, predictions, references) -> float:
-        return stats.spearmanr(predictions, references).statistic
-
-
-METRICS: dict[str, type[_GlueMetric]] = {
-    "accuracy": Accuracy,
-    "f1": F1,
-    "matthews_correlation": MatthewsCorrelation,
-    "pearson": Pearson,
-    "spearman": Spearman,
-}
-
-
-def score(
-    task: Task, predictions: np.ndarray, references: np.ndarray
-) -> tuple[dict[str, float | None], dict[str, str]]:
-    """Every metric of the task: `({metric: value or None}, {metric: why it is None})`.
-
-    `predictions` and `references` are `[N]` class ids, or scores for a regression task.
+    `kind` is the kind of task that it is for, `labels` the number of labels that it needs (None: any).
     """
-    scores: dict[str, float | None] = {}
-    reasons: dict[str, str] = {}
-    for name in task.metrics:
-        metric = METRICS[name](keep_in_memory=True)
-        result = metric.compute(predictions=predictions, references=references)
-        scores[name] = result[name]
-        if result[name] is None:
-            reasons[name] = result["reason"]
-    return scores, reasons
+
+    name: str
+    title: str
+    description: str
+    kind: str
+    compute: Callable[[Values, Values], float | None]
+    vectorised: Callable[[Values, Values], Values]
+    labels: int | None = None
 
 
-def majority_prediction(task: Task, train_labels: np.ndarray, count: int) -> np.ndarray:
-    """The constant prediction `[count]`: the most frequent training label (lowest id of equals) or the mean score."""
-    if task.is_regression:
-        return np.full(count, float(np.mean(train_labels)))
-    return np.full(count, int(np.argmax(np.bincount(train_labels))))
+# scikit-learn and scipy are imported where they are needed: a table of finished scores is made without them.
+
+
+def _accuracy(predictions: Values, gold: Values) -> float:
+    return float(np.mean(np.asarray(predictions) == np.asarray(gold)))
+
+
+def _f1(predictions: Values, gold: Values) -> float:
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(gold, predictions, zero_division=0))
+
+
+def _macro_f1(predictions: Values, gold: Values) -> float:
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(gold, predictions, average="macro", zero_division=0))
+
+
+def _matthews(predictions: Values, gold: Values) -> float:
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(gold, predictions))
+
+
+def _pearson(predictions: Values, gold: Values) -> float | None:
+    from scipy.stats import pearsonr
+
+    return None if why_undefined(predictions, gold) else float(pearsonr(predictions, gold).statistic)
+
+
+def _spearman(predictions: Values, gold: Values) -> float | None:
+    from scipy.stats import spearmanr
+
+    return None if why_undefined(predictions, gold) else float(spearmanr(predictions, gold).statistic)
+
+
+def why_undefined(predictions: Values, gold: Values) -> str | None:
+    """Why there is no correlation between the two: one side is constant. None where there is one."""
+    for what, values in (("predictions", predictions), ("gold labels", gold)):
+        if len(values) < 2 or np.ptp(values) == 0:
+            return f"the {what} are constant"
+    return None
+
+
+def _accuracies(predictions: Values, gold: Values) -> Values:
+    return np.mean(predictions == gold, axis=-1)
+
+
+def _f1_scores(predictions: Values, gold: Values) -> Values:
+    true = np.sum((predictions == 1) & (gold == 1), axis=-1)
+    total = np.sum(predictions == 1, axis=-1) + np.sum(gold == 1, axis=-1)
+    return 2 * true / np.maximum(total, 1)
+
+
+def _macro_f1_scores(predictions: Values, gold: Values) -> Values:
+    """Mean over the classes that occur among predictions or gold labels, as scikit-learn's."""
+    sums = counted = 0
+    for label in np.union1d(predictions, gold):
+        ours, theirs = predictions == label, gold == label
+        total = np.sum(ours, axis=-1) + np.sum(theirs, axis=-1)
+        sums = sums + 2 * np.sum(ours & theirs, axis=-1) / np.maximum(total, 1)
+        counted = counted + (total > 0)
+    return sums / counted
+
+
+def _matthews_correlations(predictions: Values, gold: Values) -> Values:
+    """For any number of classes (Gorodkin 2004): the correlation of indicator vectors, 0 where one side is constant."""
+    covariance = np.mean(predictions == gold, axis=-1)
+    ours_squared = theirs_squared = 0.0
+    for label in np.union1d(predictions, gold):
+        ours, theirs = np.mean(predictions == label, axis=-1), np.mean(gold == label, axis=-1)
+        covariance = covariance - ours * theirs
+        ours_squared, theirs_squared = ours_squared + ours**2, theirs_squared + theirs**2
+    spread = np.sqrt(np.clip(1 - ours_squared, 0, None) * np.clip(1 - theirs_squared, 0, None))
+    is_spread = spread > 1e-9  # a constant side leaves rounding errors
+    return np.where(is_spread, covariance / np.where(is_spread, spread, 1), 0.0)
+
+
+def _pearson_correlations(predictions: Values, gold: Values) -> Values:
+    ours, theirs = (values - values.mean(axis=-1, keepdims=True) for values in (predictions, gold))
+    return np.sum(ours * theirs, axis=-1) / np.sqrt(np.sum(ours**2, axis=-1) * np.sum(theirs**2, axis=-1))
+
+
+def _spearman_correlations(predictions: Values, gold: Values) -> Values:
+    from scipy.stats import rankdata
+
+    return _pearson_correlations(*(rankdata(values, axis=-1) for values in (predictions, gold)))
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            "accuracy", "accuracy", "Share of equal labels, in [0, 1].", "classification",
+            _accuracy, _accuracies,
+        ),
+        Metric(
+            "f1", "F1", "F1 of label 1, in [0, 1]; 0 where label 1 is neither predicted nor present.",
+            "classification", _f1, _f1_scores, labels=2,
+        ),
+        Metric(
+            "macro_f1", "macro-F1", "Mean F1 over the labels that occur, in [0, 1].", "classification",
+            _macro_f1, _macro_f1_scores,
+        ),
+        Metric(
+            "matthews_correlation", "Matthews correlation",
+            "Matthews correlation, in [-1, 1]; 0 by convention where the predictions are constant.",
+            "classification", _matthews, _matthews_correlations,
+        ),
+        Metric(
+            "pearson", "Pearson", "Pearson correlation, in [-1, 1]; none where a side is constant.", "regression",
+            _pearson, _pearson_correlations,
+        ),
+        Metric(
+            "spearman", "Spearman", "Spearman rank correlation, in [-1, 1]; none where a side is constant.",
+            "regression", _spearman, _spearman_correlations,
+        ),
+    )
+}  # fmt: skip
+
+
+def metric_title(name: str) -> str:
+    """The metric as tables name it; a metric of a later version by its own name."""
+    return METRICS[name].title if name in METRICS else name.replace("_", " ")

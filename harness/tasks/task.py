@@ -1,69 +1,91 @@
-"""What a task is: its texts, its kind, its labels, how it is scored, and which splits it has."""
+"""What a task is, and tasks that are described by their settings alone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-
-@dataclass(frozen=True)
-class LocalFiles:
-    """How one task lies in the official download (`<GLUE_DIR>/<folder>/<file>.tsv`).
-
-    `text` and `label` are header names; integers where the train and dev files have no header (CoLA).
-    `test_text` are the header names of the test file, which always has a header.
-    """
-
-    folder: str
-    text: tuple[str | int, ...]
-    label: str | int
-    test_text: tuple[str, ...]
-    # Split name of this project -> file stem.
-    files: dict[str, str] = field(default_factory=lambda: {"train": "train", "validation": "dev", "test": "test"})
-
-    @property
-    def has_header(self) -> bool:
-        return isinstance(self.label, str)
+from harness.errors import UserError
+from harness.tasks.kinds import Kind, make_kind
+from harness.tasks.metrics import METRICS
 
 
 @dataclass(frozen=True)
 class Task:
-    """One GLUE task. `labels` are the label words in the order of their ids; empty for a regression task."""
+    """One task. `text` are its text columns, one or two, as users name them; `kind` knows labels and answers.
+
+    Runs are scored on `evaluation_sets`, the first of which chooses among them unless rows are held out; `test_sets`
+    are predicted only. `headline` is the metric that chooses and that tables show.
+    """
 
     name: str
     title: str
-    hub_text: tuple[str, ...]
-    labels: tuple[str, ...]
+    kind: Kind
+    text: tuple[str, ...]
     metrics: tuple[str, ...]
     headline: str
-    local: LocalFiles
     evaluation_sets: tuple[str, ...] = ("validation",)
     test_sets: tuple[str, ...] = ("test",)
     in_mean: bool = True  # the paper leaves WNLI out
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """All splits; a diagnostic set has no other than its test set."""
+        """All splits; a diagnostic set has its test set only."""
         return ("train", *self.evaluation_sets, *self.test_sets) if self.evaluation_sets else self.test_sets
 
     @property
-    def is_regression(self) -> bool:
-        return not self.labels
-
-    @property
-    def outputs(self) -> int:
-        """Width of the task head: the number of labels, or 1 for regression."""
-        return len(self.labels) or 1
-
-    @property
-    def is_pair(self) -> bool:
-        return len(self.hub_text) == 2
-
-    @property
     def columns(self) -> tuple[str, ...]:
-        """Text columns of this project's interface."""
-        return ("sentence1", "sentence2") if self.is_pair else ("sentence1",)
+        """Text columns as every source delivers them."""
+        return ("sentence1", "sentence2")[: len(self.text)]
 
     def column_title(self, evaluation_set: str) -> str:
         """`CoLA`, or `MNLI-m` / `MNLI-mm`: the paper counts these two as two tasks."""
         suffix = {"validation_matched": "-m", "validation_mismatched": "-mm"}
         return self.title + suffix.get(evaluation_set, "")
+
+
+def describe(task: Task) -> dict[str, Any]:
+    """The settings from which `task_from` makes an equal task: what a record carries, as plain values."""
+    return {
+        "name": task.name,
+        "title": task.title,
+        "kind": task.kind.name,
+        "text": list(task.text),
+        "labels": list(task.kind.labels),
+        "metrics": list(task.metrics),
+        "headline": task.headline,
+        "evaluation_sets": list(task.evaluation_sets),
+        "test_sets": list(task.test_sets),
+    }
+
+
+def task_from(settings: Mapping[str, Any]) -> Task:
+    """The task that settings describe: `name` and `kind`, and what differs from the defaults.
+
+    Defaults: title the name, text `sentence`, metrics and headline those of the kind, sets validation and test.
+    Raises `UserError` that names the setting.
+    """
+    name = str(settings["name"])
+    if not re.fullmatch("[a-z0-9][a-z0-9_]*", name):
+        raise UserError(f"task.name={name}: use lower-case letters, digits and underscores")
+    kind = make_kind(settings["kind"], settings)
+    text = tuple(settings.get("text") or ("sentence",))
+    if len(text) > 2:
+        raise UserError(f"task.text={list(text)}: a task has one or two text columns")
+    headline = settings.get("headline")
+    metrics = tuple(settings.get("metrics") or ([headline] if headline else kind.default_metrics))
+    for metric in metrics:
+        if metric not in METRICS or METRICS[metric].kind != kind.name:
+            known = ", ".join(other.name for other in METRICS.values() if other.kind == kind.name)
+            raise UserError(f"task.metrics: {metric} is no metric of a {kind.name} task; choose of {known}")
+        if METRICS[metric].labels not in (None, len(kind.labels)):
+            raise UserError(f"task.metrics: {metric} needs a task of {METRICS[metric].labels} labels; use macro_f1")
+    if headline is not None and headline not in metrics:
+        raise UserError(f"task.headline={headline} is not one of task.metrics={list(metrics)}")
+    sets = {
+        part: tuple(settings.get(part) or (default,))
+        for part, default in (("evaluation_sets", "validation"), ("test_sets", "test"))
+    }
+    return Task(name, settings.get("title") or name, kind, text, metrics, headline or metrics[0], **sets)

@@ -9,9 +9,10 @@ import pytest
 from datasets import ClassLabel, Value
 
 from harness.data import sources
-from harness.data.sources import glue_folder as local
+from harness.data.sources import diagnostic_rows
+from harness.data.sources.glue_folder import TORN_LINES, GlueFolder
 from harness.errors import UserError
-from harness.tasks.glue import TASKS
+from harness.tasks.glue import GLUE_FILES, TASKS
 from tests.fixtures.glue_fixture import sentence, write_diagnostic, write_glue
 
 # Rows of the folder that the project is measured on (train, evaluation sets, test sets); "None" is no such file.
@@ -40,9 +41,13 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
     return path
 
 
-def error_of(function, task: str, folder: Path) -> str:
+def folder_at(path: Path | str) -> GlueFolder:
+    return GlueFolder(str(path), "as told")
+
+
+def error_of(step: str, task: str, folder: Path) -> str:
     with pytest.raises(UserError) as caught:
-        function(TASKS[task], str(folder))
+        getattr(folder_at(folder), step)(TASKS[task])
     message = str(caught.value)
     assert "\n" not in message and "\r" not in message
     return message
@@ -51,22 +56,22 @@ def error_of(function, task: str, folder: Path) -> str:
 def test_the_diagnostic_set_is_read_where_it_lies(tmp_path):
     folder = write_glue(tmp_path / "glue", tasks=["mnli", "cola"])
     choice = sources.resolve(source="local", path=str(folder))
-    assert sources.load_diagnostic(choice, TASKS["mnli"]) is None
-    before = sources.fingerprint(choice, TASKS["mnli"])
+    assert diagnostic_rows(choice, TASKS["mnli"]) is None
+    before = choice.fingerprint(TASKS["mnli"])
     write_diagnostic(folder)
-    rows = sources.load_diagnostic(choice, TASKS["mnli"])
+    rows = diagnostic_rows(choice, TASKS["mnli"])
     assert (rows["idx"][:2], set(rows["label"])) == ([100, 101], {-1})
     assert rows["sentence1"][0] == sentence(0) and rows["sentence2"][0] == sentence(1)
-    assert sources.load_diagnostic(choice, TASKS["cola"]) is None
-    assert sources.fingerprint(choice, TASKS["mnli"]) == before  # it trains and scores nothing
-    assert sources.load_diagnostic(sources.resolve(source="synthetic"), TASKS["mnli"]) is None
+    assert diagnostic_rows(choice, TASKS["cola"]) is None
+    assert choice.fingerprint(TASKS["mnli"]) == before  # it trains and scores nothing
+    assert diagnostic_rows(sources.resolve(source="synthetic"), TASKS["mnli"]) is None
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_has_all_rows_and_the_common_columns(glue, name):
     task = TASKS[name]
-    local.check(task, str(glue))
-    splits = local.load(task, str(glue))
+    folder_at(glue).check(task)
+    splits = folder_at(glue).load(task)
     assert list(splits) == ["train", *task.evaluation_sets, *task.test_sets]
     for split, rows in splits.items():
         assert rows.num_rows == (48 if split == "train" else 16)
@@ -74,20 +79,20 @@ def test_every_task_has_all_rows_and_the_common_columns(glue, name):
         assert rows["idx"][:] == list(range(rows.num_rows))
         assert rows["sentence1"][:3] == [sentence(0), sentence(2), sentence(4)]
         label, idx = rows.features["label"], rows.features["idx"]
-        assert label == (Value("float32") if task.is_regression else ClassLabel(names=list(task.labels)))
+        assert label == (Value("float32") if task.name == "stsb" else ClassLabel(names=list(task.kind.labels)))
         assert idx == Value("int32")
-        if task.is_pair:
+        if len(task.columns) == 2:
             assert rows["sentence2"][:3] == [sentence(1), sentence(3), sentence(5)]
         if split in task.test_sets:
             assert set(rows["label"]) == {-1}
-        elif task.is_regression:
+        elif task.name == "stsb":
             assert rows["label"][:3] == [0.0, 0.5, 1.0]
         else:
-            assert rows["label"][:4] == [row % len(task.labels) for row in range(4)]
+            assert rows["label"][:4] == [row % len(task.kind.labels) for row in range(4)]
 
 
 def test_the_fixture_holds_unbalanced_quotes(glue):
-    texts = local.load(TASKS["cola"], str(glue))["train"]["sentence1"]
+    texts = folder_at(glue).load(TASKS["cola"])["train"]["sentence1"]
     assert any(text.count('"') % 2 for text in texts)
 
 
@@ -96,7 +101,7 @@ def test_fields_keep_quotes_spaces_carriage_returns_and_words_that_mean_missing(
     body = "".join(f"{text}\t1\n" for text in texts)
     write(tmp_path, "SST-2/train.tsv", f"sentence\tlabel\n{body}")
     write(tmp_path, "SST-2/dev.tsv", f"\ufeffsentence\tlabel\r\n{body.replace(chr(10), chr(13) + chr(10))}\r\n")
-    splits = local.load(TASKS["sst2"], str(tmp_path))
+    splits = folder_at(tmp_path).load(TASKS["sst2"])
     assert splits["train"]["sentence1"][:] == texts
     assert splits["validation"]["sentence1"][:] == texts  # Windows line ends, a byte order mark and a blank line
     assert list(splits) == ["train", "validation"]  # no test file
@@ -105,7 +110,7 @@ def test_fields_keep_quotes_spaces_carriage_returns_and_words_that_mean_missing(
 def test_columns_are_found_by_name_and_labels_by_word_or_id(tmp_path):
     write(tmp_path, "RTE/train.tsv", "label\textra\tsentence2\tsentence1\nentailment\tx\tb\ta\n1\tx\td\tc\n")
     write(tmp_path, "RTE/dev.tsv", "sentence1\tsentence2\tlabel\na\tb\tnot_entailment\n")
-    train = local.load(TASKS["rte"], str(tmp_path))["train"]
+    train = folder_at(tmp_path).load(TASKS["rte"])["train"]
     assert train[:] == {"sentence1": ["a", "c"], "sentence2": ["b", "d"], "label": [0, 1], "idx": [0, 1]}
 
 
@@ -113,10 +118,10 @@ def test_test_rows_keep_the_numbers_of_the_file(tmp_path):
     write_glue(tmp_path, tasks=["qqp", "rte"])
     write(tmp_path, "RTE/test.tsv", "index\tsentence1\tsentence2\n7\ta\tb\n3\tc\td\n")
     write(tmp_path, "QQP/test.tsv", "id\tquestion1\tquestion2\n9\ta\tb\n")
-    assert local.load(TASKS["rte"], str(tmp_path))["test"]["idx"][:] == [7, 3]
-    assert local.load(TASKS["qqp"], str(tmp_path))["test"]["idx"][:] == [9]
+    assert folder_at(tmp_path).load(TASKS["rte"])["test"]["idx"][:] == [7, 3]
+    assert folder_at(tmp_path).load(TASKS["qqp"])["test"]["idx"][:] == [9]
     write(tmp_path, "RTE/test.tsv", "index\tsentence1\tsentence2\nseven\ta\tb\n")
-    assert "test.tsv line 2 has the idx 'seven'" in error_of(local.load, "rte", tmp_path)
+    assert "test.tsv line 2 has the idx 'seven'" in error_of("load", "rte", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -134,8 +139,8 @@ def test_test_rows_keep_the_numbers_of_the_file(tmp_path):
 def test_check_and_load_name_the_file_and_what_it_lacks(tmp_path, task, file, content, words):
     write_glue(tmp_path, tasks=[task])
     path = write(tmp_path, file, content)
-    for function in (local.check, local.load):
-        message = error_of(function, task, tmp_path)
+    for step in ("check", "load"):
+        message = error_of(step, task, tmp_path)
         assert all(word in message for word in (str(path), *words))
 
 
@@ -160,7 +165,7 @@ def test_load_names_the_file_the_line_and_the_value(tmp_path, task, file, body, 
     path = tmp_path / file
     header = b"" if task == "cola" else path.read_bytes().splitlines(keepends=True)[0]
     write(tmp_path, file, header + (body if isinstance(body, bytes) else body.encode()))
-    message = error_of(local.load, task, tmp_path)
+    message = error_of("load", task, tmp_path)
     assert all(word in message for word in (str(path), *words))
 
 
@@ -168,8 +173,8 @@ def test_load_names_the_file_the_line_and_the_value(tmp_path, task, file, body, 
 def test_train_and_every_evaluation_set_must_be_there(tmp_path, file):
     write_glue(tmp_path, tasks=["mnli"])
     (tmp_path / file).unlink()
-    for function in (local.check, local.load, local.fingerprint):
-        message = error_of(function, "mnli", tmp_path)
+    for step in ("check", "load", "fingerprint"):
+        message = error_of(step, "mnli", tmp_path)
         assert str(tmp_path / file) in message and "data.path" in message
 
 
@@ -178,42 +183,42 @@ def test_torn_lines_of_the_official_qqp_are_left_out_and_counted(tmp_path, caplo
     path = tmp_path / "QQP/train.tsv"
     whole = path.read_text(encoding="utf-8")
     path.write_text(f'{whole}99\t1\t2\ttorn "in\n\ttwo pieces?\t0\n', encoding="utf-8")
-    train = local.load(TASKS["qqp"], str(tmp_path))["train"]
+    train = folder_at(tmp_path).load(TASKS["qqp"])["train"]
     assert train.num_rows == 48
     assert "2 torn lines (the first is line 50)" in caplog.text
-    path.write_text(whole + "torn\n" * (local.TORN_LINES["qqp"] + 1), encoding="utf-8")  # that is a damaged file
-    assert "line 150 has 1 fields, expected 6" in error_of(local.load, "qqp", tmp_path)
+    path.write_text(whole + "torn\n" * (TORN_LINES["qqp"] + 1), encoding="utf-8")  # that is a damaged file
+    assert "line 150 has 1 fields, expected 6" in error_of("load", "qqp", tmp_path)
     path.write_text(whole, encoding="utf-8")
     write(tmp_path, "QQP/test.tsv", "id\tquestion1\tquestion2\n0\ta\tb\n1\ta\n")  # a test row cannot be left out
-    assert "test.tsv line 3" in error_of(local.load, "qqp", tmp_path)
+    assert "test.tsv line 3" in error_of("load", "qqp", tmp_path)
 
 
 def test_the_fingerprint_follows_the_bytes_and_nothing_else(tmp_path):
     first, second = (write_glue(tmp_path / name, tasks=["rte", "sst2"]) for name in ("first", "second"))
     rte = TASKS["rte"]
-    before = local.fingerprint(rte, str(first))
+    before = folder_at(first).fingerprint(rte)
     assert before.startswith("sha256:") and len(before) == len("sha256:") + 64
-    assert local.fingerprint(rte, str(second)) == before
-    assert local.fingerprint(TASKS["sst2"], str(first)) != before
+    assert folder_at(second).fingerprint(rte) == before
+    assert folder_at(first).fingerprint(TASKS["sst2"]) != before
 
     train = first / "RTE/train.tsv"
     os.utime(train, ns=(1, 1))
-    assert local.fingerprint(rte, str(first)) == before
+    assert folder_at(first).fingerprint(rte) == before
     train.write_bytes(train.read_bytes().replace(b"gardener", b"gardens.", 1))  # of the same length
-    changed = local.fingerprint(rte, str(first))
+    changed = folder_at(first).fingerprint(rte)
     assert changed != before
 
     (second / "RTE/test.tsv").unlink()
-    assert local.fingerprint(rte, str(second)) != before
+    assert folder_at(second).fingerprint(rte) != before
 
 
 @pytest.mark.skipif(not os.environ.get("GLUE_DIR"), reason="GLUE_DIR is not set")
 @pytest.mark.parametrize("name", TASKS)
 def test_real_files_have_every_row(name):
     task = TASKS[name]
-    local.check(task, os.environ["GLUE_DIR"])
-    splits = local.load(task, os.environ["GLUE_DIR"])
-    expected = zip(task.local.files, MEASURED_ROWS[name], strict=True)
+    folder_at(os.environ["GLUE_DIR"]).check(task)
+    splits = folder_at(os.environ["GLUE_DIR"]).load(task)
+    expected = zip(GLUE_FILES[name].files, MEASURED_ROWS[name], strict=True)
     assert {split: rows.num_rows for split, rows in splits.items()} == {
         split: rows for split, rows in expected if rows is not None
     }

@@ -26,14 +26,14 @@ DRIVER = """
 import dataclasses, json, os, sys, time
 from harness.data import sources
 from harness.errors import UserError
-from harness.data.sources import hub
+from harness.data.sources import diagnostic_rows, hub
 from harness.tasks.glue import TASKS
 
 time.sleep = lambda seconds: None  # the libraries' pauses between retries
 hub.DOWNLOAD_SECONDS = float(os.environ.get("TEST_DOWNLOAD_SECONDS", 60))
 
 def load(task, revision):
-    splits = hub.load(TASKS[task], revision)
+    splits = hub.Hub(revision, '').load(TASKS[task])
     return {
         "rows": {split: rows.num_rows for split, rows in splits.items()},
         "features": str(splits["train"].features),
@@ -42,18 +42,19 @@ def load(task, revision):
     }
 
 def diagnostic(task, revision):
-    rows = sources.load_diagnostic(sources.resolve(source="hub", revision=revision), TASKS[task])
+    rows = diagnostic_rows(sources.resolve(source="hub", revision=revision), TASKS[task])
     return None if rows is None else rows.to_dict()
 
 def check(task, revision):
-    sources.check(sources.resolve(source="hub", revision=revision), TASKS[task])
+    sources.resolve(source="hub", revision=revision).check(TASKS[task])
 
 def answers(timeout):
     started = time.monotonic()
     return [hub.answers(timeout), time.monotonic() - started]
 
 def resolve(environ):
-    return dataclasses.asdict(sources.resolve(source="auto", environ=environ))
+    source = sources.resolve(source="auto", environ=environ)
+    return {"source": source.name} | dataclasses.asdict(source)
 
 for line in sys.stdin:
     name, *arguments = json.loads(line)
@@ -207,7 +208,7 @@ def test_errors_with_advice_of_many_lines_are_cut_to_their_cause(monkeypatch):
     monkeypatch.setattr(hub_source, "_ask", fail)
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     with pytest.raises(UserError) as caught:
-        hub_source.load(TASKS["cola"], OTHER)
+        hub_source.Hub(OTHER, "").load(TASKS["cola"])
     assert_one_clear_line(str(caught.value), OTHER, "RuntimeError: disk full;")
 
 

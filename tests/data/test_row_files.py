@@ -6,6 +6,7 @@ import pytest
 
 from harness.data.row_files import format_of, read_rows
 from harness.errors import UserError
+from harness.tasks.glue import TASKS
 
 
 def test_every_format_gives_the_same_rows():
@@ -19,8 +20,8 @@ def test_every_format_gives_the_same_rows():
         ),
     }
     for kind, text in texts.items():
-        assert read_rows(text, kind, ["mrpc"], where="here") == expected
-        assert read_rows(text.replace("\n", "\r\n"), kind, ["mrpc"], where="here") == expected
+        assert read_rows(text, kind, TASKS, ["mrpc"], where="here") == expected
+        assert read_rows(text.replace("\n", "\r\n"), kind, TASKS, ["mrpc"], where="here") == expected
 
 
 @pytest.mark.parametrize(
@@ -28,13 +29,13 @@ def test_every_format_gives_the_same_rows():
     [("mrpc", "index\t#1 String\t#2 String"), ("qnli", "id\tquestion\tsentence"), ("mnli", "x\tpremise\thypothesis")],
 )
 def test_the_benchmarks_own_column_names_are_known(task, header):
-    assert read_rows(f"{header}\n7\tone\ttwo\n", "tsv", [task], where="here") == [(task, ("one", "two"))]
+    assert read_rows(f"{header}\n7\tone\ttwo\n", "tsv", TASKS, [task], where="here") == [(task, ("one", "two"))]
 
 
 def test_rows_may_name_their_tasks_or_be_for_all_of_them():
     mixed = '{"task": "cola", "sentence": "a"}\n{"task": "rte", "sentence1": "b", "sentence2": "c"}\n'
-    assert read_rows(mixed, "jsonl", [], where="here") == [("cola", ("a",)), ("rte", ("b", "c"))]
-    assert read_rows("a\n", "lines", ["cola", "sst2"], where="here") == [("cola", ("a",)), ("sst2", ("a",))]
+    assert read_rows(mixed, "jsonl", TASKS, [], where="here") == [("cola", ("a",)), ("rte", ("b", "c"))]
+    assert read_rows("a\n", "lines", TASKS, ["cola", "sst2"], where="here") == [("cola", ("a",)), ("sst2", ("a",))]
 
 
 @pytest.mark.parametrize(
@@ -60,12 +61,12 @@ def test_rows_may_name_their_tasks_or_be_for_all_of_them():
         ('{"sentence": 3}\n', "jsonl", ["cola"], "here line 1 has an empty sentence"),
         ('{"sentence": "a"}\n', "jsonl", [], "here line 1 names no task; give --task"),
         ('{"sentence": "a", "task": "rte"}\n', "jsonl", ["cola"], "here line 1 is for the task 'rte'"),
-        ('{"sentence": "a", "task": "glue"}\n', "jsonl", [], "task='glue' is not a GLUE task"),
+        ('{"sentence": "a", "task": "glue"}\n', "jsonl", [], "here line 1 is for the task 'glue'; choose one of cola"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(text, kind, tasks, words):
     with pytest.raises(UserError, match=words) as caught:
-        read_rows(text, kind, tasks, where="here")
+        read_rows(text, kind, TASKS, tasks, where="here")
     assert "\n" not in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""Which source is taken, why, and that the choice reaches the right one. (`auto` and the hub: test_hub_source.py.)"""
+"""Which source is taken, why, and that the choice reaches the right one. (`auto` and the hub: test_hub.py.)"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def no_network(monkeypatch):
 
 def test_auto_prefers_glue_dir(glue, no_network):
     choice = sources.resolve(source="auto", environ={"GLUE_DIR": str(glue)})
-    assert (choice.source, choice.path, choice.revision) == ("local", str(glue), None)
+    assert (choice.name, choice.path) == ("local", str(glue))
     assert choice.is_glue and choice.why == "GLUE_DIR is set"
 
 
@@ -38,25 +38,25 @@ def test_auto_asks_the_hub_for_seconds_and_says_what_came_of_it(monkeypatch):
     asked = []
     monkeypatch.setattr(hub, "answers", lambda timeout: not asked.append(timeout))
     choice = sources.resolve(source="auto", environ={"GLUE_DIR": "", "HF_HUB_OFFLINE": "0"})
-    assert (choice.source, choice.revision, choice.why) == ("hub", hub.REVISION, "the hub answered")
+    assert (choice.name, choice.revision, choice.why) == ("hub", hub.REVISION, "the hub answered")
     assert asked == [3.0]
     monkeypatch.setattr(hub, "answers", lambda timeout: False)
     choice = sources.resolve(source="auto", environ={})
-    assert choice.source == "synthetic" and not choice.is_glue
+    assert choice.name == "synthetic" and not choice.is_glue
     assert choice.why == "GLUE_DIR is not set and the hub did not answer in 3 s: synthetic data, not GLUE"
 
 
 @pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"])
 def test_auto_does_not_ask_in_offline_mode(name, no_network):
     choice = sources.resolve(source="auto", environ={name: "1"})
-    assert choice.source == "synthetic" and name in choice.why
+    assert choice.name == "synthetic" and name in choice.why
 
 
 def test_hub_takes_the_pinned_commit_unless_another_is_given(glue, no_network):
     choice = sources.resolve(source="hub", environ={"GLUE_DIR": str(glue)})
-    assert (choice.source, choice.path, choice.revision) == ("hub", None, hub.REVISION)
+    assert (choice.name, choice.revision) == ("hub", hub.REVISION)
     choice = sources.resolve(source="hub", revision="12" * 20)
-    assert sources.fingerprint(choice, TASKS["rte"]) == f"nyu-mll/glue@{'12' * 20}/rte"
+    assert choice.fingerprint(TASKS["rte"]) == f"nyu-mll/glue@{'12' * 20}/rte"
 
 
 def test_local_takes_the_path_then_glue_dir_and_cannot_do_without(glue, tmp_path):
@@ -73,28 +73,28 @@ def test_a_relative_path_stays_valid_in_another_directory(glue, monkeypatch, tmp
     monkeypatch.chdir(glue.parent)
     choice = sources.resolve(source="local", path="glue", environ={})
     monkeypatch.chdir(tmp_path.parent)
-    sources.check(choice, TASKS["rte"])
+    choice.check(TASKS["rte"])
 
 
 def test_an_unknown_source_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(UserError, match="'disk' is not one of auto, hub, local, synthetic"):
+    with pytest.raises(UserError, match="data.source=disk .* one of auto, hub, local, synthetic"):
         sources.resolve(source="disk", environ={})
 
 
 def test_the_choice_reaches_the_local_source(glue):
     choice = sources.resolve(source="local", path=str(glue), environ={})
-    sources.check(choice, TASKS["rte"])
-    assert sources.fingerprint(choice, TASKS["rte"]).startswith("sha256:")
-    assert sources.load(choice, TASKS["rte"])["train"].num_rows == 48
+    choice.check(TASKS["rte"])
+    assert choice.fingerprint(TASKS["rte"]).startswith("sha256:")
+    assert choice.load(TASKS["rte"])["train"].num_rows == 48
     with pytest.raises(UserError, match=r"CoLA.train\.tsv is missing"):
-        sources.check(choice, TASKS["cola"])
+        choice.check(TASKS["cola"])
 
 
 def test_the_choice_reaches_the_synthetic_source():
     choice = sources.resolve(source="synthetic", environ={})
     task = TASKS["cola"]
-    sources.check(choice, task)
-    assert sources.fingerprint(choice, task) == synthetic.fingerprint(task)
-    assert set(sources.load(choice, task)["train"].column_names) == {"sentence1", "label", "idx"}
+    choice.check(task)
+    assert choice.fingerprint(task) == f"synthetic-v{synthetic.VERSION}-{task.name}"
+    assert set(choice.load(task)["train"].column_names) == {"sentence1", "label", "idx"}
     with pytest.raises(UserError):
-        sources.check(choice, TASKS["wnli"])  # the suite has no such task
+        choice.check(TASKS["wnli"])  # the suite has no such task

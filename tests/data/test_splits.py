@@ -5,13 +5,13 @@ import shutil
 import numpy as np
 
 from harness import report
-from harness.records.predictions import read_references
+from harness.records.predictions import read_gold
 from tests.fixtures.commands import train
 from tests.fixtures.glue_fixture import write_glue
 
 
 def labels_of(results):
-    return {path.stem: read_references(results, path.stem) for path in (results / "references").iterdir()}
+    return {path.stem: read_gold(results, path.stem) for path in (results / "gold").iterdir()}
 
 
 def test_labels_are_restored_from_the_rows_of_the_runs_and_from_no_others(tmp_path, tiny_model, capsys):
@@ -24,7 +24,7 @@ def test_labels_are_restored_from_the_rows_of_the_runs_and_from_no_others(tmp_pa
     intervals = results / "tables/intervals.md"
     assert report.main([str(results)]) == 0
     with_labels = intervals.read_text()
-    shutil.rmtree(results / "references")
+    shutil.rmtree(results / "gold")
     assert report.main([str(results)]) == 0
     assert intervals.read_text() != with_labels
 

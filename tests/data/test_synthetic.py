@@ -11,6 +11,7 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from harness.data.sources.synthetic import suite
 from harness.data.sources.synthetic.lexicon import (
     CITIES,
     COUNTRY_OF,
@@ -25,7 +26,7 @@ from harness.data.sources.synthetic.lexicon import (
     plural,
     third,
 )
-from harness.data.sources.synthetic.suite import EVALUATION_ROWS, TEST_ROWS, TRAIN_ROWS, VERSION, fingerprint, load
+from harness.data.sources.synthetic.suite import EVALUATION_ROWS, TEST_ROWS, TRAIN_ROWS, VERSION
 from harness.errors import UserError
 from harness.tasks.glue import TASKS
 
@@ -44,17 +45,19 @@ SHA256 = {
     "rte": "aa4b1e751c3497a3",
 }
 
+SUITE = suite.Synthetic("as told")
+
 
 def rows(name: str, split: str = "train") -> list[tuple]:
     """(sentence1[, sentence2], label) of a split."""
-    data = load(TASKS[name])[split]
+    data = SUITE.load(TASKS[name])[split]
     return list(zip(*(data[column] for column in (*TASKS[name].columns, "label")), strict=True))
 
 
 @every_task
 def test_rows_are_those_of_this_version(name):
     digest = hashlib.sha256()
-    for split, data in load(TASKS[name]).items():
+    for split, data in SUITE.load(TASKS[name]).items():
         for row in data:
             digest.update(repr((split, *row.values())).encode())
     assert VERSION == 1
@@ -63,7 +66,7 @@ def test_rows_are_those_of_this_version(name):
 
 @every_task
 def test_splits_sizes_and_columns(name):
-    task, data = TASKS[name], load(TASKS[name])
+    task, data = TASKS[name], SUITE.load(TASKS[name])
     sizes = {split: len(data[split]) for split in data}
     assert sizes == {
         "train": TRAIN_ROWS,
@@ -74,28 +77,28 @@ def test_splits_sizes_and_columns(name):
         assert split.column_names == [*task.columns, "label", "idx"]
         assert split["idx"][:] == list(range(len(split)))
         assert split.features["idx"].dtype == "int32"
-        if task.is_regression:
+        if task.kind.name == "regression":
             assert split.features["label"].dtype == "float32"
         else:
-            assert tuple(split.features["label"].names) == task.labels
+            assert tuple(split.features["label"].names) == task.kind.labels
 
 
 @every_task
 def test_no_text_occurs_twice(name):
-    texts = [row[:-1] for split in load(TASKS[name]) for row in rows(name, split)]
+    texts = [row[:-1] for split in SUITE.load(TASKS[name]) for row in rows(name, split)]
     assert len(set(texts)) == len(texts)
 
 
 @every_task
 def test_test_labels_are_hidden(name):
     for split in TASKS[name].test_sets:
-        assert set(load(TASKS[name])[split]["label"]) == {-1}
+        assert set(SUITE.load(TASKS[name])[split]["label"]) == {-1}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES_OF_TASKS if name != "stsb"])
 def test_label_shares(name):
     shares = {"cola": (0.30, 0.70), "mrpc": (0.32, 0.68), "qqp": (0.63, 0.37)}
-    count = TASKS[name].outputs
+    count = TASKS[name].kind.outputs
     for split in ("train", *TASKS[name].evaluation_sets):
         labels = Counter(row[-1] for row in rows(name, split))
         found = [labels[label] / labels.total() for label in range(count)]
@@ -224,19 +227,19 @@ def test_words_alone_do_not_solve_a_task(name, ceiling):
 
 
 def test_wnli_is_refused_with_a_remedy():
-    for function in (load, fingerprint):
+    for function in (SUITE.check, SUITE.load, SUITE.fingerprint):
         with pytest.raises(UserError, match=r"wnli.*data=local.*data=hub") as error:
             function(TASKS["wnli"])
         assert "\n" not in str(error.value)
 
 
 def test_fingerprint_names_version_and_task():
-    assert fingerprint(TASKS["rte"]) == f"synthetic-v{VERSION}-rte"
+    assert SUITE.fingerprint(TASKS["rte"]) == f"synthetic-v{VERSION}-rte"
 
 
 def test_load_gives_each_caller_its_own_dictionary():
-    del load(TASKS["rte"])["train"]
-    assert "train" in load(TASKS["rte"])
+    del SUITE.load(TASKS["rte"])["train"]
+    assert "train" in SUITE.load(TASKS["rte"])
 
 
 @pytest.mark.parametrize(

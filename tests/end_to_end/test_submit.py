@@ -86,7 +86,7 @@ def test_the_files_hold_the_predictions_of_the_best_run(trained, glue, tmp_path)
     with zipfile.ZipFile(out) as archive:
         for name, test_set in (("MNLI-mm.tsv", "test_mismatched"), ("AX.tsv", "ax"), ("RTE.tsv", "test")):
             arrays = read_predictions(trained, manifest["files"][name]["run_id"])
-            labels = TASKS[manifest["files"][name]["run_id"].split("-")[0]].labels
+            labels = TASKS[manifest["files"][name]["run_id"].split("-")[0]].kind.labels
             lines = archive.read(name).decode().splitlines()[1:]
             expected = zip(arrays[f"{test_set}.idx"], arrays[test_set], strict=True)
             assert lines == [f"{number}\t{labels[value]}" for number, value in expected]

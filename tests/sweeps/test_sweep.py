@@ -8,7 +8,7 @@ import torch
 from filelock import FileLock
 
 from harness.config import AdapterConfig, FullConfig, RunConfig, TaskConfig, TrainConfig
-from harness.data.sources import DataChoice
+from harness.data.sources.synthetic.suite import Synthetic
 from harness.errors import UserError
 from harness.model.checkpoint import Checkpoint
 from harness.records.record import load_records, read_record, recover_records, write_record, write_records
@@ -22,9 +22,9 @@ def make_run(index=0, *, task="mrpc", method=None, **train):
     config = RunConfig(
         task=TaskConfig(task), method=method or AdapterConfig(), train=replace(TrainConfig(), **train), device="cpu"
     )
-    checkpoint = Checkpoint("tiny", "tiny", None, None, "abc", "bert")
-    data = DataChoice("synthetic", None, "as told", None)
-    return Run(f"run-{task}-{index:02}", config, get_task(task), data, "print", checkpoint)
+    checkpoint = Checkpoint("tiny", "tiny", None, None, "abc", "abcd", "bert")
+    data = Synthetic("as told")
+    return Run(f"run-{task}-{index:02}", config, get_task(task), data, "print", checkpoint, "fp32")
 
 
 def runs(count, **options):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from harness.tasks.glue import TASKS, get_task
-from harness.tasks.metrics import majority_prediction, score
+from harness.tasks.metrics import METRICS
+from harness.training.evaluate_metrics import score
 
 
 def test_f1_and_accuracy():
@@ -43,5 +44,28 @@ def test_every_task_scores_its_headline_metric():
 
 
 def test_majority():
-    assert majority_prediction(get_task("rte"), np.array([1, 0, 1]), 2).tolist() == [1, 1]
-    assert majority_prediction(get_task("stsb"), np.array([1.0, 4.0]), 3).tolist() == [2.5, 2.5, 2.5]
+    assert get_task("rte").kind.constant(np.array([1, 0, 1]), 2).tolist() == [1, 1]
+    assert get_task("stsb").kind.constant(np.array([1.0, 4.0]), 3).tolist() == [2.5, 2.5, 2.5]
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("labels", [2, 5])
+def test_the_vectorised_metrics_are_the_libraries(name, labels):
+    metric, rng = METRICS[name], np.random.default_rng(3)
+    if metric.labels not in (None, labels):
+        return
+    if metric.kind == "classification":
+        gold = rng.integers(0, labels, (40, 60))
+        predictions = np.where(rng.random(gold.shape) < 0.6, gold, rng.integers(0, labels, gold.shape))
+        predictions[0], gold[1, :] = 0, 1  # constant sides
+    else:
+        gold = rng.random((40, 60)).round(1)
+        predictions = gold + rng.normal(0, 0.3, gold.shape)
+    one_by_one = [metric.compute(ours, theirs) for ours, theirs in zip(predictions, gold, strict=True)]
+    assert metric.vectorised(predictions, gold) == pytest.approx(one_by_one, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["pearson", "spearman"])
+def test_a_correlation_with_a_constant_is_nan_in_the_bootstrap(name):
+    with np.errstate(invalid="ignore", divide="ignore"):
+        assert np.isnan(METRICS[name].vectorised(np.full((1, 4), 2.0), np.array([[1.0, 2.0, 3.0, 4.0]]))).all()

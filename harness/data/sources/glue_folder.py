@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from datasets import Dataset, DatasetDict
 
+from harness.data.columns import features
+from harness.data.sources.source import Settings
 from harness.errors import UserError
+from harness.tasks.glue import GLUE_FILES, GlueFiles
 from harness.tasks.task import Task
 
 log = logging.getLogger(__name__)
@@ -40,47 +43,70 @@ class _Layout:
     has_header: bool
 
 
-def check(task: Task, folder: str) -> None:
-    """Prove from the first lines that the task's files are there and hold its columns.
+@dataclass(frozen=True)
+class GlueFolder:
+    """GLUE in a folder (`data.path`, or GLUE_DIR) with the official layout."""
 
-    Raises `UserError` that names the file, and what it lacks.
-    """
-    for split, path in _files(task, folder).items():
-        _layout(task, split, path)
+    path: str
+    why: str
+    name: ClassVar[str] = "local"
+    is_glue: ClassVar[bool] = True
+
+    @classmethod
+    def make(cls, settings: Settings) -> GlueFolder:
+        if settings.path:
+            return _open(settings.path, "data.path", f"data=local data.path={settings.path}")
+        if glue_dir := settings.environ.get("GLUE_DIR"):
+            return _open(glue_dir, "GLUE_DIR", f"data=local and GLUE_DIR={glue_dir}")
+        raise UserError("data=local needs data.path=/folder/of/GLUE (the folder that holds CoLA/, MRPC/, ...)")
+
+    def check(self, task: Task) -> None:
+        """Prove from their first lines that the task's files are there and hold its columns.
+
+        Raises `UserError` that names the file, and what it lacks.
+        """
+        for split, path in _files(task, self.path).items():
+            _layout(task, split, path)
+
+    def fingerprint(self, task: Task) -> str:
+        """`sha256:<hash over names and bytes of the task's files>`; read once per process unless a file changes."""
+        digest = hashlib.sha256()
+        for path in _files(task, self.path).values():
+            stat = path.stat()
+            digest.update(f"{path.name} {_hash_file(path, stat.st_mtime_ns, stat.st_size)}\n".encode())
+        return f"sha256:{digest.hexdigest()}"
+
+    def load(self, task: Task) -> DatasetDict:
+        """All splits. Raises `UserError` that names the file, the line and the value that is wrong."""
+        return DatasetDict({split: _read(task, split, path) for split, path in _files(task, self.path).items()})
 
 
-def fingerprint(task: Task, folder: str) -> str:
-    """`sha256:<hash over names and bytes of the task's files>`; read once in a process unless a file changes."""
-    digest = hashlib.sha256()
-    for path in _files(task, folder).values():
-        stat = path.stat()
-        digest.update(f"{path.name} {_hash_file(path, stat.st_mtime_ns, stat.st_size)}\n".encode())
-    return f"sha256:{digest.hexdigest()}"
+def _open(path: str, setting: str, why: str) -> GlueFolder:
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise UserError(
+            f"{setting}={path} is no folder; give the folder of GLUE (the folder that holds CoLA/, MRPC/, ...)"
+        )
+    return GlueFolder(str(folder.absolute()), why)
 
 
-def load(task: Task, folder: str) -> DatasetDict:
-    """Train, evaluation and (where they exist) test rows of a task, with the columns of `features`.
-
-    Raises `UserError` that names the file, the line and the value that is wrong.
-    """
-    return DatasetDict({split: _read(task, split, path) for split, path in _files(task, folder).items()})
-
-
-def features(task: Task) -> Features:
-    """The columns that every source delivers: sentence1[, sentence2], label, idx."""
-    label = Value("float32") if task.is_regression else ClassLabel(names=list(task.labels))
-    return Features({**{column: Value("string") for column in task.columns}, "label": label, "idx": Value("int32")})
+def _files_of(task: Task) -> GlueFiles:
+    try:
+        return GLUE_FILES[task.name]
+    except KeyError:
+        raise UserError(f"task={task.name} is not a task of GLUE, whose folder data=local reads") from None
 
 
 def _files(task: Task, folder: str) -> dict[str, Path]:
     """Split -> file. Test files may be missing; others may not."""
-    directory = Path(folder) / task.local.folder
-    paths = {split: directory / f"{stem}.tsv" for split, stem in task.local.files.items()}
+    official = _files_of(task)
+    directory = Path(folder) / official.folder
+    paths = {split: directory / f"{stem}.tsv" for split, stem in official.files.items()}
     for split, path in paths.items():
         if split not in task.test_sets and not path.is_file():
             raise UserError(
                 f"{path} is missing: {task.title} needs it; data.path (or GLUE_DIR) must be the folder of GLUE "
-                f"that holds {task.local.folder}/{path.name}"
+                f"that holds {official.folder}/{path.name}"
             )
     return {split: path for split, path in paths.items() if path.is_file()}
 
@@ -105,18 +131,18 @@ def _lines(path: Path) -> Iterator[Line]:
 
 
 def _layout(task: Task, split: str, path: Path) -> _Layout:
-    is_test = split in task.test_sets
+    official, is_test = _files_of(task), split in task.test_sets
     _, first = next(_lines(path), (0, None))
     if first is None:
         raise UserError(f"{path} is empty; download it again")
-    if not is_test and not task.local.has_header:
+    if not is_test and not official.has_header:
         if len(first) != COLA_COLUMNS:
             raise UserError(f"{path} line 1 has {len(first)} fields, expected {COLA_COLUMNS} (this file has no header)")
-        texts = zip(task.columns, task.local.text, strict=True)
-        return _Layout({**dict(texts), "label": task.local.label}, COLA_COLUMNS, has_header=False)
-    names = dict(zip(task.columns, task.local.test_text if is_test else task.local.text, strict=True))
+        texts = zip(task.columns, official.text, strict=True)
+        return _Layout({**dict(texts), "label": official.label}, COLA_COLUMNS, has_header=False)
+    names = dict(zip(task.columns, official.test_text if is_test else official.text, strict=True))
     if not is_test:
-        names["label"] = task.local.label
+        names["label"] = official.label
     for name in names.values():
         if name not in first:
             raise UserError(f"{path} has no column {name!r}; its header is {_shown(', '.join(first), limit=200)}")
@@ -128,7 +154,7 @@ def _layout(task: Task, split: str, path: Path) -> _Layout:
 
 def _read(task: Task, split: str, path: Path) -> Dataset:
     layout = _layout(task, split, path)
-    parse = {"label": _regression_label if task.is_regression else _class_label(task), "idx": _index}
+    parse = {"label": task.kind.parse, "idx": _index}
     columns: dict[str, list[Any]] = {column: [] for column in layout.positions}
     for number, fields in _rows(task, split, path, layout):
         for column, position in layout.positions.items():
@@ -140,7 +166,7 @@ def _read(task: Task, split: str, path: Path) -> Dataset:
     rows = len(columns["sentence1"])
     if not rows:
         raise UserError(f"{path} has a header and no rows; download it again")
-    columns.setdefault("label", [-1] * rows)  # as on the hub
+    columns.setdefault("label", [task.kind.unlabelled] * rows)  # -1, as on the hub
     columns.setdefault("idx", list(range(rows)))
     schema = features(task)
     return Dataset.from_dict({column: columns[column] for column in schema}, features=schema)
@@ -165,29 +191,6 @@ def _rows(task: Task, split: str, path: Path, layout: _Layout) -> Iterator[Line]
             )
     if torn:
         log.warning("%s: left out %d torn lines (the first is line %d), as the hub does", path, len(torn), torn[0])
-
-
-def _class_label(task: Task) -> Callable[[str], int]:
-    ids = {word: number for number, word in enumerate(task.labels)}
-    ids |= {str(number): number for number in ids.values()}
-
-    def parse(text: str) -> int:
-        if text not in ids:
-            raise ValueError(", ".join(ids))
-        return ids[text]
-
-    return parse
-
-
-def _regression_label(text: str) -> float:
-    allowed = ValueError("numbers from 0 to 5")
-    try:
-        value = float(text)
-    except ValueError:
-        raise allowed from None
-    if not 0 <= value <= 5:  # false for nan, too
-        raise allowed
-    return value
 
 
 def _index(text: str) -> int:

@@ -7,8 +7,9 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import datasets
 from datasets import ClassLabel, Dataset, DatasetDict
@@ -16,8 +17,10 @@ from datasets.packaged_modules.cache.cache import Cache
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
-from harness.data.sources.glue_folder import features
+from harness.data.columns import features
+from harness.data.sources.source import Settings
 from harness.errors import UserError
+from harness.tasks.glue import GLUE_FILES
 from harness.tasks.task import Task
 
 log = logging.getLogger(__name__)
@@ -46,42 +49,56 @@ def answers(timeout: float = 3.0) -> bool:
     return True
 
 
-def check(task: Task, revision: str) -> None:
-    """Prove that `load` can work: this commit was loaded before, or the hub knows it (one request).
+@dataclass(frozen=True)
+class Hub:
+    """GLUE on the Hugging Face hub at one commit (`data.revision`)."""
 
-    Raises `UserError` otherwise, and where `revision` is no full commit hash: a branch moves, and then runs with the
-    same id would have been made from different rows.
-    """
-    if not re.fullmatch("[0-9a-f]{40}", revision):
-        raise UserError(
-            f"data.revision={revision!r} is no commit of {REPO}; give all 40 hexadecimal digits of one, or leave it out"
-        )
-    if _from_cache(task, revision) is not None:
-        return
-    if datasets.config.HF_HUB_OFFLINE:
-        raise UserError(
-            f"{REPO}@{revision} ({task.name}) is not in the cache and HF_HUB_OFFLINE (or HF_DATASETS_OFFLINE) is set; "
-            "unset it, or use data=local data.path=/folder/of/GLUE or data=synthetic"
-        )
-    try:
-        _ask(revision, constants.HF_HUB_ETAG_TIMEOUT)
-    except Exception as error:
-        raise _cannot_load(task, revision, error) from error
+    revision: str
+    why: str
+    name: ClassVar[str] = "hub"
+    is_glue: ClassVar[bool] = True
 
+    @classmethod
+    def make(cls, settings: Settings) -> Hub:
+        return cls(settings.revision or REVISION, "data=hub")
 
-def fingerprint(task: Task, revision: str) -> str:
-    """`nyu-mll/glue@<commit>/<task>`: a commit on the hub never changes."""
-    return f"{REPO}@{revision}/{task.name}"
+    def check(self, task: Task) -> None:
+        """Prove that `load` can work: this commit was loaded before, or the hub knows it (one request).
 
+        Raises `UserError` otherwise, and where the revision is no full commit hash: a branch moves, and then runs with
+        the same id would have been made from different rows.
+        """
+        if task.name not in GLUE_FILES:
+            raise UserError(f"task={task.name} is not a task of GLUE, which data=hub reads ({REPO})")
+        if not re.fullmatch("[0-9a-f]{40}", self.revision):
+            raise UserError(
+                f"data.revision={self.revision!r} is no commit of {REPO}; give all 40 hexadecimal digits of one, or "
+                "leave it out"
+            )
+        if _from_cache(task, self.revision) is not None:
+            return
+        if datasets.config.HF_HUB_OFFLINE:
+            raise UserError(
+                f"{REPO}@{self.revision} ({task.name}) is not in the cache and HF_HUB_OFFLINE (or HF_DATASETS_OFFLINE) "
+                "is set; unset it, or use data=local data.path=/folder/of/GLUE or data=synthetic"
+            )
+        try:
+            _ask(self.revision, constants.HF_HUB_ETAG_TIMEOUT)
+        except Exception as error:
+            raise _cannot_load(task, self.revision, error) from error
 
-def load(task: Task, revision: str) -> DatasetDict:
-    """All splits of a task with this project's columns; without any request where this commit was loaded before.
+    def fingerprint(self, task: Task) -> str:
+        """`nyu-mll/glue@<commit>/<task>`: a commit on the hub never changes."""
+        return f"{REPO}@{self.revision}/{task.name}"
 
-    Raises `UserError` for whatever goes wrong between here and the hub.
-    """
-    check(task, revision)
-    loaded = _from_cache(task, revision) or _from_hub(task, revision)
-    return DatasetDict({split: _with_our_columns(task, split, loaded, revision) for split in task.splits})
+    def load(self, task: Task) -> DatasetDict:
+        """All splits, without any request where this commit was loaded before.
+
+        Raises `UserError` for whatever goes wrong between here and the hub.
+        """
+        self.check(task)
+        loaded = _from_cache(task, self.revision) or _from_hub(task, self.revision)
+        return DatasetDict({split: _with_our_columns(task, split, loaded, self.revision) for split in task.splits})
 
 
 def _ask(revision: str, timeout: float) -> None:
@@ -137,15 +154,15 @@ def _with_our_columns(task: Task, split: str, loaded: DatasetDict, revision: str
     if split not in loaded:
         raise UserError(f"{where} has no split {split!r}, only {', '.join(loaded)}; {remedy}")
     rows = loaded[split]
-    columns = [*task.hub_text, "label", "idx"]
+    columns = [*task.text, "label", "idx"]
     missing = [column for column in columns if column not in rows.column_names]
     if missing:
         raise UserError(f"{where} has no column {missing[0]!r}, only {', '.join(rows.column_names)}; {remedy}")
     label = rows.features["label"]
     names = tuple(label.names) if isinstance(label, ClassLabel) else ()
-    if names != task.labels:
-        raise UserError(f"{where} has the labels {names}, expected {task.labels} in that order; {remedy}")
-    rows = rows.select_columns(columns).rename_columns(dict(zip(task.hub_text, task.columns, strict=True)))
+    if names != task.kind.labels:
+        raise UserError(f"{where} has the labels {names}, expected {task.kind.labels} in that order; {remedy}")
+    rows = rows.select_columns(columns).rename_columns(dict(zip(task.text, task.columns, strict=True)))
     return rows if rows.features == features(task) else rows.cast(features(task))
 
 

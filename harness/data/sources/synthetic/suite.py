@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from random import Random
+from typing import ClassVar
 
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from datasets import Dataset, DatasetDict
 
+from harness.data.columns import features
+from harness.data.sources.source import Settings
 from harness.data.sources.synthetic.entailment import mnli, rte
 from harness.data.sources.synthetic.questions import qnli, qqp
 from harness.data.sources.synthetic.similarity import mrpc, stsb
@@ -35,20 +39,35 @@ _SHARES = {"cola": (0.30, 0.70), "mrpc": (0.32, 0.68), "qqp": (0.63, 0.37)}
 _SCORES = tuple(quarter / 4 for quarter in range(21))  # stsb: 0 to 5 in quarter steps
 
 
-def fingerprint(task: Task) -> str:
-    """What names the rows of a task: changes if and only if `VERSION` does. `UserError` for WNLI."""
-    _generator(task)
-    return f"synthetic-v{VERSION}-{task.name}"
+@dataclass(frozen=True)
+class Synthetic:
+    """The bundled suite; every task of GLUE but WNLI."""
 
+    why: str
+    name: ClassVar[str] = "synthetic"
+    is_glue: ClassVar[bool] = False
 
-def load(task: Task) -> DatasetDict:
-    """All splits of a task: columns sentence1[, sentence2], label, idx; labels of the test sets are -1.
+    @classmethod
+    def make(cls, settings: Settings) -> Synthetic:
+        return cls("data=synthetic: not GLUE")
 
-    A row occurs once in the whole suite: splits are disjoint combinations of the same words. Stable over machines,
-    processes and Python versions. `UserError` for WNLI.
-    """
-    _generator(task)
-    return DatasetDict(_load(task.name))
+    def check(self, task: Task) -> None:
+        """`UserError` for a task that the suite does not have."""
+        _generator(task)
+
+    def fingerprint(self, task: Task) -> str:
+        """What names the rows of a task: changes if and only if `VERSION` does."""
+        _generator(task)
+        return f"synthetic-v{VERSION}-{task.name}"
+
+    def load(self, task: Task) -> DatasetDict:
+        """All splits of a task.
+
+        A row occurs once in the whole suite: splits are disjoint combinations of the same words. Stable over machines,
+        processes and Python versions.
+        """
+        _generator(task)
+        return DatasetDict(_load(task.name))
 
 
 @cache
@@ -78,22 +97,19 @@ def _split(task: Task, split: str, rows: int, seen: set[tuple[str, ...]]) -> Dat
         seen.add(text)
         texts.append(text)
     if split in task.test_sets:
-        labels = [-1.0 if task.is_regression else -1] * rows
+        labels = [task.kind.unlabelled] * rows
     columns = dict(zip(task.columns, zip(*texts, strict=True), strict=True))
-    features = {column: Value("string") for column in columns}
-    features["label"] = Value("float32") if task.is_regression else ClassLabel(names=list(task.labels))
-    features["idx"] = Value("int32")
-    return Dataset.from_dict({**columns, "label": labels, "idx": list(range(rows))}, features=Features(features))
+    return Dataset.from_dict({**columns, "label": labels, "idx": list(range(rows))}, features=features(task))
 
 
 def _labels(task: Task, rows: int) -> list[float]:
     """The labels of a split, sorted, with the same shares in every split."""
-    if task.is_regression:
+    if task.name == "stsb":
         return [_SCORES[row * len(_SCORES) // rows] for row in range(rows)]
     if task.name in _SHARES:
         first = round(rows * _SHARES[task.name][0])
         return [0] * first + [1] * (rows - first)
-    return [row * len(task.labels) // rows for row in range(rows)]
+    return [row * len(task.kind.labels) // rows for row in range(rows)]
 
 
 def _generator(task: Task) -> Generator:

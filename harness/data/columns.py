@@ -1,0 +1,24 @@
+"""The columns that every source delivers: sentence1[, sentence2], label, idx."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from datasets import ClassLabel, Features, Value
+
+from harness.tasks.task import Task
+
+# By kind of task: the type of the gold labels in a data set, and in a batch.
+LABEL_FEATURES: dict[str, Callable[[Task], Any]] = {
+    "classification": lambda task: ClassLabel(names=list(task.kind.labels)),
+    "regression": lambda task: Value("float32"),
+}
+LABEL_DTYPES: dict[str, torch.dtype] = {"classification": torch.long, "regression": torch.float32}
+
+
+def features(task: Task) -> Features:
+    """The schema of a task's rows: texts, gold label (a class or a float32 score), and the row's number `idx`."""
+    texts = {column: Value("string") for column in task.columns}
+    return Features({**texts, "label": LABEL_FEATURES[task.kind.name](task), "idx": Value("int32")})

@@ -1,0 +1,89 @@
+"""The parts of a finished run's record, from what its stack did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.model.classifier import Classifier
+from harness.model.parameters import count
+from harness.records.schema import Record, Scores
+from harness.sweeps.resolve import Run
+from harness.training.loop import Training
+
+
+def finished_record(
+    run: Run, result: Mapping[str, Any], training: Training, replica: int, entries: Mapping[str, Any]
+) -> Record:
+    """The record of a run that has trained: completed with its scores, or diverged with the step.
+
+    `result` is its entry of `harness.training.evaluation.evaluate`, `entries` the other keys of the record.
+    """
+    step = training.diverged_at[replica]
+    if step is not None or not all(result["finite"].values()):
+        where = f"at step {step} of {training.losses.shape[1]}" if step else "in the last steps"
+        rate = run.config.train.learning_rate
+        error = f"the loss was no longer finite {where}; lower train.learning_rate={rate:g}"
+        return run.record("diverged", error=error, scores={}, undefined={}, **entries)
+    spans = {"spans": result["spans"]} if "spans" in result else {}
+    return run.record(
+        "completed",
+        degenerate=any(result["constant"].values()),
+        scores=result["scores"],
+        undefined=result["undefined"],
+        **entries,
+        **spans,
+    )
+
+
+def shared_entries(run: Run, rows: Mapping[str, int], available: Mapping[str, int]) -> dict[str, Any]:
+    """What every run of a stack shares: the protocol's splits, and the data."""
+    return {
+        "protocol": {"chooses_on": run.choosing_set, "reports_on": list(run.task.evaluation_sets)},
+        "data": {
+            "source": run.data.name,
+            "is_glue": run.data.is_glue,
+            "fingerprint": run.fingerprint,
+            "rows": dict(rows),
+            "available": dict(available),
+        },
+    }
+
+
+def encoder_entries(run: Run, classifier: Classifier) -> dict[str, Any]:
+    """The encoder, and the parameters counted with the run's own method."""
+    config, checkpoint = classifier.encoder.config, run.checkpoint
+    outputs, has_pooler = run.task.kind.outputs, classifier.has_pooler
+    return {
+        "parameters": count(config, run.config.method, outputs, has_pooler=has_pooler),
+        "encoder": {
+            "title": checkpoint.title,
+            "name": checkpoint.name,
+            "family": checkpoint.family,
+            "sha256": checkpoint.sha256,
+            "fingerprint": checkpoint.fingerprint,
+            "revision": checkpoint.revision,
+            "layers": config.num_hidden_layers,
+            "width": config.hidden_size,
+            "pooling": "pooler" if has_pooler else "first token",
+        },
+    }
+
+
+def training_entries(
+    training: Training, replica: int, scores: Mapping[int, Scores], stack: Sequence[str]
+) -> dict[str, Any]:
+    """How the run trained; `scores` are those after epochs that were evaluated, by epoch."""
+    history = [
+        entry | ({"scores": scores[entry["epoch"]]} if entry["epoch"] in scores else {})
+        for entry in training.epoch_losses(replica)
+    ]
+    return {
+        "training": {
+            "steps": training.losses.shape[1],
+            "examples": training.examples,
+            "padding_share": round(training.padding_share, 5),
+            "stack": list(stack),
+            "history": history,
+        }
+    }

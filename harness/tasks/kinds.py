@@ -1,0 +1,155 @@
+"""Kinds of tasks: what a model puts out for one, how that becomes an answer, and how answers are stored.
+
+This is the numpy side; `harness.model.heads` has the torch side (head, loss) and `harness.data.columns` the type of
+the gold labels in a data set, each by the kind's name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from harness.errors import UserError
+
+
+class Kind(Protocol):
+    """What the rest of the code asks of a task's kind. Answers and gold labels are arrays `[N]`."""
+
+    name: ClassVar[str]
+    labels: tuple[str, ...]
+    default_metrics: ClassVar[tuple[str, ...]]
+    tolerance: float
+
+    @property
+    def outputs(self) -> int:
+        """Width of the task head."""
+
+    def decide(self, logits: np.ndarray) -> np.ndarray:
+        """Logits `[N, outputs]` -> answers `[N]`."""
+
+    def compact(self, values: np.ndarray) -> np.ndarray:
+        """Answers or gold labels in the smallest type that holds them, as they are stored."""
+
+    def constant(self, train_gold: np.ndarray, count: int) -> np.ndarray:
+        """The best constant answer that the training labels suggest, `count` times."""
+
+    def parse(self, text: str) -> int | float:
+        """The gold label that a text says; `ValueError` with what is allowed."""
+
+    def shown(self, value: Any) -> str | float:
+        """An answer as users read it."""
+
+    def probabilities(self, logits: np.ndarray) -> dict[str, float]:
+        """By label, from the logits `[outputs]` of one row; empty where there are none."""
+
+    @property
+    def unlabelled(self) -> int | float:
+        """What stands for a gold label that is not known, as in test sets."""
+
+
+@dataclass(frozen=True)
+class Classification:
+    """One of `labels`, which are words in the order of their ids."""
+
+    labels: tuple[str, ...]
+    name: ClassVar[str] = "classification"
+    default_metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
+    tolerance: ClassVar[float] = 0.0  # answers are equal or they are not
+    unlabelled: ClassVar[int] = -1
+
+    @property
+    def outputs(self) -> int:
+        return len(self.labels)
+
+    def decide(self, logits: np.ndarray) -> np.ndarray:
+        return logits.argmax(-1)
+
+    def compact(self, values: np.ndarray) -> np.ndarray:
+        """int8 for up to 128 labels, else the next wider type."""
+        return values.astype(np.min_scalar_type(-max(1, len(self.labels))))
+
+    def constant(self, train_gold: np.ndarray, count: int) -> np.ndarray:
+        """The most frequent training label, the lowest id of equals."""
+        return np.full(count, int(np.argmax(np.bincount(train_gold))))
+
+    def parse(self, text: str) -> int:
+        """A label's word or its id."""
+        if text in self.labels:
+            return self.labels.index(text)
+        if text.isascii() and text.isdigit() and int(text) < len(self.labels):
+            return int(text)
+        raise ValueError(", ".join([*self.labels, *map(str, range(len(self.labels)))]))
+
+    def shown(self, value: Any) -> str:
+        return self.labels[int(value)]
+
+    def probabilities(self, logits: np.ndarray) -> dict[str, float]:
+        shares = np.exp(logits.astype(np.float64) - logits.max())
+        shares /= shares.sum()
+        return dict(zip(self.labels, map(float, shares), strict=True))
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A number from `low` to `high`."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    name: ClassVar[str] = "regression"
+    labels: ClassVar[tuple[str, ...]] = ()
+    default_metrics: ClassVar[tuple[str, ...]] = ("spearman", "pearson")
+    unlabelled: ClassVar[float] = -1.0
+    outputs: ClassVar[int] = 1
+
+    @property
+    def tolerance(self) -> float:
+        """A hundredth of the range, else 0.05: bf16 sums in another order move the last digits."""
+        return 0.01 * (self.high - self.low) if math.isfinite(self.high - self.low) else 0.05
+
+    def decide(self, logits: np.ndarray) -> np.ndarray:
+        return logits[:, 0].astype(np.float64)
+
+    def compact(self, values: np.ndarray) -> np.ndarray:
+        return values.astype(np.float32)
+
+    def constant(self, train_gold: np.ndarray, count: int) -> np.ndarray:
+        """The mean of the training scores."""
+        return np.full(count, float(np.mean(train_gold)))
+
+    def parse(self, text: str) -> float:
+        bounded = math.isfinite(self.high - self.low)
+        allowed = ValueError(f"numbers from {self.low:g} to {self.high:g}" if bounded else "finite numbers")
+        try:
+            value = float(text)
+        except ValueError:
+            raise allowed from None
+        if not (self.low <= value <= self.high and math.isfinite(value)):
+            raise allowed
+        return value
+
+    def shown(self, value: Any) -> float:
+        return float(value)
+
+    def probabilities(self, logits: np.ndarray) -> dict[str, float]:
+        return {}
+
+
+KINDS = ("classification", "regression")
+
+
+def make_kind(name: str, settings: Mapping[str, Any]) -> Kind:
+    """The kind that a task's settings describe; `UserError` names what is wrong with them."""
+    labels = tuple(str(label) for label in settings.get("labels") or ())
+    if name == Classification.name:
+        if len(labels) < 2 or len(set(labels)) < len(labels):
+            raise UserError(f"task.labels={list(labels)}: a classification task needs two or more different labels")
+        return Classification(labels)
+    if name == Regression.name:
+        if labels:
+            raise UserError(f"task.labels={list(labels)}: a regression task has no labels; leave them out")
+        return Regression()
+    raise UserError(f"task.kind={name} is unknown; choose one of {', '.join(KINDS)}")

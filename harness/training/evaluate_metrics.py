@@ -1,0 +1,50 @@
+"""The registry of metrics as `evaluate.Metric` objects: `evaluate.load` needs the network, these do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+
+from harness.tasks.metrics import METRICS, Metric, why_undefined
+from harness.tasks.task import Task
+
+_VALUES = {"classification": "int64", "regression": "float64"}
+
+
+class RegisteredMetric(evaluate.Metric):
+    """One metric of `harness.tasks.metrics`; `compute` gives {name: value}, with a `reason` where the value is None."""
+
+    def __init__(self, metric: Metric, **options: Any) -> None:
+        self.metric = metric
+        super().__init__(**options)
+
+    def _info(self) -> evaluate.MetricInfo:
+        value = datasets.Value(_VALUES[self.metric.kind])
+        return evaluate.MetricInfo(
+            description=self.metric.description,
+            citation="",
+            features=datasets.Features({"predictions": value, "references": value}),
+        )
+
+    def _compute(self, predictions: Any, references: Any) -> dict[str, Any]:
+        value = self.metric.compute(predictions, references)
+        result = {self.metric.name: value}
+        return result if value is not None else result | {"reason": why_undefined(predictions, references)}
+
+
+def score(task: Task, predictions: np.ndarray, gold: np.ndarray) -> tuple[dict[str, float | None], dict[str, str]]:
+    """Every metric of the task: `({metric: value or None}, {metric: why it is None})`.
+
+    `predictions` and `gold` are `[N]`, class ids or scores of a regression task.
+    """
+    scores: dict[str, float | None] = {}
+    reasons: dict[str, str] = {}
+    for name in task.metrics:
+        result = RegisteredMetric(METRICS[name], keep_in_memory=True).compute(predictions=predictions, references=gold)
+        scores[name] = result[name]
+        if result[name] is None:
+            reasons[name] = result["reason"]
+    return scores, reasons

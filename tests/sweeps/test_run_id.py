@@ -1,0 +1,77 @@
+"""What names a run: everything that can change a score, and nothing else."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from harness.config import AdapterConfig, DataConfig, ModelConfig, ProtocolConfig, RunConfig, TaskConfig, TrainConfig
+from harness.sweeps.resolve import resolve
+from harness.training.device import has_bf16
+
+
+@pytest.fixture
+def id_of(tiny_model):
+    """The run id for changed sections of one config."""
+
+    def make(**sections) -> str:
+        config = RunConfig(
+            task=TaskConfig("rte"), method=AdapterConfig(), model=ModelConfig(str(tiny_model)),
+            data=DataConfig("synthetic"), train=TrainConfig(precision="fp32"), device="cpu",
+        )  # fmt: skip
+        for name, section in sections.items():
+            setattr(config, name, section)
+        (run,) = resolve([config])
+        return run.id
+
+    return make
+
+
+def test_what_is_kept_or_looked_at_does_not_name_a_run(id_of):
+    settings = {"evaluate_every_epoch": True, "evaluate_spans": True, "save": "all"}
+    assert id_of(train=TrainConfig(precision="fp32", **settings)) == id_of()
+    assert id_of(protocol=ProtocolConfig(predict_test=True)) == id_of(protocol=ProtocolConfig())
+    assert id_of(results_dir="elsewhere", cache_dir="elsewhere") == id_of()
+
+
+def test_numbers_are_canonical(id_of):
+    assert id_of(train=TrainConfig(precision="fp32", warmup_fraction=0, clip_norm=1)) == id_of(
+        train=TrainConfig(precision="fp32", warmup_fraction=0.0, clip_norm=1.0)
+    )
+
+
+def test_the_precision_is_that_which_is_computed_in(id_of):
+    here = "bf16" if has_bf16(torch.device("cpu")) else "fp32"
+    assert id_of(train=TrainConfig(precision="auto")) == id_of(train=TrainConfig(precision=here))
+    assert id_of(train=TrainConfig(precision="bf16")) != id_of(train=TrainConfig(precision="fp32"))
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("config.json", {"hidden_act": "relu"}),
+        ("config.json", {"layer_norm_eps": 1e-6}),
+        ("tokenizer.json", {"normalizer": None}),
+    ],
+)
+def test_the_same_weights_with_another_config_or_tokenizer_are_another_run(id_of, tiny_model, tmp_path, file, change):
+    same, other = (shutil.copytree(tiny_model, tmp_path / name) for name in ("same", "other"))
+    path = other / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert id_of(model=ModelConfig(str(same))) == id_of()
+    assert id_of(model=ModelConfig(str(other))) != id_of()
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"task": TaskConfig("mrpc")},
+        {"data": DataConfig("synthetic", max_train_rows=10)},
+        {"method": AdapterConfig(init_std=1e-3)},
+        {"train": TrainConfig(precision="fp32", seed=1)},
+    ],
+    ids=lambda section: next(iter(section)),
+)
+def test_whatever_changes_a_score_names_a_run(id_of, section):
+    assert id_of(**section) != id_of()
