@@ -62,7 +62,7 @@ def test_tasks_mixed_in_one_batch_equal_separate_ones(bank, bank_runs, tiny_mode
         alone = predictor(bank, [name], tiny_model).logits([row for row in rows if row[0] == name])
         own = [logits for row, logits in zip(rows, mixed, strict=True) if row[0] == name]
         assert np.concatenate(own) == pytest.approx(np.concatenate(alone), abs=1e-5)
-        assert {len(logits) for logits in own} == {get_task(name).outputs}
+        assert {len(logits) for logits in own} == {get_task(name).kind.outputs}
 
 
 def test_what_is_wrong_is_one_line_and_nothing_is_written(bank, tiny_model, tmp_path, capsys, monkeypatch):
@@ -88,7 +88,7 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(bank, tiny_model, tmp_
 
     other = save_tiny(tmp_path / "other", "electra")
     assert predict.main(["--bank", str(bank), "--model", str(other), "--task", "cola", "--input", str(good)]) == 2
-    assert_one_line_error(capsys, "the bank", "was trained on", "--model")
+    assert_one_line_error(capsys, f"the encoder that was found is {other} (sha256", "--model")
 
     entry = Bank.open(bank).entry("cola")
     file = bank / entry.run["weights"]["file"]
