@@ -20,6 +20,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
+from harness.data.sources.synthetic.suite import Synthetic
 from harness.errors import UserError
 from harness.records.record import load_records
 from harness.tasks.glue import TASKS

@@ -1,6 +1,6 @@
 """The benchmark's bookkeeping: contenders, ratios, failures. What it measures is not tested."""
 
-from scripts.benchmark import our_names, tabulate
+from scripts.benchmark_table import our_names, tabulate
 
 MACHINE = {
     "task": "cola", "examples": 100, "model": "MiniLM", "source": "local", "device": "a CPU", "commit": "0123456789abc",
