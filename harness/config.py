@@ -1,16 +1,62 @@
-"""What a run is: structured configs, range checks and the run id."""
+"""What a run is: its options as dataclasses, each with the values that it allows."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import Field, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from harness.errors import UserError
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that an option allows: a predicate and its wording."""
+
+    allows: Callable[[Any], bool]
+    words: str
+
+
+def one_of(*names: str) -> Range:
+    return Range(lambda value: value in names, "one of " + ", ".join(names))
+
+
+def above(low: float, below: float = math.inf) -> Range:
+    words = f"above {low:g}" if below == math.inf else f"above {low:g} and below {below:g}"
+    return Range(lambda value: low < value < below, words)
+
+
+def at_least(low: float, below: float = math.inf) -> Range:
+    words = f"at least {low:g}" if below == math.inf else f"at least {low:g} and below {below:g}"
+    return Range(lambda value: low <= value < below, words)
+
+
+def between(low: float, high: float) -> Range:
+    return Range(lambda value: low <= value <= high, f"between {low:g} and {high:g}")
+
+
+def or_null(allowed: Range) -> Range:
+    return Range(lambda value: value is None or allowed.allows(value), allowed.words + ", or null")
+
+
+def only(name: str, group: str) -> Range:
+    """The name of a schema: another name is another option of its config group, with other fields."""
+    return Range(lambda value: value == name, f"{name} here; choose another {group} with {group}=NAME")
+
+
+def option(default: Any, allowed: Range | None = None, *, one_per_sweep: bool = False) -> Any:
+    """A field with the values that it allows (None: all of its type).
+
+    `one_per_sweep` marks options outside the run id, on which all runs of a sweep must agree.
+    """
+    return field(default=default, metadata={"allowed": allowed, "one_per_sweep": one_per_sweep})
+
+
+_SEED = at_least(0, 2**31)
 
 
 @dataclass
@@ -37,11 +83,11 @@ class MethodConfig:
 class AdapterConfig(MethodConfig):
     """Bottleneck adapters; the defaults are the paper's (sections 2.1 and 3.6)."""
 
-    name: str = "adapter"
-    bottleneck_size: int = 64
-    placement: str = "houlsby"
-    activation: str = "gelu"
-    init_std: float = 1e-2
+    name: str = option("adapter", only("adapter", "method"))
+    bottleneck_size: int = option(64, at_least(1))
+    placement: str = option("houlsby", one_of("houlsby", "pfeiffer"))
+    activation: str = option("gelu", one_of("gelu", "relu", "swish", "tanh"))
+    init_std: float = option(1e-2, above(0))
     train_layernorms: bool = True
     train_head: bool = True
     train_pooler: bool = False
@@ -51,43 +97,43 @@ class AdapterConfig(MethodConfig):
 class FullConfig(MethodConfig):
     """Full fine-tuning: every weight of the encoder and the head."""
 
-    name: str = "full"
+    name: str = option("full", only("full", "method"))
 
 
 @dataclass
 class TopLayersConfig(MethodConfig):
-    """The top `layers` layers train, with pooler and head (section 3.4); what lies below runs without dropout."""
+    """The top `layers` layers, pooler and head train (section 3.4); the layers below run without dropout."""
 
-    name: str = "top_layers"
-    layers: int = 1
+    name: str = option("top_layers", only("top_layers", "method"))
+    layers: int = option(1, at_least(1))
 
 
 @dataclass
 class LayerNormConfig(MethodConfig):
     """Every LayerNorm and the head (section 3.4)."""
 
-    name: str = "layernorm"
+    name: str = option("layernorm", only("layernorm", "method"))
 
 
 @dataclass
 class BitFitConfig(MethodConfig):
     """Every bias of the encoder and the head (Ben Zaken et al. 2022)."""
 
-    name: str = "bitfit"
+    name: str = option("bitfit", only("bitfit", "method"))
 
 
 @dataclass
 class HeadConfig(MethodConfig):
     """The head alone, on the frozen encoder's pooled output."""
 
-    name: str = "head"
+    name: str = option("head", only("head", "method"))
 
 
 @dataclass
 class PeftConfig(MethodConfig):
     """A method of Hugging Face's `peft`: `type` is its PeftType, `options` the fields of its config."""
 
-    name: str = "peft"
+    name: str = option("peft", only("peft", "method"))
     type: str = "LORA"
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -102,56 +148,58 @@ class ModelConfig:
 
 @dataclass
 class DataConfig:
-    """`source`: auto, hub, local (`path` is the folder that holds CoLA/, MRPC/, ...) or synthetic."""
+    """`source`: auto, hub, local (`path` is the folder with CoLA/, MRPC/, ...) or synthetic; `revision`: the hub's."""
 
     source: str = "auto"
     path: str | None = None
     revision: str | None = None
-    max_train_rows: int | None = None
-    max_eval_rows: int | None = None
+    max_train_rows: int | None = option(None, or_null(at_least(1)))
+    max_eval_rows: int | None = option(None, or_null(at_least(1)))
 
 
 @dataclass
 class ProtocolConfig:
-    """`paper`: the official validation set chooses among runs and is reported, which is optimistic (section 3.1).
+    """`paper`: runs are selected and reported on the official validation set, which is optimistic (section 3.1).
 
     `predict_test` also predicts the unlabelled test sets.
     """
 
-    name: str = "paper"
-    predict_test: bool = False
+    name: str = option("paper", only("paper", "protocol"))
+    predict_test: bool = option(False, one_per_sweep=True)
 
 
 @dataclass
 class HoldoutConfig(ProtocolConfig):
-    """A stratified `fraction` of the training rows (drawn by `seed`) chooses; the validation set is only reported."""
+    """Runs are selected on a stratified `fraction` of the training rows, drawn with `seed`, and reported on the
+    official validation set.
+    """
 
-    name: str = "holdout"
-    fraction: float = 0.1
-    seed: int = 0
+    name: str = option("holdout", only("holdout", "protocol"))
+    fraction: float = option(0.1, above(0, 1))
+    seed: int = option(0, _SEED)
 
 
 @dataclass
 class TrainConfig:
     """The optimisation protocol of the paper (section 3.1) and its released code."""
 
-    optimizer: str = "adamw"
-    learning_rate: float = 3e-4
-    epochs: int = 3
-    batch_size: int = 32
-    max_length: int = 128
-    warmup_fraction: float = 0.1
-    weight_decay: float = 0.01
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-6
-    clip_norm: float = 1.0
-    dropout: float = 0.1
-    precision: str = "auto"
-    seed: int = 0
+    optimizer: str = option("adamw", one_of("adamw", "bert_adam"))
+    learning_rate: float = option(3e-4, above(0))
+    epochs: int = option(3, at_least(1))
+    batch_size: int = option(32, at_least(1))
+    max_length: int = option(128, between(8, 512))
+    warmup_fraction: float = option(0.1, at_least(0, 1))
+    weight_decay: float = option(0.01, at_least(0))
+    beta1: float = option(0.9, at_least(0, 1))
+    beta2: float = option(0.999, at_least(0, 1))
+    epsilon: float = option(1e-6, above(0))
+    clip_norm: float = option(1.0, above(0))
+    dropout: float = option(0.1, at_least(0, 0.99))
+    precision: str = option("auto", one_of("auto", "bf16", "fp32"))
+    seed: int = option(0, _SEED)
     evaluate_every_epoch: bool = False
     evaluate_spans: bool = False
-    save: str = "none"
+    save: str = option("none", one_of("none", "best", "all"), one_per_sweep=True)
 
 
 @dataclass
@@ -163,10 +211,10 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     # Where and how, never what: these stay out of the run id.
-    results_dir: str = "results/working"
-    cache_dir: str = ".cache"
-    device: str = "auto"
-    cuda_graphs: bool = False
+    results_dir: str = option("results/working", one_per_sweep=True)
+    cache_dir: str = option(".cache", one_per_sweep=True)
+    device: str = option("auto", one_per_sweep=True)
+    cuda_graphs: bool = option(False, one_per_sweep=True)
 
 
 METHOD_CONFIGS: dict[str, type[MethodConfig]] = {
@@ -193,67 +241,33 @@ def register_configs() -> None:
             store.store(group=group, name=f"{name}_schema", node=schema)
 
 
-@dataclass(frozen=True)
-class Range:
-    """What a value may be: a predicate and its wording."""
-
-    allows: Callable[[Any], bool]
-    words: str
-
-
-def _one_of(*names: str) -> Range:
-    return Range(lambda value: value in names, "one of " + ", ".join(names))
-
-
-def _above(low: float, below: float = math.inf) -> Range:
-    words = f"above {low:g}" if below == math.inf else f"above {low:g} and below {below:g}"
-    return Range(lambda value: low < value < below, words)
-
-
-def _at_least(low: float, below: float = math.inf) -> Range:
-    words = f"at least {low:g}" if below == math.inf else f"at least {low:g} and below {below:g}"
-    return Range(lambda value: low <= value < below, words)
-
-
-def _or_null(allowed: Range) -> Range:
-    return Range(lambda value: value is None or allowed.allows(value), allowed.words + ", or null")
-
-
-RANGES: dict[str, Range] = {
-    "method.bottleneck_size": _at_least(1),
-    "method.placement": _one_of("houlsby", "pfeiffer"),
-    "method.layers": _at_least(1),
-    "method.activation": _one_of("gelu", "relu", "swish", "tanh"),
-    "method.init_std": _above(0),
-    "data.max_train_rows": _or_null(_at_least(1)),
-    "data.max_eval_rows": _or_null(_at_least(1)),
-    "train.optimizer": _one_of("adamw", "bert_adam"),
-    "train.learning_rate": _above(0),
-    "train.epochs": _at_least(1),
-    "train.batch_size": _at_least(1),
-    "train.max_length": Range(lambda value: 8 <= value <= 512, "between 8 and 512"),
-    "train.warmup_fraction": _at_least(0, 1),
-    "train.weight_decay": _at_least(0),
-    "train.beta1": _at_least(0, 1),
-    "train.beta2": _at_least(0, 1),
-    "train.epsilon": _above(0),
-    "train.clip_norm": _above(0),
-    "train.dropout": _at_least(0, 0.99),
-    "train.precision": _one_of("auto", "bf16", "fp32"),
-    "train.seed": _at_least(0, 2**31),
-    "train.save": _one_of("none", "best", "all"),
-    "protocol.name": _one_of(*PROTOCOL_CONFIGS),
-    "protocol.fraction": _above(0, 1),
-    "protocol.seed": _at_least(0, 2**31),
-}
-
-
 def check(config: RunConfig) -> None:
     """Raise `UserError` for the first value out of its range, naming key, value and what is allowed."""
-    for key, allowed in RANGES.items():
-        section, _, name = key.partition(".")
-        part = getattr(config, section)
-        if hasattr(part, name):
-            value = getattr(part, name)
-            if not allowed.allows(value) or (isinstance(value, float) and not math.isfinite(value)):
-                raise UserError(f"{key}={value} is out of range: it must be {allowed.words}")
+    for key, item, value in _options(config):
+        allowed = item.metadata.get("allowed")
+        finite = not isinstance(value, float) or math.isfinite(value)
+        if allowed is not None and not (allowed.allows(value) and finite):
+            raise UserError(f"{key}={value} is out of range: it must be {allowed.words}")
+
+
+def check_sweep(configs: Iterable[RunConfig]) -> None:
+    """Raise `UserError` where runs of one sweep differ in an option of which a sweep has one value."""
+    seen: dict[str, Any] = {}
+    for config in configs:
+        for key, item, value in _options(config):
+            if item.metadata.get("one_per_sweep") and seen.setdefault(key, value) != value:
+                raise UserError(
+                    f"{key} must be the same for all runs of a sweep, not {seen[key]} and {value}; "
+                    "start one command for each value"
+                )
+
+
+def _options(config: RunConfig) -> Iterator[tuple[str, Field, Any]]:
+    """Key, field and value of every option, whatever schemas the sections have."""
+    for item in fields(config):
+        section = getattr(config, item.name)
+        if not is_dataclass(section):
+            yield item.name, item, section
+            continue
+        for inner in fields(section):
+            yield f"{item.name}.{inner.name}", inner, getattr(section, inner.name)

@@ -12,63 +12,61 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from harness.config import register_configs
 from harness.errors import UserError
-from harness.sweeps import jobs
 from harness.sweeps.hydra_errors import explain
+from harness.sweeps.jobs import Session, register_launchers
+from harness.sweeps.provenance import COMMAND, as_typed
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="run")
-def _job(config: DictConfig) -> float:
-    """One job, alone or under another launcher than ours."""
-    try:
-        return jobs.score_of(jobs.run_all([jobs.to_config(config)])[0])
-    except (UserError, OmegaConfBaseException) as error:
-        _REFUSED.append(error)  # raised here, Hydra would print its overrides first
-        return float("nan")
-
-
-_REFUSED: list[Exception] = []  # what single jobs were refused for
-
-
-def main() -> int:
-    """Entry point; returns the exit status."""
-    register_configs()
-    jobs.register_launchers()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status. `arguments` are those of the command line (None: of this process)."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    session = Session()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        _with_raised_errors()
+        _run_hydra(session, arguments)
     except UserError as error:
         return _fail(str(error))
     except (HydraException, OmegaConfBaseException, OSError) as error:
         if wants_traceback:
             raise
-        return _fail(explain(error))
+        return _fail(explain(error, arguments))
     except KeyboardInterrupt:
-        print("\ninterrupted; finished runs are kept. To go on:", file=sys.stderr)
-        print("  " + shlex.join(["python", "-m", "harness.run", *sys.argv[1:]]), file=sys.stderr)
+        print("\ninterrupted; finished runs are kept. To continue:", file=sys.stderr)
+        print("  " + shlex.join([*COMMAND, *arguments]), file=sys.stderr)
         return 130
-    return _report_failures()
+    return _report_failures(session)
 
 
-def _with_raised_errors() -> None:
-    """Run the job or sweep; Hydra raises what it would else print over many lines and exit for."""
-    _REFUSED.clear()
+def _run_hydra(session: Session, arguments: Sequence[str]) -> None:
+    """Let Hydra compose the job or sweep and call `session`; raises the first error."""
+    register_configs()
+    register_launchers()
+    command = hydra.main(version_base="1.3", config_path=str(CONF), config_name="run")(session)
+    with as_typed(arguments), _raising():
+        command()
+    if session.refused:
+        raise session.refused[0]
+
+
+@contextmanager
+def _raising() -> Iterator[None]:
+    """Make Hydra raise the errors that it would otherwise print over many lines before it exits."""
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        _job()
-        if _REFUSED:
-            raise _REFUSED[0]
+        yield
     finally:
         if before is None:
             del os.environ["HYDRA_FULL_ERROR"]
@@ -81,13 +79,12 @@ def _fail(message: str) -> int:
     return 2
 
 
-def _report_failures() -> int:
-    bad = [record for record in jobs.RECORDS if record["status"] != "completed"]
-    if bad:
-        print(f"{len(bad)} of {len(jobs.RECORDS)} runs did not complete:", file=sys.stderr)
-        for record in bad:
+def _report_failures(session: Session) -> int:
+    if session.failures:
+        print(f"{len(session.failures)} of {len(session.records)} runs did not complete:", file=sys.stderr)
+        for record in session.failures:
             print(f"  {record['run_id']} {record['status']}: {record['error']}", file=sys.stderr)
-    return 1 if bad else 0
+    return 1 if session.failures else 0
 
 
 if __name__ == "__main__":

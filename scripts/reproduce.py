@@ -1,4 +1,4 @@
-"""Runs the sweeps of one experiment, one after the other, then makes its tables and figures.
+"""Run the sweeps of one experiment, one after the other, then make its tables and figures.
 
 python scripts/reproduce.py --scale quick --results results/quick -- train.seed=0,1,2
 python scripts/reproduce.py --experiment tradeoff --scale cpu --results results/tradeoff-cpu
@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-# Those whose conf/experiment/<scale>/ holds the sweeps of `make reproduce-glue`.
+# The scales of `make reproduce-glue`, whose sweeps are in conf/experiment/<scale>/.
 GLUE = {
-    "quick": "all eight tasks with limited rows and a small grid, for any machine: not the paper's protocol",
+    "quick": "eight tasks with limited rows and a small grid, for any machine: not the paper's protocol",
     "minilm": "complete GLUE on MiniLM, holdout protocol, three seeds, for one GPU",
     "paper": "BERT-large with the paper's full grid, from the hub: about 880 runs, days on one GPU",
 }
@@ -29,8 +29,9 @@ EXPERIMENTS = ("glue", "tradeoff", "ablation", "init_scale", "robustness", "meth
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--experiment", choices=EXPERIMENTS, default="glue")
-    parser.add_argument("--scale", choices=sorted({*GLUE, *SCALES}), default="quick")
+    parser.add_argument("--experiment", choices=EXPERIMENTS, default="glue", help="what to run (default: glue)")
+    scale_help = "how much data, how many runs (default: quick)"
+    parser.add_argument("--scale", choices=sorted({*GLUE, *SCALES}), default="quick", help=scale_help)
     parser.add_argument("--results", required=True, help="results folder; finished runs in it are kept")
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="Hydra overrides for every sweep")
     arguments = parser.parse_args()
@@ -49,12 +50,12 @@ def main() -> int:
         status = max(status, code)
     print(flush=True)
     code = subprocess.run([sys.executable, "-m", "harness.report", arguments.results]).returncode
-    print(f"\n{time.perf_counter() - started:.0f} s in all")
+    print(f"\n{time.perf_counter() - started:.0f} s in total")
     return code or status
 
 
 def sweeps(experiment: str, scale: str) -> list[list[str]]:
-    """The config groups of each sweep, full fine-tuning first: the others are measured against it."""
+    """The config groups of each sweep; full fine-tuning comes first, because the others are compared with it."""
     folder, options = (scale, []) if experiment == "glue" else (experiment, [f"scale={scale}"])
     names = sorted(path.stem for path in (CONF / "experiment" / folder).glob("*.yaml"))
     names.sort(key=lambda name: not name.startswith("full"))

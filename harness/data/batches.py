@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from harness.data.columns import LABEL_DTYPES
+from harness.errors import naming
 from harness.tasks.task import Task
 
 EVALUATION_TOKENS = {"cpu": 4096, "cuda": 65536}  # padded tokens of one batch without gradients
@@ -177,7 +178,7 @@ def _read_cached(path: Path) -> dict[str, np.ndarray] | None:
 
 def _write_cached(path: Path, tokens: dict[str, np.ndarray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
+    with naming(path), tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
         np.savez(file, **tokens)
     Path(file.name).replace(path)
 

@@ -197,7 +197,9 @@ def _checkpoint(encoder: dict[str, Any], model: str | None, *, whose: str) -> Ch
         raise UserError(f"{whose}: its encoder was not found, give --model FOLDER: {error}") from None
     if checkpoint.fingerprint != encoder["fingerprint"]:
         here = {"name": model or checkpoint.name, "sha256": checkpoint.sha256}
-        raise UserError(f"{whose}: the encoder that was found is {difference(here, encoder)}; give --model the right one")
+        raise UserError(
+            f"{whose}: the encoder that was found is {difference(here, encoder)}; give --model the right one"
+        )
     return checkpoint
 
 

@@ -1,64 +1,123 @@
-"""Sweeps on a cluster: each stack is one job, submitted and watched by submitit (Slurm, or processes here)."""
+"""Sweeps on a cluster: each stack is one job, submitted and watched by submitit (Slurm, or local processes)."""
 
 from __future__ import annotations
 
+import io
+import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from harness.config import RunConfig
 from harness.errors import UserError
 from harness.records.record import Record, read_record
 from harness.sweeps import jobs
-from harness.sweeps.progress import Progress
+from harness.sweeps.progress import Progress, counted
+from harness.sweeps.provenance import as_typed
 from harness.sweeps.resolve import Run, resolve
 from harness.sweeps.sweep import MAX_STACK, Sweep
+from harness.training.device import has_bf16
 
 _POLL_SECONDS = 1.0
+# Words of Slurm's refusals and the launcher's option to change. The order counts: "Invalid account or
+# account/partition combination" is about the account.
+_OPTIONS = {
+    "invalid account": "account",
+    "partition": "partition",
+    "generic resource": "gpus_per_node",
+    "gres": "gpus_per_node",
+    "qos": "qos",
+    "feature": "constraint",
+    "node name": "exclude",
+    "time limit": "timeout_min",
+    "memory": "mem_gb",
+    "cpu count": "cpus_per_task",
+    "processors": "cpus_per_task",
+    "node configuration": "gpus_per_node, cpus_per_task or mem_gb",
+}
 
 
 def run_on_cluster(
     configs: Sequence[RunConfig], *, cluster: str, folder: Path, max_stack: int | None, parameters: Mapping[str, Any]
 ) -> list[Record]:
-    """Submit what is not finished, one job a stack, and wait; the records of all configs, in their order.
+    """Submit what is not finished, one job per stack, and wait; the records of all configs, in their order.
 
     `cluster` is submitit's name of the engine (`slurm`, `local`), `parameters` go to its `update_parameters`.
-    The results folder must be one that the jobs see too. Jobs outlive this process: started again while they are
-    queued, it submits their stacks a second time, and whichever comes later finds the runs finished.
+    The results folder must be visible to the jobs. Jobs outlive this process: if the same command starts again while
+    they are queued, their stacks are submitted a second time, and the later jobs find the runs finished.
+
+    Raises `UserError` for parameters that submitit or the cluster refuses.
     """
     try:
         executor = _submitit().AutoExecutor(folder=folder, cluster=cluster)
         executor.update_parameters(**parameters)
     except (RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"hydra/launcher=submitit_{cluster}: {' '.join(str(error).split())}") from error
-    wanted = resolve(configs, here=False)
     device = "cuda" if parameters.get("gpus_per_node") else "cpu"
-    sweep = jobs.planned(wanted, max_stack=max_stack or MAX_STACK[device], devices=["cpu"])
+    wanted = resolve([pin_precision(config, device) for config in configs], here=False)
+    sweep = jobs.prepare_sweep(wanted, max_stack=max_stack or MAX_STACK[device], devices=["cpu"])
     stacks = [stack for stack in sweep.stacks if sweep.open(stack)]
-    print(f"{len(sweep.open())} runs to do in {len(stacks)} jobs on {cluster}; their logs: {folder}")
-    with executor.batch():
-        submitted = [executor.submit(_Work([run.config for run in stack], sweep.limit)) for stack in stacks]
-    _watch(sweep, submitted, stacks)
-    return jobs.noted(wanted, [read_record(sweep.results_dir, run.id) or _lost(run) for run in sweep.runs])
+    todo, into = counted(len(sweep.open()), "run"), counted(len(stacks), "job")
+    print(f"{todo} to do in {into} on {cluster}; their logs: {folder}")
+    works = [_Work([run.config for run in stack], sweep.limit, sys.argv[1:]) for stack in stacks]
+    _watch(sweep, _submit(executor, works, cluster), stacks)
+    return jobs.in_order(wanted, [read_record(sweep.results_dir, run.id) or _lost(run) for run in sweep.runs])
+
+
+def pin_precision(config: RunConfig, device: str) -> RunConfig:
+    """The config with the precision in which its job is to compute: the run id covers it, before any job has started.
+
+    `auto` is bf16 for jobs on a GPU; for jobs on a CPU it is what this machine has.
+    """
+    if config.train.precision != "auto":
+        return config
+    has_it = device == "cuda" or has_bf16(torch.device("cpu"))
+    return replace(config, train=replace(config.train, precision="bf16" if has_it else "fp32"))
 
 
 class _Work:
-    """What a job does. submitit calls `checkpoint` where the cluster takes the node away: the job is queued again."""
+    """What a job does. submitit calls `checkpoint` when the cluster takes the node away: the job is queued again."""
 
-    def __init__(self, configs: list[RunConfig], max_stack: int) -> None:
-        self.configs, self.max_stack = configs, max_stack
+    def __init__(self, configs: list[RunConfig], max_stack: int, arguments: list[str]) -> None:
+        self.configs, self.max_stack, self.arguments = configs, max_stack, arguments
 
     def __call__(self) -> None:
-        jobs.run_all(self.configs, max_stack=self.max_stack)
+        with as_typed(self.arguments):  # records name the command that was typed, not submitit's
+            jobs.run_all(self.configs, max_stack=self.max_stack)
 
     def checkpoint(self) -> Any:
-        return _submitit().helpers.DelayedSubmission(_Work(self.configs, self.max_stack))
+        return _submitit().helpers.DelayedSubmission(_Work(self.configs, self.max_stack, self.arguments))
 
 
-def _watch(sweep: Sweep, jobs: Sequence[Any], stacks: Sequence[list[Run]]) -> None:
-    """Until every job has ended, tell which runs have finished."""
-    waiting = dict(zip(jobs, stacks, strict=True))
+def _submit(executor: Any, works: Sequence[_Work], cluster: str) -> list[Any]:
+    """The jobs of these works; `UserError` with the cluster's own words where it refuses them."""
+    submitit = _submitit()
+    try:
+        with redirect_stderr(io.StringIO()), executor.batch():  # submitit prints what it then raises
+            return [executor.submit(work) for work in works]
+    except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError, FileNotFoundError) as error:
+        words = " ".join(str(error).split())
+        raise UserError(
+            f"hydra/launcher=submitit_{cluster}: the jobs were refused ({words}); {remedy(words)}"
+        ) from error
+
+
+def remedy(words: str) -> str:
+    """Which option of the launcher to change for that refusal."""
+    for part, option in _OPTIONS.items():
+        if part in words.lower():
+            return f"change hydra.launcher.{option}"
+    return "change the options of hydra.launcher (--cfg hydra shows them) or try again"
+
+
+def _watch(sweep: Sweep, submitted: Sequence[Any], stacks: Sequence[list[Run]]) -> None:
+    """Report which runs have finished, until every job has ended."""
+    waiting = dict(zip(submitted, stacks, strict=True))
     with Progress([run.id for run in sweep.open()]) as progress:
         while waiting:
             time.sleep(_POLL_SECONDS)
@@ -79,5 +138,5 @@ def _submitit() -> Any:
     try:
         import submitit
     except ImportError as error:
-        raise UserError("hydra/launcher=submitit_... needs submitit: pip install 'harness[cluster]'") from error
+        raise UserError("hydra/launcher=submitit_... needs submitit: pip install -e '.[cluster]'") from error
     return submitit

@@ -1,57 +1,104 @@
-"""From Hydra's jobs to a sweep and back: what the launcher and a single command share."""
+"""From Hydra's jobs to a sweep and back: what the launchers and a single command share."""
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from harness.config import RunConfig
+from harness.errors import UserError
 from harness.records.choice import choice_score
 from harness.records.record import Record, prepare_results_dir, write_plan
+from harness.sweeps.hydra_errors import unknown_key
+from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run, resolve
 from harness.sweeps.sweep import Sweep
 
-# The records of all runs that this process was asked for: the exit code and the closing list of failures.
-RECORDS: list[Record] = []
+
+class Session:
+    """One command: the task function that Hydra calls for a job and hands to launchers, and what its jobs came to.
+
+    `records` holds the record of every run that was asked for, by id; `refused` the errors of single jobs.
+    """
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self.refused: list[Exception] = []
+
+    def __call__(self, job: DictConfig) -> float:
+        """Train one job: a single run, or one of a sweep under a launcher that is not ours."""
+        try:
+            records = run_all([to_config(job)])
+        except (UserError, OmegaConfBaseException) as error:
+            self.refused.append(error)  # raised here, Hydra would print its overrides first
+            return float("nan")
+        self.collect(records)
+        return score_of(records[0])
+
+    def collect(self, records: Iterable[Record]) -> None:
+        """Keep these records for the exit status and the closing list of failures."""
+        self.records |= {record["run_id"]: record for record in records}
+
+    @property
+    def failures(self) -> list[Record]:
+        return [record for record in self.records.values() if record["status"] != "completed"]
 
 
 def register_launchers() -> None:
     """Make our launchers known to Hydra, which looks for plugins in the namespace `hydra_plugins` only."""
-    sys.path.append(str(Path(__file__).parents[1] / "plugins"))
+    folder = str(Path(__file__).parents[1] / "plugins")
+    if folder not in sys.path:
+        sys.path.append(folder)
     plugin = importlib.import_module("hydra_plugins.harness_stacked")
     for launcher in (plugin.StackedLauncher, plugin.SubmititLauncher):
         Plugins.instance().register(launcher)
 
 
 def to_config(job: DictConfig) -> RunConfig:
-    """The run's own part of a composed job config, as dataclasses."""
+    """The run's own part of a composed job config, as dataclasses.
+
+    Raises `UserError` for a key that was added with a plus and that nothing reads.
+    """
+    _refuse_unknown_keys(job)
     parts = {item.name: job[item.name] for item in fields(RunConfig)}
     return RunConfig(
         **{name: OmegaConf.to_object(part) if OmegaConf.is_config(part) else part for name, part in parts.items()}
     )
 
 
+def _refuse_unknown_keys(job: DictConfig) -> None:
+    """Hydra lets `+key=value` past a schema; fields of type dict, such as `method.options`, take any key."""
+    sections = {"": RunConfig}
+    for item in fields(RunConfig):
+        if OmegaConf.is_config(job[item.name]):
+            sections[item.name] = OmegaConf.get_type(job, item.name)
+    for section, schema in sections.items():
+        known = [item.name for item in fields(schema)]
+        part = job[section] if section else job
+        for name in part:
+            if name not in known and (section, name) != ("", "hydra"):
+                raise UserError(unknown_key(f"{section}.{name}".lstrip("."), known))
+
+
 def run_all(
-    configs: Sequence[RunConfig],
-    *,
-    max_stack: int | None = None,
-    devices: list[str] | None = None,
+    configs: Sequence[RunConfig], *, max_stack: int | None = None, devices: list[str] | None = None
 ) -> list[Record]:
     """Check all configs, then train what is not finished; their records, in their order."""
     wanted = resolve(configs)
-    sweep = planned(wanted, max_stack=max_stack, devices=devices)
+    sweep = prepare_sweep(wanted, max_stack=max_stack, devices=devices)
     announce(sweep)
-    return noted(wanted, sweep.work())
+    return in_order(wanted, sweep.work())
 
 
-def planned(wanted: Sequence[Run], *, max_stack: int | None, devices: list[str] | None) -> Sweep:
-    """A sweep over the different ones of these runs, noted in their results folder, which is made ready."""
+def prepare_sweep(wanted: Sequence[Run], *, max_stack: int | None, devices: list[str] | None) -> Sweep:
+    """A sweep over the different ones of these runs; makes its results folder and writes its plan there."""
     results_dir = wanted[0].config.results_dir
     runs = list({run.id: run for run in wanted}.values())
     prepare_results_dir(results_dir)
@@ -60,10 +107,9 @@ def planned(wanted: Sequence[Run], *, max_stack: int | None, devices: list[str] 
     return sweep
 
 
-def noted(wanted: Sequence[Run], records: Sequence[Record]) -> list[Record]:
-    """The records of these runs, in their order; all are kept for the exit status."""
+def in_order(wanted: Sequence[Run], records: Iterable[Record]) -> list[Record]:
+    """The records of these runs, one for each, in their order."""
     by_id = {record["run_id"]: record for record in records}
-    RECORDS.extend(by_id.values())
     return [by_id[run.id] for run in wanted]
 
 
@@ -76,14 +122,15 @@ def announce(sweep: Sweep) -> None:
     stacks = sum(bool(sweep.open(stack)) for stack in sweep.stacks)
     done = len(sweep.runs) - opened
     print(
-        f"{opened} runs to do in {stacks} passes" + (f" ({done} of {len(sweep.runs)} are done)" if done else "")
+        f"{counted(opened, 'run')} to do in {counted(stacks, 'stack')}"
+        + (f" ({done} of {len(sweep.runs)} are done)" if done else "")
         + f": {', '.join(tasks)}; method {', '.join(methods)}"
-    )  # fmt: skip
+    )
     print(f"data: {first.data.name} ({first.data.why}){'' if first.data.is_glue else ' - NOT GLUE'}")
     print(f"encoder: {first.checkpoint.title} | device: {', '.join(sweep.devices)} | records: {sweep.results_dir}/runs")
 
 
 def score_of(record: Record) -> float:
-    """What a sweeper sees: the score on the rows that choose; NaN where there is none."""
+    """What a sweeper sees: the score on the selection split; NaN where there is none."""
     score = choice_score(record)
     return float("nan") if score is None else score

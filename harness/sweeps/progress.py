@@ -1,4 +1,4 @@
-"""What a person sees while runs go on: bars on a terminal, one line a finished run elsewhere."""
+"""What a person sees while runs go on: bars on a terminal, one line per finished run elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.records.record import Record
 class Progress:
     """An overall bar (runs done, running, failed, time left) and one for the stack in training.
 
-    Bars are drawn on standard error, and only where that is a terminal; finished runs are told on standard output.
+    Bars are drawn on standard error if that is a terminal; finished runs are reported on standard output.
     """
 
     def __init__(self, run_ids: Iterable[str], *, quiet: bool = False) -> None:
@@ -47,14 +47,14 @@ class Progress:
         self._bars.stop()
 
     def start(self, title: str, count: int) -> None:
-        """A stack of `count` runs begins to train; `title` names task and method."""
+        """Show that a stack of `count` runs begins to train; `title` names task and method."""
         self.running = count
         self._title = title + (f" x{count}" if count > 1 else "")
         self._bars.reset(self._current, description=self._title, visible=True, total=1)
         self._describe()
 
     def step(self, step: int, steps: int, loss: float) -> None:
-        """`step` of `steps` of the current stack are done; `loss` is the mean over its replicas."""
+        """Show that the current stack has done `step` of `steps` steps; `loss` is the mean over its replicas."""
         self._bars.update(
             self._current,
             description=f"{self._title} step {step}/{steps} loss {loss:.3f}",
@@ -63,7 +63,7 @@ class Progress:
         )
 
     def finish(self, records: Sequence[Record]) -> None:
-        """A stack has ended with these records."""
+        """Report the records with which the current stack has ended."""
         self.running = 0
         for record in records:
             self._left.discard(record["run_id"])
@@ -74,7 +74,7 @@ class Progress:
         self._describe()
 
     def skip(self, records: Iterable[Record]) -> None:
-        """Runs with these records were finished by another process; those that were told already count once."""
+        """Count runs with these records, finished by another process; runs that were counted already are left out."""
         for record in records:
             if record["run_id"] in self._left:
                 self._left.remove(record["run_id"])
@@ -83,7 +83,7 @@ class Progress:
         self._describe()
 
     def say(self, line: str) -> None:
-        """One line, above the bars where there are any."""
+        """Print one line, above the bars if there are any."""
         above_bars = self.console.is_terminal and not self._bars.disable
         console = self._bars.console if above_bars else self.console
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -96,6 +96,11 @@ class Progress:
     def _describe(self) -> None:
         text = f"runs {self.done} done, {self.running} running, {self.failed} failed of {self.total}"
         self._bars.update(self._overall, description=text)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def summary(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""Where a record comes from: commit, package versions, device."""
+"""Where a record comes from: command, commit, package versions, device."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -16,44 +18,91 @@ import torch
 
 from harness.training.device import device_title
 
-PACKAGES = ("torch", "transformers", "datasets", "evaluate", "hydra-core", "pandas", "numpy", "scikit-learn", "scipy")
+COMMAND = ("python", "-m", "harness.run")
+PACKAGES = (
+    "harness", "torch", "transformers", "tokenizers", "safetensors", "datasets", "evaluate", "peft", "hydra-core",
+    "pandas", "numpy", "scikit-learn", "scipy",
+)  # fmt: skip
 
 
 def provenance(device: torch.device, *, bf16: bool) -> dict[str, Any]:
     """The record's `provenance`."""
-    commit, dirty = commit_of_code()
+    commit, dirty = commit_of_code(Path(__file__).resolve().parents[2])
     return {
         "commit": commit,
         "dirty": dirty,
-        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
+        "versions": versions(device),
         "device": device_title(device),
         "precision": "bf16" if bf16 else "fp32",
         "command": command_line(sys.argv[1:]),
     }
 
 
-def command_line(arguments: list[str]) -> str:
-    """The command with folders outside the working one cut to their last part: a record holds no machine's paths."""
+@contextmanager
+def as_typed(arguments: Sequence[str]) -> Iterator[None]:
+    """Give this process the arguments of a command for a while: Hydra and `provenance` read them from `sys.argv`."""
+    before = sys.argv
+    sys.argv = [shlex.join(COMMAND), *arguments]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """The command with folders outside the working directory cut to their last part, so that a record holds no paths
+    of one machine.
+    """
     parts = []
     for argument in arguments:
         key, equals, value = argument.partition("=")
         parts.append(f"{key}={Path(value).name}" if equals and value.startswith(("/", "~", "..")) else argument)
-    return shlex.join(["python", "-m", "harness.run", *parts])
+    return shlex.join([*COMMAND, *parts])
+
+
+def versions(device: torch.device) -> dict[str, str]:
+    """Versions of Python and of the packages that are installed; on a GPU also of CUDA, cuDNN and the driver."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):  # peft is optional, and a checkout may run without installing it
+            found[name] = metadata.version(name)
+    if device.type == "cuda":
+        found |= {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
+        found["driver"] = _driver()
+    return found
 
 
 @cache
-def commit_of_code() -> tuple[str | None, bool | None]:
-    """Commit of the checkout that holds this package and whether its code was changed; (None, None) outside git."""
-    root = Path(__file__).resolve().parents[2]
+def commit_of_code(root: Path) -> tuple[str | None, bool | None]:
+    """Commit of the checkout at `root` and whether its code was changed; (None, None) where the code is in none.
 
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        commit = git("rev-parse", "HEAD")
-        return commit, bool(git("status", "--porcelain", "--", "harness", "conf"))
-    except (OSError, subprocess.CalledProcessError):
+    An installed copy may lie inside a repository of the user's, whose commit says nothing about this code: `root`
+    must be the top of a repository that tracks it.
+    """
+    top = _output("git", "rev-parse", "--show-toplevel", folder=root)
+    if top is None or Path(top).resolve() != root.resolve():
         return None, None
+    if _output("git", "ls-files", "--error-unmatch", "harness/run.py", folder=root) is None:
+        return None, None
+    commit = _output("git", "rev-parse", "HEAD", folder=root)
+    if commit is None:
+        return None, None
+    return commit, bool(_output("git", "status", "--porcelain", "--", "harness", "conf", folder=root))
+
+
+@cache
+def _driver() -> str:
+    printed = _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
+    return printed.splitlines()[0] if printed else "unknown"  # one line per GPU, all the same
+
+
+def _output(*command: str, folder: Path | None = None) -> str | None:
+    """What a command prints, or None where it fails or does not exist."""
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
 
 
 def now() -> str:

@@ -1,4 +1,4 @@
-"""Configs to runs: every value checked, and everything that it names resolved, before any long work."""
+"""Configs to runs: every value is checked, and everything that it names resolved, before any long work."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
-from harness.config import AdapterConfig, RunConfig, check
+from harness.config import AdapterConfig, RunConfig, check, check_sweep
 from harness.data.sources import checked_fingerprint, find_source, test_sets
 from harness.data.sources.source import Source
 from harness.errors import UserError
@@ -65,16 +65,19 @@ class Run:
 
 
 def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
-    """Check every config and what it names, before any long work; one run a config, in their order.
+    """Check the configs of one sweep and what they name, before any long work; one run per config, in their order.
 
-    `here=False` leaves out device and precision: the runs are for another machine.
+    `here=False` leaves the device alone: the runs are for another machine, and name their precision.
 
-    Raises `UserError` for the first thing that is wrong: a value out of range, data or a checkpoint that is not
-    there, a device or precision that this machine lacks.
+    Raises `UserError` for the first mistake: a value out of range, an option in which runs of a sweep cannot differ,
+    data or a checkpoint that do not exist, a device or precision that this machine lacks.
     """
-    runs = []
+    configs = list(configs)
     for config in configs:
         check(config)
+    check_sweep(configs)
+    runs = []
+    for config in configs:
         if here:
             device = pick_device(config.device)
             if config.cuda_graphs and device.type != "cuda":
@@ -89,7 +92,7 @@ def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
             test_sets(data, task)
         checkpoint = _checkpoint(config.model.name, config.model.revision)
         _check_length(config, checkpoint)
-        _check_method(config, checkpoint)
+        _check_method_fits(config, checkpoint)
         run = Run("", config, task, data, fingerprint, checkpoint, precision)
         runs.append(replace(run, id=run_id(run.identity, data=fingerprint, encoder=checkpoint.fingerprint)))
     return runs
@@ -99,18 +102,19 @@ def _check_length(config: RunConfig, checkpoint: Checkpoint) -> None:
     limit = longest_input(encoder_of(checkpoint))
     if config.train.max_length > limit:
         raise UserError(
-            f"train.max_length={config.train.max_length} is beyond the {limit} positions of {checkpoint.title}; "
+            f"train.max_length={config.train.max_length} is more than the {limit} positions of {checkpoint.title}; "
             f"choose at most {limit}"
         )
 
 
-def _check_method(config: RunConfig, checkpoint: Checkpoint) -> None:
-    """What depends on the encoder: `UserError` for layers that it lacks and for options that peft refuses."""
+def _check_method_fits(config: RunConfig, checkpoint: Checkpoint) -> None:
+    """`UserError` for a method that the encoder cannot take: more layers than it has, options that peft refuses."""
     if config.train.evaluate_spans and not isinstance(config.method, AdapterConfig):
         raise UserError(
             f"train.evaluate_spans=true removes adapters and method={config.method.name} has none; set it to false"
         )
     encoder = encoder_of(checkpoint)
+    # Counting its parameters applies the method to an encoder without weights, which raises what training would raise.
     count(encoder.config, config.method, 2, has_pooler=getattr(encoder, "pooler", None) is not None)
 
 

@@ -1,7 +1,7 @@
-"""A sweep: skip what is done, group the rest into stacks, train them on one device or several.
+"""A sweep: skip what is done, train the rest in stacks, on one device or several.
 
-Several processes may work on one results folder: each run has a lock file, held while it trains. The operating
-system lets go of a lock when its holder dies, however it dies, so a stale lock is one that nobody holds.
+Several processes may work on one results folder: each run is locked while it trains. The operating system releases
+the lock when its holder dies, however it dies, so a lock file that is left behind stops nobody.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import gc
 import json
 import multiprocessing
+import tempfile
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 import torch
@@ -27,27 +29,33 @@ from harness.records.record import (
     read_record,
     record_path,
     recover_records,
+    write_atomically,
     write_record,
     write_records,
 )
 from harness.records.weights import is_stored
+from harness.sweeps.hydra_errors import FULL_DISK
 from harness.sweeps.progress import Progress
 from harness.sweeps.resolve import Run
 from harness.sweeps.stack import run_stack
 from harness.training.device import keep_freed_memory, pick_device
 
-# Replicas a stack: past these a step is bound by arithmetic and only its memory grows. On two CPU cores stacks of 4
-# and 8 are 1.54 and 1.58 times as fast as runs alone (CoLA), and six runs of RTE's long rows already hold 17 GB.
+# Replicas per stack: beyond these a step is bound by arithmetic and only its memory grows. On two CPU cores stacks of
+# 4 and 8 are 1.54 and 1.58 times as fast as runs alone (CoLA), and six runs of RTE's long rows already hold 17 GB.
 MAX_STACK = {"cpu": 4, "cuda": 32}
 PADDED_SIZE = 64  # bottleneck sizes up to this one are padded to the largest of their stack
 _POLL_SECONDS = 0.5
+
+# Trains one stack and returns its records: `run_stack`, or another with its signature.
+TrainStack = Callable[[Sequence[Run], torch.device, Callable[[int, int, float], None]], list[Record]]
 
 
 class Sweep:
     """The runs of one command over one results folder.
 
-    `max_stack` bounds the replicas of a stack (None: `MAX_STACK` of the device), `devices` are torch device names,
-    one process each (None: every visible GPU if the config says `device=auto`, else the one that it names).
+    `max_stack` bounds the replicas of a stack (None: `MAX_STACK` of the device); `devices` are torch device names,
+    each with a process of its own (None: every visible GPU for `device=auto`, else the device of that name).
+    `train_stack` trains a stack and `wait` pauses for so many seconds while other processes hold runs.
     """
 
     def __init__(
@@ -57,26 +65,30 @@ class Sweep:
         results_dir: str | Path,
         max_stack: int | None = None,
         devices: Sequence[str] | None = None,
+        train_stack: TrainStack = run_stack,
+        wait: Callable[[float], None] = time.sleep,
     ) -> None:
         if max_stack is not None and max_stack < 1:
             raise UserError(f"hydra.launcher.max_stack={max_stack} is out of range: it must be at least 1, or null")
-        self.started = time.time()
         self.runs = list(runs)
         self.results_dir = Path(results_dir)
+        self.train_stack, self.wait = train_stack, wait
+        self._started = _file_time(self.results_dir)
         self.devices = list(devices) if devices else default_devices(runs[0].config.device)
         self.limit = max_stack or MAX_STACK[torch.device(self.devices[0]).type]
         # Grouped before anything is dropped: a resumed sweep trains the same stacks as an undisturbed one.
         self.stacks = make_stacks(self.runs, self.limit)
-        self._done: set[str] = set()  # ids of runs once found finished: their files are not read again and again
+        self._done: set[str] = set()  # ids of runs that were found finished: their files are not read again
 
     def open(self, runs: Iterable[Run] | None = None) -> list[Run]:
-        """Those of the runs (all of them if None) that have no final record yet."""
+        """Those of the runs (None: all of them) that have no final record yet."""
         return [run for run in (self.runs if runs is None else runs) if not self._is_finished(run)]
 
     def work(self) -> list[Record]:
         """Train every run that is open; the records of all runs, in their order.
 
-        A run that fails is a record; KeyboardInterrupt is passed on after the records were marked.
+        A run that fails has a record like any other. Raises KeyboardInterrupt, after marking the records of the runs
+        in training, and `OSError` for a full disk, where every further run would be trained in vain.
         """
         recover_records(self.results_dir)
         if len(self.devices) == 1:
@@ -97,38 +109,42 @@ class Sweep:
         waiting = [stack for stack in self.stacks if self.open(stack)]
         while waiting:
             left = [stack for stack in waiting if not self._take(stack, device, progress)]
-            if len(left) == len(waiting):  # everything that is left is in other hands
-                time.sleep(_POLL_SECONDS)
+            if len(left) == len(waiting):  # other processes hold all that is left
+                self.wait(_POLL_SECONDS)
             waiting = left
 
     def _work_in_processes(self) -> None:
-        """One process a device, each taking the stacks that no other holds."""
+        """One process per device, each taking the stacks that no other holds."""
         context = multiprocessing.get_context("spawn")
-        workers = [context.Process(target=_worker, args=(self, device)) for device in self.devices]
+        errors = context.SimpleQueue()
+        workers = [context.Process(target=_worker, args=(self, device, errors)) for device in self.devices]
         with Progress([run.id for run in self.open()]) as progress:
             for worker in workers:
                 worker.start()
             try:
                 while any(worker.is_alive() for worker in workers):
-                    time.sleep(_POLL_SECONDS)
+                    self.wait(_POLL_SECONDS)
                     left = {run.id for run in self.open()}
                     progress.skip(self._records(run for run in self.runs if run.id not in left))
             finally:
                 for worker in workers:
                     worker.join()
+        if not errors.empty():
+            raise errors.get()
 
     def _take(self, stack: list[Run], device: torch.device, progress: Progress) -> bool:
-        """Train what is open of a stack; False where another process holds one of its runs."""
+        """Train the open runs of a stack; False if another process holds one of its runs."""
         with _locks(self.results_dir, stack) as held:
             if held:
                 opened = self.open(stack)
                 progress.skip(self._records(run for run in stack if run not in opened))
-                for start in range(0, len(opened), self.limit):
-                    self._train(opened[start : start + self.limit], device, progress)
+                while opened:  # running out of memory lowers the limit in between
+                    part, opened = opened[: self.limit], opened[self.limit :]
+                    self._train(part, device, progress)
         return held
 
     def _train(self, stack: list[Run], device: torch.device, progress: Progress) -> None:
-        """Train one stack; where it fails, its halves, so that memory suffices and one bad run stands alone."""
+        """Train one stack; if it fails, its halves, until memory suffices and a bad run fails alone."""
         for run in stack:
             write_record(self.results_dir, run.record("running"))
         progress.start(f"{stack[0].task.title} {stack[0].config.method.name}", len(stack))
@@ -137,7 +153,9 @@ class Sweep:
             half = (len(stack) + 1) // 2
             if is_out_of_memory(error):
                 self.limit = min(self.limit, half)
-                progress.say(f"{len(stack)} runs do not fit into the memory of {device}: going on with {half} at once")
+                progress.say(
+                    f"{len(stack)} runs do not fit into the memory of {device}: continuing with {half} at once"
+                )
             else:
                 progress.say(f"a stack of {len(stack)} runs failed ({_one_line(error)}): trying {half} at once")
             for part in (stack[:half], stack[half:]):
@@ -145,8 +163,7 @@ class Sweep:
             return
         if records is None:
             where = self.results_dir / "logs" / f"{stack[0].id}.log"
-            where.parent.mkdir(parents=True, exist_ok=True)
-            where.write_text(log, encoding="utf-8")
+            write_atomically(where, log.encode())
             records = [
                 run.record("failed", error=f"{_one_line(error)} (traceback: logs/{where.name})") for run in stack
             ]
@@ -157,12 +174,14 @@ class Sweep:
         self, stack: list[Run], device: torch.device, progress: Progress
     ) -> tuple[list[Record] | None, Exception | None, str]:
         try:
-            return run_stack(stack, device, progress.step), None, ""
+            return self.train_stack(stack, device, progress.step), None, ""
         except KeyboardInterrupt:
             for run in stack:
                 write_record(self.results_dir, run.record("failed", error="interrupted"))
             raise
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in FULL_DISK:
+                raise
             log = traceback.format_exc()
             traceback.clear_frames(error.__traceback__)  # they hold the tensors of the failed stack
             gc.collect()
@@ -181,11 +200,11 @@ class Sweep:
                 self._done.add(run.id)
             return run.id in self._done
         # What failed since this sweep began, in whatever process, would fail again; an interrupted run would not.
-        is_recent = record_path(self.results_dir, run.id).stat().st_mtime >= self.started
+        is_recent = record_path(self.results_dir, run.id).stat().st_mtime >= self._started
         return is_recent and record["status"] == "failed" and record["error"] != "interrupted"
 
     def _lacks_files(self, run: Run, record: Record) -> bool:
-        """Whether the config now asks for something that the finished run did not keep: scores of every epoch or
+        """Whether the config asks for something that the finished run did not keep: scores after every epoch or
         without spans of adapters, weights, test predictions.
         """
         if record["status"] != "completed":
@@ -206,19 +225,18 @@ class Sweep:
 def make_stacks(runs: Iterable[Run], limit: int) -> list[list[Run]]:
     """Runs that can share one pass, at most `limit` together, in order of first appearance.
 
-    A stack shares everything but learning rate, seed and what its method lets differ. Sizes above `PADDED_SIZE` are
-    not mixed: padding to 256 costs 12 to 33 % more arithmetic, to 64 at most 8 % (MiniLM: 6 operations a token on
-    0.6 M adapter parameters against 4 on 10.6 M frozen ones).
+    The runs of a stack differ in learning rate, seed and what their method allows, and in nothing else. Sizes above
+    `PADDED_SIZE` are not mixed: padding to 256 costs 12 to 33 % more arithmetic, to 64 at most 8 % (MiniLM: 6
+    operations per token on 0.6 M adapter parameters against 4 on 10.6 M frozen ones).
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(stack_key(run), []).append(run)
-    return [
-        group[start : start + size]
-        for group in groups.values()
-        for size in [limit if can_stack(group[0].config.method) else 1]
-        for start in range(0, len(group), size)
-    ]
+    stacks = []
+    for group in groups.values():
+        size = limit if can_stack(group[0].config.method) else 1
+        stacks += [group[start : start + size] for start in range(0, len(group), size)]
+    return stacks
 
 
 def stack_key(run: Run) -> str:
@@ -233,15 +251,16 @@ def stack_key(run: Run) -> str:
 
 
 def default_devices(name: str) -> list[str]:
-    """`auto`: every visible GPU, or the CPU; else the device of that name."""
+    """Every visible GPU, or the CPU, for `auto`; else the device of that name."""
     if name == "auto" and torch.cuda.device_count() > 1:
         return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     return [str(pick_device(name))]
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether a device or the host had no memory left."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+    """Whether the device or the host ran out of memory."""
+    words = ("can't allocate memory", "could not create a primitive")  # torch's CPU allocator, and oneDNN
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(part in str(error) for part in words)
 
 
 @contextmanager
@@ -260,13 +279,21 @@ def _locks(results_dir: Path, stack: Sequence[Run]) -> Iterator[bool]:
             yield True
 
 
-def _worker(sweep: Sweep, device: str) -> None:
-    """Body of one process of a sweep over several devices."""
+def _worker(sweep: Sweep, device: str, errors: SimpleQueue) -> None:
+    """Body of one process of a sweep over several devices; what ends it goes to `errors`."""
     try:
         with Progress([run.id for run in sweep.open()], quiet=True) as progress:
             sweep._work_on(torch.device(device), progress)
     except KeyboardInterrupt:
-        pass  # the records are marked; the parent tells the rest
+        pass  # the records are marked, and the parent has been interrupted as well
+    except (UserError, OSError) as error:
+        errors.put(error)
+
+
+def _file_time(folder: Path) -> float:
+    """Now, by the clock that stamps the files of this folder: on a network file system that is another machine's."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".now") as file:
+        return Path(file.name).stat().st_mtime
 
 
 def _one_line(error: BaseException | None) -> str:

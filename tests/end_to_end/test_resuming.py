@@ -11,7 +11,7 @@ from tests.fixtures.glue_fixture import write_glue
 
 pytestmark = pytest.mark.process
 
-# 12 runs in 6 stacks of 2, long enough to be hit in between.
+# 12 runs in 6 stacks of 2, long enough to be killed in between.
 SWEEP = [
     *("--multirun", "task=rte", "method.bottleneck_size=2,4", "train.learning_rate=1e-3,3e-3,1e-2", "train.seed=0,1"),
     *("train.epochs=12", "train.batch_size=8", "train.max_length=32", "device=cpu", "hydra.launcher.max_stack=2"),

@@ -12,7 +12,7 @@ def test_every_task_runs_with_both_methods_and_the_report_shows_them(harness_run
     tasks = "task=cola,sst2,mrpc,stsb,qqp,mnli,qnli,rte,wnli"
     status, out, _ = harness_run("--multirun", tasks, "method.bottleneck_size=2,4", "train.learning_rate=1e-3,1e-2")
     assert status == 0, out
-    assert "36 runs to do in 9 passes" in out
+    assert "36 runs to do in 9 stacks" in out
     status, out, _ = harness_run("--multirun", tasks, "method=full")
     assert status == 0, out
     done = records(tmp_path / "results")
@@ -108,7 +108,7 @@ def test_every_method_is_a_row_of_the_methods_table(harness_run, tmp_path, capsy
     groups = "method=full,adapter,pfeiffer,top_layers,layernorm,bitfit,head,lora,ia3"
     status, out, err = harness_run("--multirun", "task=mrpc", groups, "train.optimizer=bert_adam")
     assert status == 0, err
-    assert "9 runs to do in 9 passes" in out
+    assert "9 runs to do in 9 stacks" in out
     done = {record["run_id"].split("-lr")[0]: record for record in records(tmp_path / "results").values()}
     assert set(done) == {
         *("mrpc-full", "mrpc-adapter64", "mrpc-adapter128", "mrpc-top_layers1", "mrpc-layernorm", "mrpc-bitfit"),

@@ -151,10 +151,10 @@ def test_a_finished_run_trains_again_when_more_of_it_is_to_be_kept(tmp_path, tin
     assert "test" not in read_predictions(results, run_id)
     asked = ["task=rte", "protocol=holdout", "protocol.predict_test=true"]
     train(results, tiny_model, glue, *asked)
-    assert "1 runs to do" in capsys.readouterr().out
+    assert "1 run to do" in capsys.readouterr().out
     assert len(read_predictions(results, run_id)["test"]) == 16
     train(results, tiny_model, glue, *asked, "train.save=all")
-    assert "1 runs to do" in capsys.readouterr().out
+    assert "1 run to do" in capsys.readouterr().out
     assert (results / "weights" / f"{run_id}.safetensors").exists()
     train(results, tiny_model, glue, *asked, "train.save=all")
     assert "0 runs to do" in capsys.readouterr().out

@@ -1,17 +1,23 @@
-"""Configs: composition, ranges, run ids and the one-line errors of the command."""
+"""Configs: composition, ranges and run ids."""
 
 import copy
-import sys
+from dataclasses import fields, is_dataclass
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from harness import run
-from harness.config import AdapterConfig, RunConfig, check, register_configs
+from harness.config import (
+    METHOD_CONFIGS,
+    PROTOCOL_CONFIGS,
+    AdapterConfig,
+    RunConfig,
+    check,
+    register_configs,
+)
 from harness.errors import UserError
 from harness.sweeps import jobs
-from harness.sweeps.provenance import command_line
+from harness.sweeps.resolve import resolve
 from harness.sweeps.run_id import identity, run_id
 from harness.tasks.glue import TASKS
 from scripts import reproduce
@@ -64,7 +70,7 @@ def test_every_experiment_composes_and_names_known_tasks(name):
 
 @pytest.mark.parametrize("scale", GROUPS["scale"])
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name.split("/")[0] in reproduce.EXPERIMENTS])
-def test_a_scale_goes_over_every_experiment(name, scale):
+def test_every_scale_combines_with_every_experiment(name, scale):
     whole = composed(f"experiment={name}", f"scale={scale}")
     check(jobs.to_config(whole))
     assert whole.hydra.mode.name == "MULTIRUN"
@@ -95,17 +101,75 @@ def test_the_script_knows_every_experiment_and_runs_full_fine_tuning_first():
         ("train.warmup_fraction=1.5", "at least 0 and below 1"),
         ("train.precision=fp16", "one of auto, bf16, fp32"),
         ("data.max_train_rows=0", "at least 1, or null"),
+        ("device=tpu", "auto, cpu, cuda or cuda:N"),
+        ("task.name=boolq", "one of cola, sst2"),
         ("data.source=web", "one of auto, hub, local, synthetic"),
+        ("method.name=full", "adapter here; choose another method with method=NAME"),
+        ("protocol.name=holdout", "paper here; choose another protocol with protocol=NAME"),
     ],
 )
 def test_a_value_out_of_range_names_key_value_and_what_is_allowed(override, allowed):
     key, _, value = override.partition("=")
     with pytest.raises(UserError) as caught:
-        check(config(override))
+        resolve([config(override)])
     message = str(caught.value)
-    assert message.startswith(f"{key}=")
+    assert message.startswith((f"{key}=", f"{key.removesuffix('.name')}="))
     assert allowed in message
     assert value.strip(".").lstrip("-") in message
+
+
+def schemas():
+    """Every dataclass of the config: RunConfig, its sections, and what a group can put in their place."""
+    default = RunConfig()
+    sections = [getattr(default, item.name) for item in fields(default)]
+    yield from (default, *filter(is_dataclass, sections))
+    yield from (schema() for group in (METHOD_CONFIGS, PROTOCOL_CONFIGS) for schema in group.values())
+
+
+def test_every_number_has_a_range_and_every_default_is_in_it():
+    for schema in schemas():
+        for item in fields(schema):
+            allowed, value = item.metadata.get("allowed"), getattr(schema, item.name)
+            is_number = str(item.type).split(" |")[0] in ("int", "float")
+            assert allowed is not None or not is_number, f"{type(schema).__name__}.{item.name} has no range"
+            assert allowed is None or allowed.allows(value), f"{type(schema).__name__}.{item.name}={value}"
+
+
+@pytest.mark.parametrize(
+    ("key", "first", "second"),
+    [
+        ("results_dir", "a", "b"),
+        ("cache_dir", "a", "b"),
+        ("device", "cpu", "auto"),
+        ("cuda_graphs", "False", "True"),
+        ("train.save", "best", "all"),
+        ("protocol.predict_test", "False", "True"),
+    ],
+)
+def test_runs_of_a_sweep_cannot_differ_in_an_option_outside_their_ids(key, first, second):
+    configs = [config(f"{key}={first}"), config(f"{key}={second}", "train.seed=1")]
+    with pytest.raises(UserError, match=f"^{key} must be the same .* not {first} and {second}; start one command"):
+        resolve(configs)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("+train.learnin_rate=1", ["'train.learnin_rate'", "did you mean learning_rate?", "epochs"]),
+        ("+method.layers=1", ["'method.layers'", "allowed: name, bottleneck_size"]),
+        ("+data.rows=1", ["'data.rows'", "max_train_rows"]),
+        ("+devices=cpu", ["'devices'", "did you mean device?"]),
+    ],
+)
+def test_a_key_that_a_plus_adds_and_nothing_reads_is_refused(override, words):
+    with pytest.raises(UserError) as caught:
+        config(override)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_options_of_peft_are_added_with_a_plus():
+    assert config("method=lora", "+method.options.use_rslora=true").method.options["use_rslora"] is True
 
 
 def identify(*overrides, data="d", encoder="e"):
@@ -151,41 +215,6 @@ def test_the_records_config_holds_no_path():
     what = identity(config("data=local", "data.path=/a/b", "model=local", "model.name=/m/n"), source="local", model="n")
     assert "/" not in str(what)
     assert what["data"] == {"source": "local", "max_train_rows": None, "max_eval_rows": None}
-
-
-def command(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["harness.run", *arguments])
-    monkeypatch.setattr(jobs, "run_all", lambda *a, **k: pytest.fail("training was reached"))
-    GlobalHydra.instance().clear()
-    status = run.main()
-    return status, capsys.readouterr().err.splitlines()
-
-
-@pytest.mark.parametrize("multirun", [[], ["--multirun"]])
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["method.botleneck_size=3"], ["method.botleneck_size", "did you mean bottleneck_size", "init_std"]),
-        (["method=full", "method.bottleneck_size=3"], ["method.bottleneck_size", "allowed: name"]),
-        (["trian.epochs=3"], ["trian", "did you mean train"]),
-        (["train.epochs=many"], ["train.epochs", "many"]),
-        (["task=boolq"], ["task/boolq", "cola", "wnli"]),
-        (["method=lora9"], ["method/lora9", "adapter"]),
-        (["model=local"], ["model.name"]),
-        (["train.epochs=[1"], ["[1"]),
-    ],
-)
-def test_a_config_that_does_not_compose_is_one_line(monkeypatch, capsys, arguments, words, multirun):
-    status, lines = command(monkeypatch, capsys, *multirun, *arguments)
-    assert status == 2
-    assert len(lines) == 1
-    for word in words:
-        assert word in lines[0]
-
-
-def test_the_recorded_command_holds_no_folder_of_this_machine():
-    told = command_line(["task=mrpc", "data.path=/home/me/glue", "model.name=~/m", "results_dir=results/x"])
-    assert told == "python -m harness.run task=mrpc data.path=glue model.name=m results_dir=results/x"
 
 
 def test_configs_are_not_changed_by_their_use():

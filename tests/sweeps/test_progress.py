@@ -1,4 +1,4 @@
-"""What a person sees: counts, and one line a finished run."""
+"""What a person sees: counts, and one line per finished run."""
 
 from harness.sweeps.progress import Progress, summary
 from tests.fixtures.make_records import make_record
@@ -18,7 +18,7 @@ def test_runs_that_others_finished_count_once_and_failures_as_failures(capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_finished_runs_are_told_with_their_place(capsys):
+def test_finished_runs_are_reported_with_their_place(capsys):
     record = with_time(make_record("mnli", score=0.5, degenerate=True))
     with Progress([record["run_id"], "other"], quiet=True) as progress:
         progress.start("MNLI adapter", 2)

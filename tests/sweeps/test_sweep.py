@@ -1,8 +1,13 @@
 """Sweeps: grouping, memory, failures, locks and journals, without training."""
 
+import errno
 import json
+import multiprocessing
+import os
+import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from filelock import FileLock
@@ -11,10 +16,11 @@ from harness.config import AdapterConfig, FullConfig, RunConfig, TaskConfig, Tra
 from harness.data.sources.synthetic.suite import Synthetic
 from harness.errors import UserError
 from harness.model.checkpoint import Checkpoint
+from harness.records import record as record_files
 from harness.records.record import load_records, read_record, recover_records, write_record, write_records
 from harness.sweeps import sweep as module
 from harness.sweeps.resolve import Run
-from harness.sweeps.sweep import Sweep, make_stacks
+from harness.sweeps.sweep import Sweep, is_out_of_memory, make_stacks
 from harness.tasks.glue import get_task
 
 
@@ -31,17 +37,32 @@ def runs(count, **options):
     return [make_run(index, seed=index, **options) for index in range(count)]
 
 
-@pytest.fixture
-def trained(monkeypatch):
-    """Replaces training: every stack that is asked for is noted and completes."""
-    stacks = []
+def ids(stack):
+    return [run.id for run in stack]
 
-    def run_stack(stack, device, on_step):
-        stacks.append([run.id for run in stack])
-        return [run.record("completed", training={"stack": stacks[-1]}, time={"train_seconds": 1.0}) for run in stack]
 
-    monkeypatch.setattr(module, "run_stack", run_stack)
-    return stacks
+def complete(stack):
+    return [run.record("completed", training={"stack": ids(stack)}, time={"train_seconds": 1.0}) for run in stack]
+
+
+class Training:
+    """Takes the place of training: notes every stack, and completes it unless `raises` returns an error for it."""
+
+    def __init__(self, raises=lambda stack: None):
+        self.raises = raises
+        self.tried, self.trained = [], []
+
+    def __call__(self, stack, device, on_step):
+        self.tried.append(ids(stack))
+        error = self.raises(stack)
+        if error:
+            raise error
+        self.trained.append(ids(stack))
+        return complete(stack)
+
+
+def statuses(records):
+    return [record["status"] for record in records]
 
 
 def test_runs_that_share_all_but_rate_seed_scale_and_small_sizes_are_stacked():
@@ -63,13 +84,13 @@ def test_shared_weights_run_alone():
     assert make_stacks(pooled, 8) == [[run] for run in pooled]
 
 
-def test_finished_runs_are_dropped_and_failed_ones_repeated(tmp_path, trained):
-    every = runs(4)
+def test_finished_runs_are_dropped_and_failed_ones_repeated(tmp_path):
+    every, training = runs(4), Training()
     for run, status in zip(every, ["completed", "diverged", "failed", "running"], strict=True):
         write_record(tmp_path, run.record(status))
-    records = Sweep(every, results_dir=tmp_path, max_stack=8).work()
-    assert trained == [["run-mrpc-02", "run-mrpc-03"]]
-    assert [record["status"] for record in records] == ["completed", "diverged", "completed", "completed"]
+    records = Sweep(every, results_dir=tmp_path, max_stack=8, train_stack=training).work()
+    assert training.trained == [["run-mrpc-02", "run-mrpc-03"]]
+    assert statuses(records) == ["completed", "diverged", "completed", "completed"]
 
 
 def test_files_of_finished_runs_are_looked_for_once(tmp_path, monkeypatch):
@@ -86,98 +107,149 @@ def test_files_of_finished_runs_are_looked_for_once(tmp_path, monkeypatch):
     assert looked == ["run-mrpc-00", "run-mrpc-01", "run-mrpc-01"]
 
 
-def test_a_resumed_sweep_trains_the_stacks_of_an_undisturbed_one(tmp_path, trained):
-    every = runs(6)
+def test_a_resumed_sweep_trains_the_stacks_of_an_undisturbed_one(tmp_path):
+    every, training = runs(6), Training()
     write_records(tmp_path, [run.record("completed") for run in every[:2]])
-    Sweep(every, results_dir=tmp_path, max_stack=2).work()
-    assert trained == [["run-mrpc-02", "run-mrpc-03"], ["run-mrpc-04", "run-mrpc-05"]]
+    Sweep(every, results_dir=tmp_path, max_stack=2, train_stack=training).work()
+    assert training.trained == [["run-mrpc-02", "run-mrpc-03"], ["run-mrpc-04", "run-mrpc-05"]]
 
 
-def failing(monkeypatch, raises):
-    original = module.run_stack
-
-    def run_stack(stack, device, on_step):
-        error = raises(stack)
-        if error:
-            raise error
-        return original(stack, device, on_step)
-
-    monkeypatch.setattr(module, "run_stack", run_stack)
+def test_a_stack_that_does_not_fit_is_halved_and_the_next_ones_start_smaller(tmp_path, capsys):
+    training = Training(lambda stack: torch.OutOfMemoryError("CUDA out of memory") if len(stack) > 2 else None)
+    records = Sweep(runs(16), results_dir=tmp_path, max_stack=8, train_stack=training).work()
+    assert set(statuses(records)) == {"completed"}
+    assert max(map(len, training.trained)) == 2
+    assert sum(map(len, training.trained)) == 16
+    printed = capsys.readouterr().out
+    assert printed.count("do not fit into the memory") == 3  # 8 -> 4, twice 4 -> 2; the second stack starts with 2
 
 
-def test_a_stack_that_does_not_fit_is_halved_and_the_next_ones_start_smaller(tmp_path, trained, monkeypatch, capsys):
-    failing(monkeypatch, lambda stack: torch.OutOfMemoryError("CUDA out of memory") if len(stack) > 2 else None)
-    records = Sweep(runs(16), results_dir=tmp_path, max_stack=8).work()
-    assert {record["status"] for record in records} == {"completed"}
-    assert max(map(len, trained)) == 2
-    assert sum(map(len, trained)) == 16
-    told = capsys.readouterr().out
-    assert told.count("do not fit into the memory") == 3  # 8 -> 4, twice 4 -> 2; the second stack starts with 2
+@pytest.mark.parametrize("fitting", [{"mrpc": 2, "rte": 1}, {"mrpc": 4, "rte": 2, "cola": 1}])
+def test_no_run_is_lost_when_memory_runs_out_again_in_a_later_stack(tmp_path, fitting):
+    """The limit falls while a stack is being taken in parts, so that its remaining parts are smaller."""
+
+    def raises(stack):
+        return torch.OutOfMemoryError("no memory") if len(stack) > fitting[stack[0].task.name] else None
+
+    every = [run for task in fitting for run in runs(8, task=task)]
+    training = Training(raises)
+    records = Sweep(every, results_dir=tmp_path, max_stack=8, train_stack=training).work()
+    assert statuses(records) == ["completed"] * len(every)
+    assert sorted(run_id for stack in training.trained for run_id in stack) == sorted(ids(every))
 
 
-def test_one_bad_run_does_not_take_the_others_with_it(tmp_path, trained, monkeypatch):
-    failing(monkeypatch, lambda stack: ValueError("bad\nrun") if "run-mrpc-03" in [run.id for run in stack] else None)
-    records = Sweep(runs(5), results_dir=tmp_path, max_stack=8).work()
-    assert [record["status"] for record in records] == ["completed"] * 3 + ["failed", "completed"]
+def errors_of_too_little_memory():
+    yield torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    yield RuntimeError("could not create a primitive")  # oneDNN, seen under `ulimit -v`
+    for allocate in (lambda: torch.empty(2**60, dtype=torch.uint8), lambda: np.empty(2**60, np.uint8)):
+        with pytest.raises(Exception) as caught:
+            allocate()
+        yield caught.value
+
+
+def test_errors_of_too_little_memory_are_known():
+    for error in errors_of_too_little_memory():
+        assert is_out_of_memory(error), error
+    for other in (ValueError("bad"), RuntimeError("mat1 and mat2 shapes cannot be multiplied"), None):
+        assert not is_out_of_memory(other), other
+
+
+def test_one_bad_run_does_not_take_the_others_with_it(tmp_path):
+    training = Training(lambda stack: ValueError("bad\nrun") if "run-mrpc-03" in ids(stack) else None)
+    records = Sweep(runs(5), results_dir=tmp_path, max_stack=8, train_stack=training).work()
+    assert statuses(records) == ["completed"] * 3 + ["failed", "completed"]
     assert records[3]["error"] == "ValueError: bad run (traceback: logs/run-mrpc-03.log)"
     assert "Traceback" in (tmp_path / "logs/run-mrpc-03.log").read_text()
 
 
-def test_an_error_of_the_user_is_not_tried_again(tmp_path, trained, monkeypatch):
-    calls = []
-    failing(monkeypatch, lambda stack: calls.append(stack) or UserError("no"))
-    records = Sweep(runs(4), results_dir=tmp_path, max_stack=8).work()
-    assert len(calls) == 1
-    assert {record["status"] for record in records} == {"failed"}
+def test_an_error_of_the_user_is_not_tried_again(tmp_path):
+    training = Training(lambda stack: UserError("no"))
+    records = Sweep(runs(4), results_dir=tmp_path, max_stack=8, train_stack=training).work()
+    assert len(training.tried) == 1
+    assert set(statuses(records)) == {"failed"}
 
 
-def test_an_interrupt_marks_the_running_records(tmp_path, trained, monkeypatch):
-    failing(monkeypatch, lambda stack: KeyboardInterrupt() if "run-rte-00" in [run.id for run in stack] else None)
+def test_a_full_disk_ends_the_sweep_at_once(tmp_path):
+    """Every further run would be trained in vain; the runs stay open."""
+    training = Training(lambda stack: OSError(errno.ENOSPC, "No space left on device", "results/x.npz"))
+    sweep = Sweep(runs(4), results_dir=tmp_path, max_stack=2, train_stack=training)
+    with pytest.raises(OSError, match=r"results/x\.npz"):
+        sweep.work()
+    assert len(training.tried) == 1
+    assert len(sweep.open()) == 4
+
+
+def test_a_process_of_a_sweep_hands_over_the_error_that_ended_it(tmp_path):
+    """In this process: a new one takes seconds to import torch."""
+    training = Training(lambda stack: OSError(errno.ENOSPC, "No space left on device", "results/x.npz"))
+    errors = multiprocessing.get_context("spawn").SimpleQueue()
+    module._worker(Sweep(runs(1), results_dir=tmp_path, train_stack=training), "cpu", errors)
+    error = errors.get()
+    assert (error.errno, error.filename) == (errno.ENOSPC, "results/x.npz")
+
+
+def test_a_record_that_finds_the_disk_full_names_its_file(tmp_path, monkeypatch):
+    """The system names no file when write or fsync fails."""
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    sweep = Sweep(runs(1), results_dir=tmp_path, train_stack=Training())
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        sweep.work()
+    assert caught.value.filename == str(tmp_path / "runs/run-mrpc-00.json")
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_an_interrupt_marks_the_running_records(tmp_path):
+    training = Training(lambda stack: KeyboardInterrupt() if "run-rte-00" in ids(stack) else None)
+    every = runs(1) + runs(2, task="rte") + runs(1, task="cola")
     with pytest.raises(KeyboardInterrupt):
-        Sweep(runs(1) + runs(2, task="rte") + runs(1, task="cola"), results_dir=tmp_path, max_stack=8).work()
+        Sweep(every, results_dir=tmp_path, max_stack=8, train_stack=training).work()
     by_id = {record["run_id"]: record for record in load_records(tmp_path)}
     assert by_id["run-mrpc-00"]["status"] == "completed"
     assert by_id["run-rte-00"]["error"] == by_id["run-rte-01"]["error"] == "interrupted"
     assert "run-cola-00" not in by_id
 
 
-def test_a_locked_run_is_left_to_its_holder(tmp_path, trained, monkeypatch):
+def test_a_locked_run_is_left_to_its_holder(tmp_path):
     """The other stack is done first; then the sweep waits, and finds the record of the other process."""
-    every = runs(2) + runs(2, task="rte")
+    every, training = runs(2) + runs(2, task="rte"), Training()
     (tmp_path / "locks").mkdir()
     lock = FileLock(tmp_path / "locks" / "run-mrpc-01.lock")
     lock.acquire()
 
-    def other_process_ends(_):
+    def other_process_ends(seconds):
         for run in every[:2]:
             write_record(tmp_path, run.record("completed"))
         lock.release()
 
-    monkeypatch.setattr(module.time, "sleep", other_process_ends)
-    Sweep(every, results_dir=tmp_path, max_stack=8).work()
-    assert trained == [["run-rte-00", "run-rte-01"]]
+    Sweep(every, results_dir=tmp_path, max_stack=8, train_stack=training, wait=other_process_ends).work()
+    assert training.trained == [["run-rte-00", "run-rte-01"]]
 
 
-def test_a_lock_file_that_nobody_holds_is_no_obstacle(tmp_path, trained):
+def test_a_lock_file_that_nobody_holds_is_no_obstacle(tmp_path):
     (tmp_path / "locks").mkdir()
     (tmp_path / "locks" / "run-mrpc-00.lock").touch()
-    Sweep(runs(1), results_dir=tmp_path).work()
-    assert trained == [["run-mrpc-00"]]
+    training = Training()
+    Sweep(runs(1), results_dir=tmp_path, train_stack=training).work()
+    assert training.trained == [["run-mrpc-00"]]
 
 
 def test_the_records_of_a_stack_survive_a_death_between_them(tmp_path, monkeypatch):
     records = [run.record("completed") for run in runs(3)]
-    original, written = module.write_record, []
+    original, written = record_files.write_record, []
 
     def dies(results_dir, record):
         if written:
             raise SystemExit
         written.append(original(results_dir, record))
 
-    monkeypatch.setattr("harness.records.record.write_record", dies)
+    monkeypatch.setattr(record_files, "write_record", dies)
     with pytest.raises(SystemExit):
         write_records(tmp_path, records)
-    monkeypatch.setattr("harness.records.record.write_record", original)
+    monkeypatch.setattr(record_files, "write_record", original)
     assert read_record(tmp_path, "run-mrpc-02") is None
     recover_records(tmp_path)
     assert [read_record(tmp_path, record["run_id"]) for record in records] == json.loads(json.dumps(records))
@@ -192,13 +264,16 @@ def test_a_record_of_another_config_is_never_overwritten(tmp_path):
         write_record(tmp_path, other.record("completed"))
 
 
-def test_what_failed_during_the_sweep_is_not_tried_again_by_a_sibling(tmp_path, trained):
-    every = runs(3)
-    sweep = Sweep(every, results_dir=tmp_path, max_stack=1)
+@pytest.mark.parametrize("ahead", [0, 3600], ids=["clocks agree", "this machine's clock is ahead of the file server's"])
+def test_what_failed_during_the_sweep_is_not_tried_again_by_a_sibling(tmp_path, monkeypatch, ahead):
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + ahead)
+    every, training = runs(3), Training()
+    sweep = Sweep(every, results_dir=tmp_path, max_stack=1, train_stack=training)
     write_record(tmp_path, every[0].record("failed", error="ValueError: no"))
     write_record(tmp_path, every[1].record("failed", error="interrupted"))
     sweep.work()
-    assert trained == [["run-mrpc-01"], ["run-mrpc-02"]]
+    assert training.trained == [["run-mrpc-01"], ["run-mrpc-02"]]
 
 
 def test_max_stack_must_be_positive(tmp_path):

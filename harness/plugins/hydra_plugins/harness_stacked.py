@@ -1,5 +1,5 @@
-"""Hydra launchers that train the jobs of a sweep as stacks of replicas: here (`hydra/launcher=stacked`) or as jobs
-of a cluster (`submitit_slurm`, and `submitit_local` to try that on one machine).
+"""Hydra launchers that train the jobs of a sweep as stacks of replicas, in this process (`hydra/launcher=stacked`) or
+as jobs of a cluster (`submitit_slurm`, and `submitit_local` to try that on one machine).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class StackedConfig:
 
 @dataclass
 class LocalConfig:
-    """submitit's processes on this machine, all stacks at once; the names are hydra-submitit-launcher's."""
+    """One process per stack on this machine, all at once; the names are hydra-submitit-launcher's."""
 
     _target_: str = "hydra_plugins.harness_stacked.SubmititLauncher"
     cluster: str = "local"
@@ -46,7 +46,7 @@ class LocalConfig:
 
 @dataclass
 class SlurmConfig(LocalConfig):
-    """One Slurm job a stack."""
+    """One Slurm job per stack."""
 
     cluster: str = "slurm"
     gpus_per_node: int | None = 1
@@ -65,14 +65,16 @@ for _name, _config in (("stacked", StackedConfig), ("submitit_local", LocalConfi
 
 
 class _Launcher(Launcher):
-    """Hydra's side of it: compose the jobs, hand their configs over at once, return each job's score."""
+    """Hydra's side of a launcher: compose the jobs, train their configs together, return each job's score."""
 
     config: DictConfig | None = None
     hydra_context: HydraContext | None = None
+    session: jobs.Session | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config = config
         self.hydra_context = hydra_context
+        self.session = task_function
 
     @abstractmethod
     def train(self, configs: list[RunConfig]) -> list[Record]:
@@ -82,6 +84,7 @@ class _Launcher(Launcher):
         setup_globals()
         composed = [self._job(overrides, initial_job_idx + index) for index, overrides in enumerate(job_overrides)]
         records = self.train([jobs.to_config(job) for job in composed])
+        self.session.collect(records)
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)  # where sweepers leave their results
         returns = []
         for overrides, job, record in zip(job_overrides, composed, records, strict=True):
@@ -99,10 +102,10 @@ class _Launcher(Launcher):
 
 
 class StackedLauncher(_Launcher):
-    """Trains compatible jobs in one pass, here.
+    """Trains compatible jobs in one pass, on this machine.
 
-    `max_stack` bounds the runs of a stack (null: 4 on a CPU, 32 on a GPU), `devices` names torch devices, one
-    process each (null: all visible GPUs).
+    `max_stack` bounds the runs of a stack (null: 4 on a CPU, 32 on a GPU); `devices` names torch devices, each with
+    a process of its own (null: all visible GPUs).
     """
 
     def __init__(self, max_stack: int | None = None, devices: list[str] | None = None) -> None:
@@ -114,10 +117,10 @@ class StackedLauncher(_Launcher):
 
 
 class SubmititLauncher(_Launcher):
-    """Submits one job a stack through submitit and waits for them.
+    """Submits one job per stack through submitit and waits for them.
 
-    `max_stack` as above (null: 32 where a job has a GPU); the other parameters are submitit's, those that only Slurm
-    has are handed over as `slurm_...`.
+    `max_stack` as above (null: 32 where a job has a GPU). The other parameters are submitit's; those that only Slurm
+    has are passed on as `slurm_...`.
     """
 
     def __init__(self, cluster: str, submitit_folder: str, max_stack: int | None = None, **parameters: Any) -> None:

@@ -1,0 +1,88 @@
+"""Submission to a cluster that refuses, with stand-ins for Slurm's commands."""
+
+import pytest
+
+from harness import run
+from harness.sweeps.cluster import remedy
+
+FAILED = "Batch job submission failed: "
+# Slurm's words and the option that its user has to change.
+REFUSALS = {
+    f"invalid partition specified: nosuch\n{FAILED}Invalid partition name specified": "partition",
+    f"{FAILED}Invalid generic resource (gres) specification": "gpus_per_node",
+    f"{FAILED}Invalid account or account/partition combination specified": "account",
+    f"{FAILED}Invalid qos specification": "qos",
+    f"{FAILED}Invalid feature specification": "constraint",
+    f"{FAILED}Invalid node name specified": "exclude",
+    f"{FAILED}Requested time limit is invalid (missing or exceeds some limit)": "timeout_min",
+    f"{FAILED}Requested node configuration is not available": "gpus_per_node, cpus_per_task or mem_gb",
+    "Memory specification can not be satisfied": "mem_gb",
+    "CPU count per node can not be satisfied": "cpus_per_task",
+}
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """Puts `srun` and an `sbatch` that refuses with these words (None: no sbatch) alone on the PATH."""
+
+    def install(words):
+        commands = tmp_path / "bin"
+        commands.mkdir()
+        scripts = {"srun": "exit 0", "sbatch": f"cat >&2 <<'END'\n{words}\nEND\nexit 1"}
+        for name, body in scripts.items():
+            if name == "srun" or words is not None:
+                (commands / name).write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{body}\n")
+                (commands / name).chmod(0o755)
+        monkeypatch.setenv("PATH", str(commands))
+
+    return install
+
+
+@pytest.fixture
+def submit(tmp_path, tiny_model, capsys):
+    """A sweep of two runs through `hydra/launcher=submitit_slurm`: status and lines of standard error."""
+
+    def call():
+        status = run.main(
+            [
+                "--multirun", "hydra/launcher=submitit_slurm", "hydra.launcher.max_stack=1", "task=rte",
+                "train.seed=0,1", "data=synthetic", "model=local", f"model.name={tiny_model}",
+                f"results_dir={tmp_path / 'results'}",
+            ]
+        )  # fmt: skip
+        return status, capsys.readouterr().err.splitlines()
+
+    return call
+
+
+@pytest.mark.parametrize("words", list(REFUSALS)[:2])
+def test_a_refused_submission_is_one_line_with_slurms_words_and_the_option_to_change(slurm, submit, words):
+    slurm("\n".join(f"sbatch: error: {line}" for line in words.splitlines()))
+    status, lines = submit()
+    assert (status, len(lines)) == (2, 1), lines
+    for line in words.splitlines():
+        assert line in lines[0]
+    assert lines[0].endswith(f"; change hydra.launcher.{REFUSALS[words]}")
+
+
+@pytest.mark.parametrize("words", REFUSALS)
+def test_the_option_to_change_follows_from_slurms_words(words):
+    assert remedy(words) == f"change hydra.launcher.{REFUSALS[words]}"
+
+
+def test_other_refusals_name_where_the_options_are():
+    assert "--cfg hydra" in remedy("Unable to contact slurm controller (connect failure)")
+
+
+def test_a_machine_without_sbatch_is_reported(slurm, submit):
+    slurm(None)
+    status, lines = submit()
+    assert (status, len(lines)) == (2, 1), lines
+    assert "sbatch" in lines[0]
+
+
+def test_a_machine_without_slurm_is_reported(submit, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    status, lines = submit()
+    assert (status, len(lines)) == (2, 1), lines
+    assert "srun" in lines[0]
