@@ -12,14 +12,13 @@ from datasets import Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertModel
 
-from harness.config import AdapterConfig, FullConfig, RunConfig, TaskConfig, TrainConfig
+from harness.config import AdapterConfig, FullConfig, TrainConfig
 from harness.data import sources
 from harness.data.batches import encode
 from harness.data.splits import limit_rows
+from harness.model.build import assemble
 from harness.model.checkpoint import find_checkpoint, load_tokenizer
 from harness.sweeps.provenance import commit_of_code
-from harness.sweeps.resolve import Run
-from harness.sweeps.stack import build_classifier
 from harness.tasks.glue import get_task
 from harness.training.cuda_graphs import cuda_capture
 from harness.training.device import device_title, has_bf16, keep_freed_memory, pick_device
@@ -42,15 +41,16 @@ def measure_ours(name: str, task_name: str, rows_file: Path, model: str) -> dict
         split = encode(rows, task, tokenizer, max_length=128, cache_dir=Path(folder), device=str(device))
 
     def epoch(count: int, *, graphs: bool = False) -> float:
-        settings = [TrainConfig(epochs=1, seed=seed) for seed in range(count)]
-        configs = [RunConfig(TaskConfig(task.name), method, train=train_config) for train_config in settings]
-        runs = [Run("", config, task, None, "", checkpoint) for config in configs]
-        classifier = build_classifier(runs, device, bf16=bf16)
+        settings = TrainConfig(epochs=1)
+        classifier = assemble(
+            checkpoint, [task.kind.outputs] * count, [method] * count,
+            seeds=range(count), dropout=settings.dropout, device=device, bf16=bf16,
+        )  # fmt: skip
         rates = [1e-4 * (replica + 1) for replica in range(count)]
         _synchronise(device)
         with cuda_capture(graphs) as capture:
             result = train(
-                classifier, split, settings[0],
+                classifier, split, settings,
                 learning_rates=rates, seeds=range(count), bf16=bf16, capture=capture,
             )  # fmt: skip
         return result.seconds
