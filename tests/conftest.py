@@ -1,16 +1,52 @@
-"""What every test shares."""
+"""What all tests share: the environment, the rules of the markers, and the fixtures of tests/fixtures."""
 
+import multiprocessing
+import os
+import subprocess
+import sys
 from pathlib import Path
+
+# Before anything imports torch: the workers share the cores, and tiny models gain nothing from a second thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
-from tests.fixtures.tiny import save_tiny
-
 ROOT = Path(__file__).resolve().parent.parent
+pytest_plugins = ["tests.fixtures.bank", "tests.fixtures.tiny_glue"]
 CONF = ROOT / "conf"
+PEERS_PYTHON = ROOT / ".venv-peers/bin/python"
 
 
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory) -> Path:
-    """A checkpoint folder of a tiny random BERT."""
-    return save_tiny(tmp_path_factory.mktemp("model") / "tiny-bert")
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: the cores that this process may use; each worker needs about 1 GB, hence at most eight."""
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine lacks."""
+    if item.get_closest_marker("peers") and not PEERS_PYTHON.exists():
+        pytest.skip("needs AdapterHub's library in .venv-peers (make test-peers)")
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device")
+
+
+@pytest.fixture(autouse=True)
+def _only_marked_tests_start_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that starts a Python process without the marker `process` fails: it would slow `make test-fast` down."""
+    if request.node.get_closest_marker("process") or request.node.get_closest_marker("peers"):
+        return
+
+    def refuse(*_):
+        pytest.fail("this test starts a Python process and lacks @pytest.mark.process")
+
+    class Popen(subprocess.Popen):
+        def __init__(self, args, *more, **options):
+            if not isinstance(args, str | os.PathLike) and str(args[0]) == sys.executable:
+                refuse()
+            super().__init__(args, *more, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", refuse)

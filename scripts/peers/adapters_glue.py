@@ -1,6 +1,7 @@
 """One epoch of adapter tuning with AdapterHub's `adapters`, or of full fine-tuning with Hugging Face's Trainer.
 
-Runs in an environment of its own (`.venv-peers`, made by `make benchmark`): `adapters` pins another transformers.
+Runs in an environment of its own (`.venv-peers`, created by `make benchmark`): `adapters` pins another version of
+transformers.
 Prints one JSON line: examples, seconds of training alone, versions.
 """
 

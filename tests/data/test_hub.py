@@ -118,6 +118,7 @@ def assert_one_clear_line(error: str, *words: str) -> None:
         assert word in error
 
 
+@pytest.mark.process
 def test_rows_arrive_with_our_columns_and_are_there_without_the_hub(tmp_path):
     tasks = ("mnli", "stsb", "cola")
     with fake_hub(glue_repo(tasks)) as hub, client(hub, tmp_path) as one:
@@ -147,6 +148,7 @@ def test_rows_arrive_with_our_columns_and_are_there_without_the_hub(tmp_path):
     assert list(online["cola"]["second"]) == ["sentence1", "label", "idx"]
 
 
+@pytest.mark.process
 def test_the_diagnostic_set_is_for_mnli(tmp_path):
     with fake_hub(glue_repo(("mnli", "cola", "ax"))) as hub, client(hub, tmp_path) as one:
         rows = one.call("diagnostic", "mnli", REVISION)
@@ -166,6 +168,7 @@ def test_the_diagnostic_set_is_for_mnli(tmp_path):
     ],
     ids=str,
 )
+@pytest.mark.process
 def test_a_hub_that_refuses_or_hangs_is_one_clear_line(silent, switches, words):
     hub, one = silent
     vars(hub).update(switches)
@@ -181,6 +184,7 @@ def test_a_hub_that_refuses_or_hangs_is_one_clear_line(silent, switches, words):
     ],
     ids=str,
 )
+@pytest.mark.process
 def test_a_hub_that_dies_half_way_is_one_clear_line(tmp_path, switches, words):
     with fake_hub(glue_repo(["cola"]), **switches) as hub, client(hub, tmp_path, TEST_DOWNLOAD_SECONDS="2") as one:
         assert one.call("check", "cola", None) is None
@@ -188,6 +192,7 @@ def test_a_hub_that_dies_half_way_is_one_clear_line(tmp_path, switches, words):
         assert any("GET" in request and "/tree/" in request for request in hub.log)  # it began well
 
 
+@pytest.mark.process
 def test_a_wrong_revision_is_one_clear_line(silent):
     _, one = silent
     assert_one_clear_line(one.call("load", "cola", OTHER)["error"], OTHER, "no such revision")
@@ -215,6 +220,7 @@ def test_work_that_does_not_end_is_given_up():
     assert hub_source._within(60, lambda: "done") == "done"
 
 
+@pytest.mark.process
 def test_answers_is_true_only_for_a_hub_that_hands_out_glue(silent):
     hub, one = silent
     assert one.call("answers", 30.0)[0] is True
@@ -226,6 +232,7 @@ def test_answers_is_true_only_for_a_hub_that_hands_out_glue(silent):
     assert seconds < 20  # it gives up at all, on however busy a machine
 
 
+@pytest.mark.process
 def test_auto_takes_glue_dir_then_the_hub_then_synthetic(silent, tmp_path):
     hub, one = silent
     hub.log.clear()
@@ -241,6 +248,7 @@ def test_auto_takes_glue_dir_then_the_hub_then_synthetic(silent, tmp_path):
     assert "not GLUE" in choice["why"]
 
 
+@pytest.mark.process
 def test_another_commit_in_the_cache_never_stands_in_for_the_wanted_one(tmp_path):
     # `datasets` would deliver it, with a warning, when the hub breaks down after its first answer.
     with fake_hub(glue_repo(["cola"], OTHER)) as hub, client(hub, tmp_path) as one:
@@ -249,6 +257,7 @@ def test_another_commit_in_the_cache_never_stands_in_for_the_wanted_one(tmp_path
         assert_one_clear_line(one.call("load", "cola", REVISION)["error"], REVISION, f"only @{OTHER} is here")
 
 
+@pytest.mark.process
 def test_labels_in_another_order_are_an_error(tmp_path):
     repo = glue_repo(["rte"])
     card = repo.files["README.md"].decode()
@@ -260,6 +269,7 @@ def test_labels_in_another_order_are_an_error(tmp_path):
         assert "('not_entailment', 'entailment')" in one.call("load", "rte", REVISION)["error"]
 
 
+@pytest.mark.process
 def test_a_model_and_its_tokenizer_arrive(tmp_path):
     repo = model_repo()
     code = """

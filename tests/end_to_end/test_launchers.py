@@ -3,8 +3,10 @@
 import pytest
 import yaml
 
-from tests.fixtures.commands import python, records
+from tests.fixtures.commands import forked, records
 from tests.fixtures.glue_fixture import write_glue
+
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture(scope="module")
@@ -13,8 +15,8 @@ def sweep(tmp_path_factory, tiny_model):
     cache = tmp_path_factory.mktemp("cache")
 
     def call(results, *overrides):
-        return python(
-            "-m", "harness.run", "--multirun", "task=rte", "method.bottleneck_size=4", "train.max_length=32",
+        return forked(
+            "--multirun", "task=rte", "method.bottleneck_size=4", "train.max_length=32",
             "device=cpu", "model=local", f"model.name={tiny_model}", f"results_dir={results}", f"cache_dir={cache}",
             *overrides, GLUE_DIR=str(glue),
         )  # fmt: skip

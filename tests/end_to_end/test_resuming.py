@@ -2,20 +2,19 @@
 
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.fixtures.commands import environment, records
+from tests.fixtures.commands import Forked, records
 from tests.fixtures.glue_fixture import write_glue
+
+pytestmark = pytest.mark.process
 
 # 12 runs in 6 stacks of 2, long enough to be killed in between.
 SWEEP = [
     *("--multirun", "task=rte", "method.bottleneck_size=2,4", "train.learning_rate=1e-3,3e-3,1e-2", "train.seed=0,1"),
-    *("train.epochs=30", "train.batch_size=8", "train.max_length=32", "device=cpu", "hydra.launcher.max_stack=2"),
+    *("train.epochs=12", "train.batch_size=8", "train.max_length=32", "device=cpu", "hydra.launcher.max_stack=2"),
 ]
 TIMELY = ("time", "memory", "provenance")
 
@@ -25,18 +24,9 @@ def start(tmp_path_factory, tiny_model):
     glue = write_glue(tmp_path_factory.mktemp("glue"), tasks=["rte"])
     cache = tmp_path_factory.mktemp("cache")
 
-    def call(results) -> subprocess.Popen:
+    def call(results) -> Forked:
         where = [f"results_dir={results}", f"cache_dir={cache}", "model=local", f"model.name={tiny_model}"]
-        return subprocess.Popen(
-            [sys.executable, "-m", "harness.run", *SWEEP, *where],
-            cwd=ROOT,
-            env=environment(GLUE_DIR=str(glue)),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            # A shell starts background jobs with Ctrl-C ignored, and their children inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+        return Forked(*SWEEP, *where, GLUE_DIR=str(glue))
 
     return call
 
@@ -51,13 +41,13 @@ def undisturbed(start, tmp_path_factory):
 
 
 def timeless(results):
-    """The records without the keys that depend on time."""
+    """The records without what depends on time."""
     found = records(results)
     return {run_id: {k: v for k, v in record.items() if k not in TIMELY} for run_id, record in found.items()}
 
 
 def wait_for_training(process, results, count):
-    """Wait until so many records exist, whatever their status, or the process has ended."""
+    """Until that many records are there, of whatever status, or the process has ended."""
     deadline = time.monotonic() + 120
     while len(list((results / "runs").glob("*.json"))) < count and process.poll() is None:
         assert time.monotonic() < deadline
@@ -69,7 +59,7 @@ def test_a_sweep_killed_ten_times_ends_as_an_undisturbed_one(start, tmp_path, un
     kills = 0
     for attempt in range(10):
         process = start(tmp_path)
-        # Each kill comes a little later, so that all stages of the sweep are hit.
+        # At every kill a little further, so that all stages of the sweep are hit.
         wait_for_training(process, tmp_path, min(12, attempt + 1))
         time.sleep(dice.uniform(0, 0.4))
         if process.poll() is None:
@@ -96,9 +86,9 @@ def test_two_sweeps_at_once_train_each_run_once(start, tmp_path, undisturbed):
     assert timeless(tmp_path) == undisturbed
 
 
-def test_an_interrupt_keeps_finished_runs_and_says_how_to_continue(start, tmp_path):
+def test_an_interrupt_keeps_what_is_done_and_tells_how_to_go_on(start, tmp_path):
     process = start(tmp_path)
-    wait_for_training(process, tmp_path, 3)
+    wait_for_training(process, tmp_path, 4)  # the second stack of two is in training
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130

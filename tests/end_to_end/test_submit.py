@@ -1,18 +1,17 @@
 """From runs that predicted the test sets to the zip of a submission, through the real commands."""
 
 import json
-import shutil
 import zipfile
 
 import numpy as np
 import pytest
 
-from harness import report, submit
+from harness import submit
 from harness.records.predictions import read_predictions, write_predictions
 from harness.records.record import load_records, write_record
 from harness.serving.submission import FILES, SubmissionFile
 from harness.tasks.glue import TASKS
-from tests.fixtures.commands import records, train
+from tests.fixtures.commands import assert_one_line_error, records, train
 from tests.fixtures.glue_fixture import write_diagnostic, write_glue
 from tests.fixtures.make_records import make_record, write_all
 
@@ -110,38 +109,31 @@ def test_official_row_counts():
     assert len(counts) == 11
 
 
-def told(capsys, *words):
-    captured = capsys.readouterr()
-    assert captured.err.count("\n") == 1 and captured.err.startswith("error: ")
-    for word in words:
-        assert word in captured.err
-
-
 def test_what_cannot_be_submitted_is_one_line_and_nothing_is_written(tmp_path, capsys):
     plain = tmp_path / "plain"
     write_all(plain, [make_record("rte"), make_record("cola", "full")])
     assert submit.main([str(plain), "--data", "synthetic"]) == 2
-    told(capsys, "protocol=submit")
+    assert_one_line_error(capsys, "protocol=submit")
     assert submit.main([str(plain), "--method", "bitfit", "--data", "synthetic"]) == 2
-    told(capsys, "no completed run for --method=bitfit", "2 others")
+    assert_one_line_error(capsys, "no completed run for --method=bitfit", "2 others")
     synthetic = tmp_path / "synthetic"
     write_all(synthetic, [make_record("rte", source="synthetic")])
     assert submit.main([str(synthetic), "--data", "synthetic"]) == 2
-    told(capsys, "synthetic data")
+    assert_one_line_error(capsys, "synthetic data")
     assert submit.main([str(tmp_path), "--data", "synthetic"]) == 2
-    told(capsys, "no run records")
+    assert_one_line_error(capsys, "no run records")
     mixed = tmp_path / "mixed"
     held_out = make_record("rte", score={"holdout": 0.9, "validation": 0.5}, rate=1e-5,
                            protocol={"name": "holdout", "fraction": 0.1, "seed": 0})  # fmt: skip
     held_out["protocol"] = {"chooses_on": "holdout", "reports_on": ["validation"]}
     write_all(mixed, [make_record("rte"), held_out])
     assert submit.main([str(mixed), "--data", "synthetic"]) == 2
-    told(capsys, "RTE", "chosen on different rows", "--protocol")
+    assert_one_line_error(capsys, "RTE", "chosen on different rows", "--protocol")
     other_rows = make_record("rte", score={"holdout": 0.8, "validation": 0.5}, rate=1e-4,
                              protocol={"name": "holdout", "fraction": 0.2, "seed": 0})  # fmt: skip
     write_all(mixed, [other_rows])
     assert submit.main([str(mixed), "--protocol", "holdout", "--data", "synthetic"]) == 2
-    told(capsys, "RTE", "chosen on different rows", "protocols holdout, or other row limits")
+    assert_one_line_error(capsys, "RTE", "chosen on different rows", "protocols holdout, or other row limits")
     assert not list(tmp_path.rglob("*.zip")) and not list(tmp_path.rglob("*manifest*"))
 
 
@@ -149,7 +141,7 @@ def test_a_zip_that_cannot_be_written_is_one_line(trained, glue, tmp_path, capsy
     (tmp_path / "file").write_text("not a folder")
     out = tmp_path / "file" / "sub.zip"
     assert submit.main([str(trained), "--out", str(out), "--data", "local", "--data-path", str(glue)]) == 2
-    told(capsys, f"--out={out} cannot be written")
+    assert_one_line_error(capsys, f"--out={out} cannot be written")
 
 
 def test_a_finished_run_trains_again_when_more_of_it_is_to_be_kept(tmp_path, tiny_model, glue, capsys):
@@ -182,21 +174,3 @@ def test_ties_go_to_the_smaller_run(tmp_path, capsys):
     assert best["rte"]["run_id"] == small["run_id"]
     assert submit.main([str(tmp_path), "--data", "synthetic"]) == 0
     assert "3,000 ROWS EXPECTED" in capsys.readouterr().out
-
-
-def test_labels_are_made_anew_from_the_data_and_from_no_other(tmp_path, tiny_model, glue, capsys):
-    results = tmp_path / "results"
-    train(results, tiny_model, glue, "task=rte,stsb", "protocol=holdout", "data.max_eval_rows=12")
-    labels = {path.name: path.read_bytes() for path in (results / "gold").iterdir()}
-    assert report.main([str(results)]) == 0
-    with_labels = (results / "tables/intervals.md").read_text()
-    shutil.rmtree(results / "gold")
-    assert report.main([str(results)]) == 0
-    assert (results / "tables/intervals.md").read_text() != with_labels
-    other = write_glue(tmp_path / "other", rows=60, tasks=["rte", "stsb"])
-    assert report.main([str(results), "--data", "local", "--data-path", str(other)]) == 0
-    assert capsys.readouterr().out.count("are not those that its runs were scored on") == 2
-    assert not list(results.glob("gold/*.npz"))
-    assert report.main([str(results), "--data", "local", "--data-path", str(glue)]) == 0
-    assert (results / "tables/intervals.md").read_text() == with_labels
-    assert labels.keys() == {path.name for path in (results / "gold").iterdir()}

@@ -1,7 +1,6 @@
 """Every tuning method on every encoder family: what trains, what stays, and what stacks."""
 
 import copy
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -21,7 +20,6 @@ from harness.config import (
     TrainConfig,
 )
 from harness.errors import UserError
-from harness.model import methods
 from harness.model.adapter import adapters, without_adapters
 from harness.model.attention import attention
 from harness.model.build import hold_frozen_in_bf16
@@ -323,30 +321,6 @@ def test_without_adapters_of_all_layers_the_encoder_is_the_plain_one_with_its_la
     assert np.abs(partly - expected).max() > 1e-3
     assert np.abs(partly - whole).max() > 1e-3
     np.testing.assert_array_equal(predict(classifier, data, bf16=False), whole)
-
-
-def test_a_method_of_ones_own_is_a_config_and_a_function(monkeypatch):
-    """As 'A method of your own' in harness/README.md shows it: the encoder's first layer trains."""
-
-    @dataclass
-    class FirstLayerConfig(MethodConfig):
-        name: str = "first_layer"
-
-    def apply_first_layer(classifier, configs, generators):
-        classifier.layers[0].float().requires_grad_(True)
-        classifier.head.requires_grad_(True)
-
-    monkeypatch.setitem(methods.METHODS, "first_layer", methods.Method(apply_first_layer, per_replica=None))
-    classifier = build([FirstLayerConfig()])
-    settings = TrainConfig(epochs=2)
-    train(classifier, rows(), settings, learning_rates=[1e-3], seeds=[0], bf16=False)
-    trained = {name for name, parameter in classifier.named_parameters() if parameter.requires_grad}
-    assert {name.split(".")[0] for name in trained} == {"encoder", "head"}
-    assert all(name.startswith(("encoder.encoder.layer.0.", "head.")) for name in trained)
-    assert count(tiny_config(), FirstLayerConfig(), 2)["trained"] == sum(
-        p.numel() for p in classifier.parameters() if p.requires_grad
-    )
-    assert get_family("bert").layers == "encoder.layer"
 
 
 def test_no_bias_of_bitfit_is_decayed():

@@ -33,12 +33,14 @@ def results(tmp_path):
     return tmp_path
 
 
+@pytest.mark.process
 def test_nothing_heavy_on_the_reporting_side():
     heavy = "{'torch', 'transformers', 'datasets', 'evaluate', 'sklearn'}"
     done = run_python("-c", f"import harness.report, sys; assert not {heavy} & set(sys.modules)")
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.process
 def test_the_command_writes_and_prints_the_tables(results):
     done = run_python("-m", "harness.report", str(results), PYTHONIOENCODING="utf-8")
     assert done.returncode == 0, done.stderr
@@ -158,6 +160,7 @@ def test_full_fine_tuning_alone_has_no_table_by_size(tmp_path):
     assert "No run has a bottleneck size." in (tmp_path / "tables" / "by_size.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.process
 def test_an_empty_folder_is_the_users_error(tmp_path):
     done = run_python("-m", "harness.report", str(tmp_path))
     assert done.returncode == 2

@@ -1,6 +1,11 @@
-"""The benchmark's bookkeeping: contenders, ratios, failures. What it measures is not tested."""
+"""The benchmark: contenders, ratios, failures, and that our side measures at all; how fast it is is not tested."""
 
-from scripts.benchmark import our_names, tabulate
+import json
+
+import pytest
+
+from scripts.benchmark_ours import measure_ours
+from scripts.benchmark_table import our_names, tabulate
 
 MACHINE = {
     "task": "cola", "examples": 100, "model": "MiniLM", "source": "local", "device": "a CPU", "commit": "0123456789abc",
@@ -40,3 +45,13 @@ def test_ratios_are_of_rates_over_all_replicas_and_a_failure_is_a_row():
     assert rows["ours-4"] == ["100", "15", "50 %", "2.00", "–", "10.00", "–", "2.00"]
     assert rows["adapterhub-padded"][0] == "failed: no memory"
     assert "0123456789 (dirty)" in table
+
+
+@pytest.mark.parametrize(("name", "replicas"), [("ours-2", 2), ("ours-full", 1), ("ours-1x8", 1)])
+def test_our_side_trains_an_epoch_of_the_rows(name, replicas, tmp_path, tiny_model):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"sentence1": f"a{row % 10} b1", "label": row % 2}) + "\n" for row in range(40)))
+    measured = measure_ours(name, "cola", rows, str(tiny_model))
+    assert (measured["examples"], measured["replicas"]) == (40, replicas)
+    assert measured["seconds"] > 0 and measured["flops"] > 0
+    assert "| " + name in tabulate({name: measured | {"peak_bytes": 1}}, MACHINE)
