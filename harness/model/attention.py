@@ -85,18 +85,24 @@ class _DroppedAttention(torch.autograd.Function):
 
 
 def _softmax(scores: Tensor) -> Tensor:
-    """Softmax over the last axis, which torch's CPU kernel vectorises only in whole vectors of 64 bytes.
+    """Softmax over the last axis, which torch's CPU kernel vectorises only in whole vectors.
 
-    bf16, 1536 x 12 x 12, two cores: 1.03 ms as it is, 0.37 ms padded to 32 and cut (Zen 5).
+    bf16, 1536 x 12 x 12, two cores: 1.03 ms as it is, 0.37 ms padded to 32 and cut; backward 0.62 and 0.18 ms (Zen 5).
     """
     keys = scores.shape[-1]
-    padded = F.pad(scores, (0, -keys % (64 // scores.element_size())), value=-torch.inf)
-    return padded.softmax(-1)[..., :keys].contiguous()
+    return _to_whole_vectors(scores, -torch.inf).softmax(-1)[..., :keys].contiguous()
 
 
 def _softmax_backward(gradient: Tensor, weights: Tensor) -> Tensor:
-    """The gradient of the scores; as fast as torch's own kernel, which is private, on padded copies."""
-    return weights * (gradient - (gradient * weights).sum(-1, keepdim=True))
+    keys = weights.shape[-1]
+    padded = _to_whole_vectors(weights, 0.0)
+    result = torch._softmax_backward_data(_to_whole_vectors(gradient, 0.0), padded, -1, weights.dtype)
+    return result[..., :keys].contiguous()
+
+
+def _to_whole_vectors(x: Tensor, value: float) -> Tensor:
+    """The last axis padded to a multiple of 64 bytes."""
+    return F.pad(x, (0, -x.shape[-1] % (64 // x.element_size())), value=value)
 
 
 AttentionInterface.register(NAME, attention)  # layers look their attention up by name
