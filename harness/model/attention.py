@@ -94,6 +94,11 @@ def _softmax(scores: Tensor) -> Tensor:
 
 
 def _softmax_backward(gradient: Tensor, weights: Tensor) -> Tensor:
+    """The gradient of the scores by torch's own kernel, which is private.
+
+    The public formula, `w * (g - (g * w).sum(-1, keepdim=True))`, takes 20.0 ms instead of 8.8 for 1536 x 64 x 64 in
+    fp32 (bf16, 1536 x 12 x 12: 0.75 and 0.56 ms), and in bf16 its largest rounding error is three times as large.
+    """
     keys = weights.shape[-1]
     padded = _to_whole_vectors(weights, 0.0)
     result = torch._softmax_backward_data(_to_whole_vectors(gradient, 0.0), padded, -1, weights.dtype)

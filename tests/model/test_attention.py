@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from harness.model import attention as attention_module
 from harness.model.attention import attention
 from harness.model.dropout import Dropout, MaskStreams
 
@@ -58,3 +59,25 @@ def test_one_query_against_all_keys():
     whole, _ = attention(None, query, key, value, mask)
     first, _ = attention(None, query[:, :, :1], key, value, mask)
     torch.testing.assert_close(first, whole[:, :1])
+
+
+@pytest.mark.parametrize("keys", [5, 12, 64])
+def test_in_bf16_gradients_stay_near_those_of_fp32(keys):
+    """An error of a few units in the last place of bf16 (2**-8), relative to the largest gradient."""
+    torch.manual_seed(0)
+    exact = [torch.randn(4, 2, keys, 8).bfloat16().float().requires_grad_() for _ in range(3)]
+    rounded = [states.detach().bfloat16().requires_grad_() for states in exact]
+    weight = torch.randn(4, keys, 2, 8).bfloat16()
+    for states in (exact, rounded):
+        context, _ = attention(Owner(0.1), *states, None, dropout=0.1)
+        (context.float() * weight).sum().backward()
+    for want, got in zip(exact, rounded, strict=True):
+        assert (got.grad - want.grad).abs().max() < 4 * 2**-8 * want.grad.abs().max()
+
+
+def test_the_private_softmax_kernel_computes_the_public_formula():
+    """`torch._softmax_backward_data` may change with any version of torch; then use the formula below."""
+    torch.manual_seed(0)
+    weights, gradient = torch.randn(6, 5, 7).softmax(-1), torch.randn(6, 5, 7)
+    formula = weights * (gradient - (gradient * weights).sum(-1, keepdim=True))
+    torch.testing.assert_close(attention_module._softmax_backward(gradient, weights), formula)
