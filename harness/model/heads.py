@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -14,12 +13,12 @@ from torch import Tensor
 class Head:
     """How one kind of task is trained.
 
-    `loss(logits [R, B, outputs], gold [R * B]) -> [R]`: each replica's mean loss; `gold_dtype` is the gold labels'.
+    `loss(logits [R, B, outputs], gold [R * B]) -> [R]`: each replica's mean loss, for gold labels of the type that
+    batches hold (int64 class ids, float32 scores).
     `reads_all_tokens`: the head is applied to every token, and logits are `[R, B, T, outputs]`.
     """
 
     loss: Callable[[Tensor, Tensor], Tensor]
-    gold_dtype: torch.dtype
     reads_all_tokens: bool = False
 
 
@@ -33,6 +32,6 @@ def _squared_error(logits: Tensor, gold: Tensor) -> Tensor:
 
 # By the name of the kind of task.
 HEADS: dict[str, Head] = {
-    "classification": Head(_cross_entropy, torch.int64),
-    "regression": Head(_squared_error, torch.float32),
+    "classification": Head(_cross_entropy),
+    "regression": Head(_squared_error),
 }

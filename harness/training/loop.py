@@ -88,7 +88,6 @@ def train(
     run = _losses_and_gradients(classifier, rows, head, clip_norm=settings.clip_norm, bf16=bf16)
     if capture is not None:
         run = GraphedStep(run, capture)
-    gold = split.labels.to(head.gold_dtype)
     shares = []
     step = recorded = 0
     started = time.perf_counter()
@@ -102,7 +101,7 @@ def train(
             shares.append(share)
             for batch, width in zip(batches, widths, strict=True):
                 states = None if frozen is None else frozen.gather(batch, width)
-                losses[:, step] = run(gold[batch], *split.gather(batch, width), states)
+                losses[:, step] = run(split.labels[batch], *split.gather(batch, width), states)
                 optimizer.step()
                 schedule.step()
                 step += 1
