@@ -17,10 +17,11 @@ from datasets import Dataset, DatasetDict
 
 from harness.data.columns import features
 from harness.data.sources.source import Settings
-from harness.data.sources.synthetic.entailment import mnli, rte
+from harness.data.sources.synthetic.entailment import mnli
 from harness.data.sources.synthetic.questions import qnli, qqp
 from harness.data.sources.synthetic.similarity import mrpc, stsb
 from harness.data.sources.synthetic.single import cola, sst2
+from harness.data.sources.synthetic.stories import rte
 from harness.errors import UserError
 from harness.tasks.glue import TASKS
 from harness.tasks.task import Task
