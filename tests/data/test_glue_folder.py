@@ -185,7 +185,7 @@ def test_torn_lines_of_the_official_qqp_are_left_out_and_counted(tmp_path, caplo
     path.write_text(f'{whole}99\t1\t2\ttorn "in\n\ttwo pieces?\t0\n', encoding="utf-8")
     train = folder_at(tmp_path).load(TASKS["qqp"])["train"]
     assert train.num_rows == 48
-    assert "2 torn lines (the first is line 50)" in caplog.text
+    assert "omitted 2 torn lines (the first is line 50)" in caplog.text
     path.write_text(whole + "torn\n" * (TORN_LINES["qqp"] + 1), encoding="utf-8")  # that is a damaged file
     assert "line 150 has 1 fields, expected 6" in error_of("load", "qqp", tmp_path)
     path.write_text(whole, encoding="utf-8")

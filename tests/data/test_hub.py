@@ -246,7 +246,7 @@ def test_another_commit_in_the_cache_never_stands_in_for_the_wanted_one(tmp_path
     with fake_hub(glue_repo(["cola"], OTHER)) as hub, client(hub, tmp_path) as one:
         assert "rows" in one.call("load", "cola", OTHER)
         hub.repos, hub.die = (glue_repo(["cola"]),), "README"
-        assert_one_clear_line(one.call("load", "cola", REVISION)["error"], REVISION, f"only @{OTHER} is here")
+        assert_one_clear_line(one.call("load", "cola", REVISION)["error"], REVISION, f"only @{OTHER} is in the cache")
 
 
 def test_labels_in_another_order_are_an_error(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from harness.data.sources.synthetic import suite
 from harness.data.sources.synthetic.lexicon import (
     CITIES,
     COUNTRY_OF,
@@ -25,7 +26,6 @@ from harness.data.sources.synthetic.lexicon import (
     plural,
     third,
 )
-from harness.data.sources.synthetic import suite
 from harness.data.sources.synthetic.suite import EVALUATION_ROWS, TEST_ROWS, TRAIN_ROWS, VERSION
 from harness.errors import UserError
 from harness.tasks.glue import TASKS
@@ -46,7 +46,6 @@ SHA256 = {
 }
 
 SUITE = suite.Synthetic("as told")
-
 
 
 def rows(name: str, split: str = "train") -> list[tuple]:

@@ -27,7 +27,7 @@ from harness.data.sources.synthetic.lexicon import (
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = 0, 1, 2
 
-# Even items are of the genre of mnli's training set, odd ones of the mismatched sets: other people, verbs and things.
+# Even items belong to the genre of mnli's training set, odd ones to the mismatched sets: other people, verbs, things.
 _HYPERNYMS = tuple(TAXONOMY)
 _KINDS = tuple(
     tuple((top, middle) for top in _HYPERNYMS for middle in TAXONOMY[top] if _HYPERNYMS.index(top) % 2 == genre)
@@ -65,7 +65,7 @@ def _detail(rng: Random, genre: int) -> str:
 
 
 def kinds(rng: Random, label: int, genre: int) -> tuple[str, str]:
-    """A dog is an animal and no bird: up is safe, down is not, and a denial turns that round."""
+    """A dog is an animal and not a bird: generalising is safe, specialising is not, and negation swaps the two."""
     person = rng.choice(rng.choice(_half(PEOPLE, genre)))
     top, middle = rng.choice(_KINDS[genre])
     verb = rng.choice(_SEEN[genre])
@@ -90,7 +90,7 @@ def kinds(rng: Random, label: int, genre: int) -> tuple[str, str]:
 
 
 def deeds(rng: Random, label: int, genre: int) -> tuple[str, str]:
-    """Did it happen? Synonyms, opposites, and verbs that say so or leave it open."""
+    """Did it happen? Synonyms, opposites, and verbs that settle it or leave it unclear."""
     frame = rng.choice(_half(FRAMES, genre))
     thing = rng.choice(frame.objects)
     person = rng.choice(other(rng, _half(PEOPLE, genre), thing))
@@ -118,7 +118,7 @@ def deeds(rng: Random, label: int, genre: int) -> tuple[str, str]:
 
 
 def roles(rng: Random, label: int, genre: int) -> tuple[str, str]:
-    """Who did it to whom: the passive keeps it, the swap says something else."""
+    """Who did it to whom: the passive keeps the roles, a swap changes them."""
     frame = rng.choice([frame for frame in _half(FRAMES, genre) if PEOPLE[14] in frame.objects])
     one, two = (rng.choice(words) for words in rng.sample(_half(PEOPLE, genre), 2))
     verb = rng.choice(frame.verbs)
@@ -134,7 +134,7 @@ def roles(rng: Random, label: int, genre: int) -> tuple[str, str]:
 
 
 def quantities(rng: Random, label: int, genre: int) -> tuple[str, str]:
-    """all, most, some, none of a group, and numbers."""
+    """All, some or none of a group, and numbers."""
     group, deed = rng.choice(_GROUPS[genre]), rng.choice(_DEEDS[genre])
     rivals = other(rng, _GROUPS[genre], group)
     number = rng.randrange(3, 8)
@@ -159,7 +159,7 @@ def quantities(rng: Random, label: int, genre: int) -> tuple[str, str]:
 
 
 def settings(rng: Random, label: int, genre: int) -> tuple[str, str]:
-    """Where and when: a detail that the premise has, lacks, or has otherwise."""
+    """Where and when: a detail that the premise states, lacks, or contradicts."""
     frame = rng.choice(_half(FRAMES, genre))
     thing = rng.choice(frame.objects)
     person = rng.choice(other(rng, _half(PEOPLE, genre), thing))

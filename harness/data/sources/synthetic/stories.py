@@ -34,7 +34,7 @@ from harness.data.sources.synthetic.lexicon import (
 
 
 def _biography(rng: Random, name: str) -> str:
-    """A remark about a person that settles no hypothesis."""
+    """A remark about a person that settles none of the hypotheses."""
     return rng.choice(
         (
             f"{name} has two children.", f"{name} spoke to reporters on {rng.choice(WEEKDAYS)}.",
@@ -51,13 +51,13 @@ def _story(rng: Random, *facts: str) -> str:
 
 
 def _with_company(rng: Random, name: str, fact: str, decoy: str) -> str:
-    """The fact, and next to it one about somebody else or, more often, a remark."""
+    """The fact together with one about somebody else or, more often, with a remark."""
     company = rng.choice(((decoy,), (_biography(rng, name),), (_biography(rng, name),)))
     return _story(rng, fact, *company)
 
 
 def _plain(rng: Random, holds: bool) -> tuple[str, str]:
-    """A pair like those of mnli, in company."""
+    """A pair like those of mnli, with a remark."""
     kind = rng.choice((kinds, deeds, deeds, quantities, settings))
     label = ENTAILMENT if holds else rng.choice((NEUTRAL, CONTRADICTION))
     premise, hypothesis = kind(rng, label, rng.randrange(2))
@@ -65,7 +65,7 @@ def _plain(rng: Random, holds: bool) -> tuple[str, str]:
 
 
 def _residence(rng: Random, holds: bool) -> tuple[str, str]:
-    """A city lies in its country; the other person of the premise lives in another one."""
+    """A city lies in its country; the other person in the premise lives in another country."""
     name, rival = rng.sample(NAMES, 2)
     country = rng.choice(COUNTRIES)
     near = rng.choice([city for city in CITIES if COUNTRY_OF[city] == country])
@@ -89,7 +89,7 @@ def _profession(rng: Random, holds: bool) -> tuple[str, str]:
 
 
 def _trade(rng: Random, holds: bool) -> tuple[str, str]:
-    """Who buys has it from who sells."""
+    """A buys from B if B sells to A."""
     one, two = rng.sample(NAMES, 2)
     thing = rng.choice(FRAMES[0].objects)
     said, asked = (f"{a(word)}" for word in (rng.choice(thing), rng.choice(thing)))
@@ -105,7 +105,7 @@ def _trade(rng: Random, holds: bool) -> tuple[str, str]:
 
 
 def _deed(rng: Random, holds: bool) -> tuple[str, str]:
-    """One of two people did it; the other did the opposite or only meant to."""
+    """One of two people did it; the other did the opposite or only intended to."""
     name, rival = rng.sample(NAMES, 2)
     frame = rng.choice(FRAMES)
     thing, decoy = rng.sample(frame.objects, 2)
