@@ -6,25 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from harness.records.method_title import ALWAYS_SHOWN, method_title
 from harness.records.record import canonical, flatten
 
-METHOD_TITLES = {
-    "full": "Full fine-tuning",
-    "adapter": "Adapters",
-    "top_layers": "Top layers",
-    "layernorm": "LayerNorms only",
-    "bitfit": "BitFit",
-    "head": "Head only",
-    "peft": "PEFT",
-}
 PEFT_TITLES = {"LORA": "LoRA", "PREFIX_TUNING": "Prefix tuning"}  # others by the name of their type
-# The field that a label always shows, whether or not it varies; other fields are shown where variants differ in them.
-ALWAYS_SHOWN = {"adapter": "bottleneck_size", "top_layers": "layers"}
 SIZE = "bottleneck_size"
-
-
-def method_title(name: str) -> str:
-    return METHOD_TITLES.get(name) or name.replace("_", " ").capitalize()
 
 
 def short_number(value: float) -> str:
