@@ -37,12 +37,12 @@ def test_defaults_come_from_the_kind():
     [
         ({"name": "Spam mail"}, "task.name=Spam mail"),
         ({"kind": "ranking"}, "task.kind=ranking is unknown; choose one of classification, regression"),
-        ({"labels": ["ham"]}, "two or more different labels"),
-        ({"labels": ["ham", "ham"]}, "two or more different labels"),
+        ({"labels": ["ham"]}, "at least two different labels"),
+        ({"labels": ["ham", "ham"]}, "at least two different labels"),
         ({"kind": "regression"}, "a regression task has no labels"),
-        ({"metrics": ["bleu"]}, "bleu is no metric of a classification task; choose of accuracy, f1, macro_f1"),
-        ({"metrics": ["spearman"]}, "spearman is no metric of a classification task"),
-        ({"labels": ["a", "b", "c"]}, "f1 needs a task of 2 labels; use macro_f1"),
+        ({"metrics": ["bleu"]}, "bleu is not a metric for classification tasks; choose from accuracy, f1, macro_f1"),
+        ({"metrics": ["spearman"]}, "spearman is not a metric for classification tasks"),
+        ({"labels": ["a", "b", "c"]}, "f1 needs a task with 2 labels; use macro_f1"),
         ({"headline": "macro_f1"}, "task.headline=macro_f1 is not one of task.metrics"),
         ({"text": ["a", "b", "c"]}, "one or two text columns"),
     ],
@@ -56,7 +56,7 @@ def test_a_wrong_description_names_the_setting(changes, words):
 def test_unknown_names_list_the_tasks_and_glues_are_fixed():
     with pytest.raises(UserError, match="'mprc' is not a GLUE task; choose one of cola, sst2"):
         find_task({"name": "mprc", "kind": None})
-    with pytest.raises(UserError, match=r"task.labels: rte is a GLUE task and fixed"):
+    with pytest.raises(UserError, match=r"task.labels: rte is a GLUE task and cannot be changed"):
         find_task({"name": "rte", "labels": ["yes", "no"]})
 
 
