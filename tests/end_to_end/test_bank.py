@@ -142,7 +142,7 @@ def test_tasks_mixed_in_one_batch_equal_separate_ones(made, trained, tiny_model,
         alone = predictor(made, [name], tiny_model).logits([row for row in rows if row[0] == name])
         own = [logits for row, logits in zip(rows, mixed, strict=True) if row[0] == name]
         assert np.concatenate(own) == pytest.approx(np.concatenate(alone), abs=1e-5)
-        assert {len(logits) for logits in own} == {get_task(name).outputs}
+        assert {len(logits) for logits in own} == {get_task(name).kind.outputs}
 
 
 def test_adding_a_task_touches_no_other(made, trained, tiny_model, glue, capsys):
