@@ -55,9 +55,7 @@ def _replay(entry: Entry, bank: Bank, predictor: Predictor, data: Source) -> str
         texts = zip(*(rows[column] for column in task.columns), strict=True)
         found = task.kind.compact(task.kind.decide(np.stack(predictor.logits([(task.name, row) for row in texts]))))
         if len(found) != len(before[name]):
-            raise UserError(
-                f"{name} has {len(found):,} rows in this data, but its training run had {len(before[name]):,}"
-            )
+            raise UserError(f"{name} has {len(found):,} rows here, but its training run had {len(before[name]):,}")
         compared += len(found)
         different += int((np.abs(found - before[name]) > task.kind.tolerance).sum())
     summary = f"{different:,} of {compared:,} predictions differ from those of its training run"
