@@ -66,7 +66,7 @@ def read_tensors(folder: Path, stored: StoredRun) -> dict[str, Tensor]:
 
 
 def store(results_dir: Path, tensors: dict[str, Tensor], record: Record, *, best_only: bool) -> None:
-    """Store a run's weights; with `best_only`, only if no better run of its cell is stored, and instead of worse ones.
+    """Store a run's weights; with `best_only`, only if no better run of its cell is stored, and in place of worse ones.
 
     `harness.records.choice.by_choice` says what is better. Runs of one cell differ only in their training settings.
     """

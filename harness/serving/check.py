@@ -43,7 +43,7 @@ def check(bank: Bank, *, model: str | None, data: Source | None, say: Callable[[
 
 
 def _replay(entry: Entry, bank: Bank, predictor: Predictor, data: Source) -> str:
-    """Predict the evaluation rows of a task; `UserError` where the training run's predictions were others."""
+    """Predict the evaluation rows of a task; `UserError` where the training run's predictions differ."""
     task = entry.task
     before = read_predictions(bank.folder, entry.run["run_id"])
     if before is None:

@@ -38,7 +38,7 @@ def test_epochs_differ_in_order_and_composition_and_a_plan_is_reproducible():
     assert {frozenset(batch) for batch in first}.isdisjoint({frozenset(batch) for batch in second})
     again = plan_epoch(LENGTHS, 32, seed=0, epoch=0)
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    # Lengths do not come in order: the first batches are no easier than the last.
+    # Lengths are not sorted: the first batches are no easier than the last.
     means = [LENGTHS[batch].mean() for batch in first]
     assert abs(np.corrcoef(means, range(len(means)))[0, 1]) < 0.5
 
@@ -87,7 +87,7 @@ def test_equal_content_is_read_from_the_cache(tmp_path):
     (file,) = (tmp_path / "tokens").iterdir()
     with np.load(file) as tokens:
         changed = dict(tokens)
-    changed["ids"][1] = 42  # so that a read can be told from another tokenisation
+    changed["ids"][1] = 42  # to see that this file is read, and the rows are not tokenised again
     np.savez(file, **changed)
     second = encoded(tmp_path)
     assert second.ids[0, 1] == 42 and first.ids[0, 1] != 42

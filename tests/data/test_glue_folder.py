@@ -15,7 +15,7 @@ from harness.errors import UserError
 from harness.tasks.glue import GLUE_FILES, TASKS
 from tests.fixtures.glue_fixture import sentence, write_diagnostic, write_glue
 
-# Rows of the folder that the project is measured on (train, evaluation sets, test sets); "None" is no such file.
+# Rows of the folder that the project is measured on (train, evaluation sets, test sets); None: the file is missing.
 MEASURED_ROWS = {
     "cola": (8551, 1043, 1063),
     "sst2": (67349, 872, 1821),
@@ -42,7 +42,7 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
 
 
 def folder_at(path: Path | str) -> GlueFolder:
-    return GlueFolder(str(path), "as told")
+    return GlueFolder(str(path), "as given")
 
 
 def error_of(step: str, task: str, folder: Path) -> str:

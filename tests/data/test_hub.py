@@ -21,7 +21,7 @@ from tests.fixtures.hub_server import GLUE_ROWS, Hub, fake_hub, glue_repo, model
 
 OTHER = "12" * 20
 
-# Reads one JSON list a line, [function, arguments...], and answers with one JSON value a line.
+# Reads one JSON list per line, [function, arguments...], and answers with one JSON value per line.
 DRIVER = """
 import dataclasses, json, os, sys, time
 from harness.data import sources

@@ -64,7 +64,7 @@ def test_rows_may_name_their_tasks_or_be_for_all_of_them():
         ('{"sentence": "a", "task": "glue"}\n', "jsonl", [], "here line 1 is for the task 'glue'; choose one of cola"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line(text, kind, tasks, words):
+def test_what_is_wrong_is_reported_in_one_line(text, kind, tasks, words):
     with pytest.raises(UserError, match=words) as caught:
         read_rows(text, kind, TASKS, tasks, where="here")
     assert "\n" not in str(caught.value)

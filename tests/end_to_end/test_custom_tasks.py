@@ -1,4 +1,4 @@
-"""Tasks that the package does not know go all the way: run, record, report, bank, predict, in other processes too."""
+"""Tasks that the package does not know, all the way: run, record, report, bank, check and predict."""
 
 import json
 

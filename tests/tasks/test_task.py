@@ -1,4 +1,4 @@
-"""Tasks as settings: GLUE's by name, others described, and every way in which a description can be wrong."""
+"""Tasks from settings: GLUE's by name, others by description, and every way in which a description can be wrong."""
 
 import pytest
 
@@ -53,14 +53,14 @@ def test_a_wrong_description_names_the_setting(changes, words):
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_unknown_names_list_the_tasks_and_glues_are_fixed():
+def test_an_unknown_name_lists_the_tasks_and_glues_cannot_be_changed():
     with pytest.raises(UserError, match="'mprc' is not a GLUE task; choose one of cola, sst2"):
         find_task({"name": "mprc", "kind": None})
     with pytest.raises(UserError, match=r"task.labels: rte is a GLUE task and cannot be changed"):
         find_task({"name": "rte", "labels": ["yes", "no"]})
 
 
-def test_cut_files_are_told_from_complete_ones():
+def test_cut_files_are_distinguished_from_complete_ones():
     assert cut_splits("qqp", OFFICIAL_ROWS["qqp"]) == ()
     assert cut_splits("qqp", {"train": 8999, "validation": 40_430}) == ("train",)
     assert cut_splits("mnli", {"train": 392_702, "validation_matched": 1000, "validation_mismatched": 9832}) == (
