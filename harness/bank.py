@@ -1,13 +1,13 @@
-"""One encoder, many tasks: a folder of what was trained for each, `python -m harness.bank list|add|check|export`.
+"""A bank of tasks: one encoder, and a folder with what was trained for each task.
 
     python -m harness.run --multirun train.save=best task=cola,mrpc,rte results_dir=results/mine
-    python -m harness.bank add results/mine          # the best run of each task, into results/mine/bank
+    python -m harness.bank add results/mine          # the best run of each task, to results/mine/bank
     python -m harness.bank list results/mine
     python -m harness.bank check results/mine
     python -m harness.bank export results/mine --format adapterhub --task mrpc --out mrpc-adapter
     python -m harness.predict --task mrpc --bank results/mine/bank < pairs.tsv
 
-Exit status: 0, 1 where `check` found something wrong, 2 bad input.
+Exit status: 0; 1 if `check` finds something wrong; 2, with one line on standard error, if the input is wrong.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def _export(options: argparse.Namespace) -> int:
     bank = Bank.open(options.results)
     tasks = options.task or bank.tasks
     if options.out is not None and len(tasks) > 1:
-        raise UserError(f"--out={options.out} is one folder, {len(tasks)} tasks need one each; give one --task")
+        raise UserError(
+            f"--out={options.out} is one folder, but {len(tasks)} tasks need one each; give a single --task"
+        )
     for name in tasks:
         entry = bank.entry(name)
         out = options.out or bank.folder / "export" / f"{options.format}-{name}"
@@ -90,27 +92,33 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("results", metavar="RESULTS", type=Path, help=results)
         return one
 
-    where = "a bank, or a results folder with one"
-    command("list", "What a bank holds, and its size against full checkpoints", where)
-    one = command("add", "Put the best stored run of each task into a bank", "a results_dir of runs with train.save")
+    where = "a bank, or a results folder that holds one"
+    command("list", "Show what a bank holds, and its size next to that of full checkpoints", where)
+    one = command(
+        "add",
+        "Put the best stored run of each task into a bank",
+        "a results_dir of runs with train.save=best or all",
+    )
     one.add_argument("--bank", metavar="DIR", type=Path, help="the bank (default: RESULTS/bank)")
     one.add_argument("--task", action="append", default=[], metavar="TASK", help="only this task (repeatable)")
     one.add_argument("--method", choices=list(METHOD_CONFIGS), help="only runs of this method")
-    one.add_argument("--run", metavar="RUN_ID", help="this run, not the best one")
-    one.add_argument("--replace", action="store_true", help="put new runs in the place of tasks that are there")
-    checked = command("check", "Try every task of a bank: files, encoder, and whether its weights fit", where)
+    one.add_argument("--run", metavar="RUN_ID", help="this run instead of the best one")
+    one.add_argument("--replace", action="store_true", help="replace tasks that are already in the bank")
+    checked = command("check", "Check every task of a bank: its files, its encoder, and whether its weights fit", where)
     checked.add_argument(
         "--data",
         choices=sources.source_names(),
-        help="also hold predictions of its evaluation rows against the training runs'",
+        help="also compare predictions for the evaluation rows with those of the training runs",
     )
     checked.add_argument("--data-path", metavar="DIR", help="the folder of --data=local (default: GLUE_DIR)")
-    export = command("export", "Write tasks in another library's format, with a model card", where)
-    export.add_argument("--format", choices=["adapterhub"], required=True)
+    export = command("export", "Export tasks in the format of another library, with a model card", where)
+    export.add_argument("--format", choices=["adapterhub"], required=True, help="the format of that library")
     export.add_argument("--task", action="append", default=[], metavar="TASK", help="only this task (repeatable)")
-    export.add_argument("--out", metavar="DIR", type=Path, help="folder of one task (default: BANK/export/FORMAT-TASK)")
+    export.add_argument(
+        "--out", metavar="DIR", type=Path, help="folder to write a single task to (default: BANK/export/FORMAT-TASK)"
+    )
     for parser_ in (one, checked, export):
-        parser_.add_argument("--model", metavar="DIR", help="the encoder, where its name does not lead to it")
+        parser_.add_argument("--model", metavar="DIR", help="folder of the encoder, if it is not found by its name")
     return parser
 
 

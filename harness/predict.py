@@ -1,11 +1,12 @@
-"""python -m harness.predict --bank DIR: predictions of a bank's tasks for rows from a file or stdin.
+"""Predictions of a bank's tasks for rows from a file or stdin: `python -m harness.predict --bank DIR`.
 
     echo "They read the letter me." | python -m harness.predict --task cola --bank results/mine/bank
     python -m harness.predict --task mrpc --bank results/mine --input pairs.tsv --output predictions.tsv
     python -m harness.predict --bank results/mine --input mixed.jsonl     # each row names its task
 
-Several tasks run in one pass over one encoder where their methods allow it. Exit status: 0, or 2 with one line on
-standard error; then nothing is written.
+Several tasks share one pass over the encoder where their methods allow it.
+
+Exit status: 0; 2, with one line on standard error and nothing written, if the input is wrong.
 """
 
 from __future__ import annotations
@@ -50,9 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def render(predictions: Sequence[Prediction], kind: str) -> str:
-    """The output: index, task, prediction and the probability of each label (`tsv`, `csv` with a header, `jsonl`).
+    """The output as `tsv` or `csv` with a header, or as `jsonl`: index, task, prediction and the labels' probabilities.
 
-    Tables have one column per label of any task, `p_<label>`, empty where the row's task has no such label.
+    Tables have a column `p_<label>` for every label of any task, empty in rows of tasks without that label.
     """
     if kind == "jsonl":
         lines = [
@@ -103,25 +104,32 @@ def _name(options: argparse.Namespace) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m harness.predict",
-        description="Predict rows with the tasks of a bank (`python -m harness.bank`). Writes one line per row, or per "
-        "row and task where there are several --task: index, task, prediction, and the probability of each label "
-        "(columns p_<label>; in JSON lines an object).",
-        epilog="lines: one sentence per line, two separated by a tab for tasks of sentence pairs. tsv (no quoting) and "
-        "csv: a header with sentence1 and sentence2, or the task's own column names. jsonl: one object per line. A "
-        "column 'task' names each row's task; rows of different tasks share batches.",
+        description="Predict rows with the tasks of a bank (see `python -m harness.bank`). The output has one line per "
+        "row, or with several --task one per row and task: index, task, prediction, and the probability of each label "
+        "(columns p_<label>; an object in JSON lines).",
+        epilog="Formats of the input: lines has one sentence per line, or two separated by a tab for tasks of sentence "
+        "pairs. tsv (no quoting) and csv have a header with sentence1 and sentence2, or the task's own column names. "
+        "jsonl has one object per line. A column 'task' names the task of each row; different tasks share batches.",
     )
-    parser.add_argument("--bank", metavar="DIR", type=Path, required=True, help="a bank, or a results folder with one")
-    parser.add_argument("--task", action="append", default=[], help="task of the rows (repeatable)")
-    parser.add_argument("--input", metavar="FILE", type=Path, help="rows (default: stdin)")
     parser.add_argument(
-        "--format", choices=["auto", *FORMATS], default="auto", help="of the input (default: by suffix)"
+        "--bank", metavar="DIR", type=Path, required=True, help="a bank, or a results folder that holds one"
     )
-    parser.add_argument("--output", metavar="FILE", type=Path, help="predictions (default: stdout)")
-    parser.add_argument("--output-format", choices=OUTPUT_FORMATS, help="default: by suffix, else tsv")
-    parser.add_argument("--model", metavar="DIR", help="the folder of the encoder, where its name does not lead to it")
+    parser.add_argument(
+        "--task", action="append", default=[], metavar="TASK", help="predict every row for this task (repeatable)"
+    )
+    parser.add_argument("--input", metavar="FILE", type=Path, help="the rows (default: stdin)")
+    parser.add_argument(
+        "--format",
+        choices=["auto", *FORMATS],
+        default="auto",
+        help="format of the input (default: by suffix, or lines)",
+    )
+    parser.add_argument("--output", metavar="FILE", type=Path, help="the predictions (default: stdout)")
+    parser.add_argument("--output-format", choices=OUTPUT_FORMATS, help="default: by suffix, or tsv")
+    parser.add_argument("--model", metavar="DIR", help="folder of the encoder, if it is not found by its name")
     parser.add_argument("--device", default="auto", help="auto | cpu | cuda | cuda:N")
     parser.add_argument(
-        "--precision", choices=["auto", "bf16", "fp32"], default="auto", help="default: as the task was trained"
+        "--precision", choices=["auto", "bf16", "fp32"], default="auto", help="default: as each task was trained"
     )
     return parser
 

@@ -1,9 +1,9 @@
-"""python -m harness.submit RESULTS: the zip that gluebenchmark.com takes, from the best run of each task.
+"""The zip that gluebenchmark.com takes, from the best run of each task: `python -m harness.submit RESULTS`.
 
     python -m harness.run --multirun protocol=submit task=cola,sst2,mrpc,stsb,rte results_dir=results/mine
     python -m harness.submit results/mine
 
-Exit status: 0, or 2 with one line on stderr for what the user can mend.
+Exit status: 0; 2, with one line on standard error, if the input is wrong.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.config import METHOD_CONFIGS, PROTOCOL_CONFIGS
 from harness.data import sources
 from harness.errors import UserError
 from harness.records.record import load_records
@@ -37,18 +38,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m harness.submit",
-        description="Write the zip that gluebenchmark.com takes, from the best run of each task in RESULTS by its "
-        "score on the rows that choose. The runs must have predicted the test sets: protocol=submit, or "
-        "protocol.predict_test=true with another protocol.",
-        epilog="A task without a run gets the majority class of its training rows. Test sets that are not at hand are "
-        "left out. Both are printed, and noted in the manifest beside the zip.",
+        description="Write the zip that gluebenchmark.com takes. For each task it holds the test predictions of the "
+        "run in RESULTS with the highest score on the selection split. The runs must have predicted the test sets: "
+        "protocol=submit, or protocol.predict_test=true with another protocol.",
+        epilog="A task without a run gets the majority class of its training rows, and test sets that are not "
+        "available are left out. Both are printed, and recorded in the manifest next to the zip.",
     )
     parser.add_argument("results", metavar="RESULTS", type=Path, help="the results_dir that `harness.run` wrote")
     parser.add_argument("--out", metavar="ZIP", type=Path, help="the zip file (default: RESULTS/submission.zip)")
-    parser.add_argument("--method", help="only runs of this method, such as adapter")
-    parser.add_argument("--protocol", help="only runs of this protocol: paper, holdout or submit")
+    parser.add_argument("--method", choices=list(METHOD_CONFIGS), help="only runs of this method")
     parser.add_argument(
-        "--data", default="auto", choices=sources.source_names(), help="where tasks without a run find their rows"
+        "--protocol", choices=list(PROTOCOL_CONFIGS), help="only runs of this protocol (protocol=submit is paper)"
+    )
+    parser.add_argument(
+        "--data",
+        default="auto",
+        choices=sources.source_names(),
+        help="source of the rows of tasks without a run (default: auto)",
     )
     parser.add_argument("--data-path", metavar="DIR", help="the folder of --data=local (default: GLUE_DIR)")
     return parser

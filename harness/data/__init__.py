@@ -1,4 +1,4 @@
 """Rows from anywhere: data sources, splits, tokenised batches, and rows to predict from files.
 
-May import `harness.records`, `harness.tasks` and `harness.errors`; knows nothing of models.
+May import `harness.records`, `harness.tasks` and `harness.errors`; it knows nothing about models.
 """

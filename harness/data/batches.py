@@ -21,7 +21,7 @@ from harness.data.columns import LABEL_DTYPES
 from harness.errors import naming
 from harness.tasks.task import Task
 
-EVALUATION_TOKENS = {"cpu": 4096, "cuda": 65536}  # padded tokens of one batch without gradients
+EVALUATION_TOKENS = {"cpu": 4096, "cuda": 65536}  # padded tokens per batch where no gradients are kept
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Encoded:
     """A tokenised split of N rows on a device.
 
     `ids [N, L]` padded with the tokenizer's padding id, `token_types [N, L]` or None, `lengths [N]` (host, with the
-    special tokens), `labels [N]` int64 class ids or float32 scores.
+    special tokens), `labels [N]`: the gold labels, int64 class ids or float32 scores.
     """
 
     ids: Tensor
@@ -42,7 +42,7 @@ class Encoded:
         return len(self.lengths)
 
     def gather(self, rows: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Those rows cut to `width` tokens: ids, keep (False at padding) and token types, each `[len(rows), width]`."""
+        """Some rows cut to `width` tokens: ids, keep (False at padding) and token types, each `[len(rows), width]`."""
         ids = self.ids[rows, :width].long()
         keep = torch.arange(width, device=ids.device) < self.device_lengths[rows, None]
         token_types = None if self.token_types is None else self.token_types[rows, :width].long()
@@ -52,9 +52,9 @@ class Encoded:
 def encode(
     split: Dataset, task: Task, tokenizer: PreTrainedTokenizerBase, *, max_length: int, cache_dir: Path, device: str
 ) -> Encoded:
-    """Tokenise a split (pairs are cut longest-first to `max_length` tokens), or take it from the cache.
+    """Tokenise a split, or read it from the cache. Pairs are cut to `max_length` tokens, the longer text first.
 
-    The cache is keyed by the content of the rows and of the tokenizer, never by names or paths.
+    The cache key is the content of rows and tokenizer, never a name or path.
     """
     columns = [list(split[column]) for column in task.columns]
     key = _content_key(columns, tokenizer, max_length)
@@ -70,7 +70,7 @@ def encode(
 def encode_texts(
     columns: list[list[str]], tokenizer: PreTrainedTokenizerBase, *, max_length: int, device: str
 ) -> Encoded:
-    """Tokenise rows without labels (-1), given as one list of texts a column; nothing is cached."""
+    """Tokenise rows without gold labels (`labels` are -1), one list of texts per column; nothing is cached."""
     labels = torch.full((len(columns[0]),), -1)
     return _encoded(_tokenise(columns, tokenizer, max_length), labels, tokenizer, device)
 
@@ -106,11 +106,11 @@ def _encoded(tokens: dict[str, np.ndarray], labels: Tensor, tokenizer: PreTraine
 
 
 def plan_epoch(lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int) -> list[np.ndarray]:
-    """The batches of one epoch as arrays of row numbers; every row once, at most `batch_size` in each.
+    """The batches of one epoch as arrays of at most `batch_size` row numbers; every row occurs once.
 
-    Rows are sorted by length, ties in the seed's random order; neighbours are mixed within about a batch, cut into
-    batches and those are shuffled. The cutting and shuffling depend on the epoch alone: in a stack, batch k has the
-    same lengths whatever the replica's seed, so that no replica pays padding for another.
+    Rows are sorted by length, with ties in random order by `seed`. Each row then moves by up to about one batch, the
+    sequence is cut into batches, and the batches are shuffled. These last steps depend on the epoch only: in a stack,
+    batch k has the same lengths whatever a replica's seed, so that no replica is padded to the width of another.
     """
     ties = np.random.default_rng((seed, epoch, 1)).permutation(len(lengths))
     by_length = ties[np.argsort(lengths[ties], kind="stable")]
@@ -122,7 +122,7 @@ def plan_epoch(lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int) -
 
 
 def evaluation_batches(lengths: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
-    """Row numbers in order of falling length, in batches of at most `max_tokens` padded tokens."""
+    """Row numbers by decreasing length, in batches of at most `max_tokens` padded tokens."""
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
@@ -149,9 +149,13 @@ def _content_key(columns: list[list[str]], tokenizer: PreTrainedTokenizerBase, m
 
 @cache  # 40 ms for a vocabulary of 30,000
 def _tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> bytes:
-    """What the tokenizer does to a text, without the truncation and padding that earlier calls have left set."""
-    whole = json.loads(tokenizer.backend_tokenizer.to_str())
-    return json.dumps(whole | {"truncation": None, "padding": None}, sort_keys=True).encode()
+    """Everything that decides what the tokenizer makes of a text.
+
+    Truncation and padding are left out: they are the state that the tokenizer's last call left behind. The names of
+    its outputs say whether it returns token types: DistilBERT's tokenizer is BERT's without them.
+    """
+    whole = json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
+    return json.dumps([whole, tokenizer.model_input_names], sort_keys=True).encode()
 
 
 def _tokenise(columns: list[list[str]], tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, np.ndarray]:
@@ -172,7 +176,7 @@ def _read_cached(path: Path) -> dict[str, np.ndarray] | None:
             return dict(file)
     except FileNotFoundError:
         return None
-    except Exception:  # a damaged cache is only a missing one, however it is damaged
+    except Exception:  # a damaged file, whatever the damage, counts as missing
         return None
 
 

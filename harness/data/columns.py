@@ -10,7 +10,7 @@ from datasets import ClassLabel, Features, Value
 
 from harness.tasks.task import Task
 
-# By kind of task: the type of the gold labels in a data set, and in a batch.
+# The type of the gold labels by kind of task: in a data set, and in a batch.
 LABEL_FEATURES: dict[str, Callable[[Task], Any]] = {
     "classification": lambda task: ClassLabel(names=list(task.kind.labels)),
     "regression": lambda task: Value("float32"),

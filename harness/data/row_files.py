@@ -1,4 +1,4 @@
-"""Rows for prediction from a file or stdin: lines, TSV, CSV or JSON lines; every row is checked before any work."""
+"""Rows to predict, from a file or stdin (lines, TSV, CSV or JSON lines); all are checked before any is predicted."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from harness.tasks.task import Task
 
 FORMATS = ("lines", "tsv", "csv", "jsonl")
 _SUFFIXES = {".txt": "lines", ".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-TASK = "task"  # the column that names each row's task in a mixed input
+TASK = "task"  # the column that names the task of each row
 
 Row = tuple[str, tuple[str, ...]]  # task, sentences
 
 
 def format_of(path: Path | None, wanted: str) -> str:
-    """The format: as told, else by the file's suffix; stdin is lines."""
+    """The format of an input: `wanted`, or for `auto` by the file's suffix; stdin is lines."""
     if wanted != "auto":
         return wanted
     if path is None:
@@ -28,32 +28,31 @@ def format_of(path: Path | None, wanted: str) -> str:
     try:
         return _SUFFIXES[path.suffix.lower()]
     except KeyError:
-        raise UserError(f"{path}: its format cannot be told from {path.suffix!r}; give --format") from None
+        raise UserError(f"{path}: the suffix {path.suffix!r} does not tell the format; give --format") from None
 
 
 def read_rows(text: str, kind: str, known: Mapping[str, Task], wanted: Sequence[str], *, where: str) -> list[Row]:
-    """The rows of an input, each with its task: its own where there is a column `task`, else every one of `wanted`.
+    """The rows of an input with their tasks: the one in a row's column `task`, else each of `wanted`.
 
-    `known` are all tasks that rows may name, by name.
-
-    `lines`: a sentence a line, two separated by a tab for tasks of pairs. `tsv` (no quoting) and `csv` have a header,
-    `jsonl` an object a line; columns are sentence1 and sentence2, or GLUE's own names (sentence, question, premise,
-    ...). Raises `UserError` that names `where`, the line and what is wrong with it.
+    `known` holds every task that a row may name, by name. `lines` has one sentence per line, or two separated by a tab
+    for tasks of sentence pairs; `tsv` (no quoting) and `csv` have a header, `jsonl` one object per line. Columns are
+    sentence1 and sentence2, the task's own names, or those of GLUE's files (sentence, question, premise, ...). Raises
+    `UserError` that names `where`, the line and what is wrong with it.
     """
     if not text.strip():
-        raise UserError(f"{where} is empty; give one row a line")
+        raise UserError(f"{where} is empty; give one row per line")
     rows = [
         row
         for line, fields in _records(text, kind, where)
         for row in _rows(fields, known, wanted, f"{where} line {line}")
     ]
     if not rows:
-        raise UserError(f"{where} has a header and no rows")
+        raise UserError(f"{where} has a header but no rows")
     return rows
 
 
 def _records(text: str, kind: str, where: str) -> Iterator[tuple[int, dict[str, str] | list[str]]]:
-    """Line numbers from 1, each with its fields: by column name, or in their order where there are no names."""
+    """Line numbers from 1 with their fields: by column name, or in order where columns have no names."""
     if kind == "lines":
         for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
             yield number, line.removesuffix("\r").split("\t")
@@ -81,7 +80,7 @@ def _table(text: str, kind: str, where: str) -> Iterator[tuple[int, dict[str, st
             elif fields:
                 if len(fields) != len(header):
                     raise UserError(
-                        f"{where} line {reader.line_num} has {len(fields)} columns, expected {len(header)} "
+                        f"{where} line {reader.line_num} has {_columns(len(fields))}, expected {len(header)} "
                         f"({', '.join(header)})"
                     )
                 yield reader.line_num, dict(zip(header, fields, strict=True))
@@ -96,18 +95,22 @@ def _rows(
     if named is None and not wanted:
         raise UserError(f"{place} names no task; give --task, or a column {TASK!r}")
     if named is not None and wanted and named not in wanted:
-        raise UserError(f"{place} is for the task {named!r}, which --task does not name ({', '.join(wanted)})")
+        raise UserError(f"{place} is for the task {named!r}, but --task names only {', '.join(wanted)}")
     if named is not None and named not in known:
         raise UserError(f"{place} is for the task {named!r}; choose one of {', '.join(known)}")
     return [(name, _sentences(fields, known[name], place)) for name in ([named] if named is not None else wanted)]
 
 
 def _column_names(task: Task) -> Iterator[tuple[str | int, ...]]:
-    """For each text column all the names that it may have: this project's, the task's own, those of GLUE's files."""
+    """All names that each text column may have: this project's, the task's own, and those in GLUE's files."""
     names = [task.columns, task.text]
     if task.name in GLUE_FILES:
         names += [GLUE_FILES[task.name].text, GLUE_FILES[task.name].test_text]
     return zip(*names, strict=True)
+
+
+def _columns(count: int) -> str:
+    return "1 column" if count == 1 else f"{count} columns"
 
 
 def _sentences(fields: dict[str, str] | list[str], task: Task, place: str) -> tuple[str, ...]:
@@ -115,8 +118,7 @@ def _sentences(fields: dict[str, str] | list[str], task: Task, place: str) -> tu
     if isinstance(fields, list):
         if len(fields) != count:
             needs = "two sentences separated by a tab" if count == 2 else "one sentence and no tab"
-            columns = "column" if len(fields) == 1 else "columns"
-            raise UserError(f"{place} has {len(fields)} {columns}, {task.title} takes {needs}")
+            raise UserError(f"{place} has {_columns(len(fields))}; {task.title} takes {needs}")
         found = fields
     else:
         found = []
@@ -130,5 +132,5 @@ def _sentences(fields: dict[str, str] | list[str], task: Task, place: str) -> tu
             found.append(fields[present[0]])
     for text in found:
         if not isinstance(text, str) or not text.strip():
-            raise UserError(f"{place} has an empty sentence, {task.title} needs {count}")
+            raise UserError(f"{place} has an empty sentence; {task.title} needs {count}")
     return tuple(found)

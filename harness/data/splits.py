@@ -1,4 +1,4 @@
-"""The rows of a run: limited, held out, and their gold labels restored where a results folder lacks them."""
+"""The rows of a run: row limits, the held-out split, and gold labels restored where a results folder lacks them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def split_rows(
     max_train_rows: int | None,
     max_eval_rows: int | None,
 ) -> dict[str, Dataset]:
-    """The rows of a run: `train` and its scored sets, after the row limits and what the protocol holds out.
+    """The rows of a run: `train` and its scored sets, after the row limits and the protocol's holdout.
 
-    `protocol` is its config as a mapping: `name`, and of the holdout `fraction` and `seed`.
+    `protocol` is its config as a mapping: `name` and, for the holdout, `fraction` and `seed`.
     """
     rows = {"train": limit_rows(loaded["train"], max_train_rows)}
     if protocol["name"] == "holdout":
@@ -43,13 +43,14 @@ def limit_rows(split: Dataset, limit: int | None) -> Dataset:
 
 
 def hold_out(rows: Dataset, *, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
-    """Split training rows in two: those that train, and a stratified random `fraction` (at least one row) that chooses.
+    """Split training rows into those that train and the selection split, a stratified random `fraction` of them.
 
-    A systematic sample: rows are ordered by label, equals at random by `seed`, and taken at even distances. So the
-    shares of classes are kept to a row, and for a regression task the whole distribution of scores.
+    Either side has at least one row. The sample is systematic: rows are sorted by gold label, ties in random order by
+    `seed`, and taken at even distances. This keeps the share of each class to within a row and, for a regression task,
+    the whole distribution of scores.
     """
-    labels = np.asarray(rows["label"])
-    order = np.lexsort((np.random.default_rng(seed).permutation(len(rows)), labels))
+    gold = np.asarray(rows["label"])
+    order = np.lexsort((np.random.default_rng(seed).permutation(len(rows)), gold))
     count = min(max(1, round(fraction * len(rows))), len(rows) - 1)
     chosen = order[((np.arange(count) + 0.5) * len(rows) / count).astype(int)]
     is_held_out = np.zeros(len(rows), bool)
@@ -58,9 +59,9 @@ def hold_out(rows: Dataset, *, fraction: float, seed: int) -> tuple[Dataset, Dat
 
 
 def restore_gold(results_dir: Path, records: Sequence[Record], data: Source) -> list[str]:
-    """Write the labels that a results folder lacks; the keys of those that `data` does not have.
+    """Write the gold labels that a results folder lacks; returns the keys of those that `data` does not hold.
 
-    A key is a hash of the labels, so that others are never taken for them. `UserError` where `data` cannot be read.
+    A key is a hash of the gold labels, so others are never mistaken for them. `UserError` where `data` cannot be read.
     """
     wanted = {record["predictions"]["gold"]: record for record in records if record.get("predictions")}
     lacking = [key for key in sorted(wanted) if read_gold(results_dir, key) is None]

@@ -1,4 +1,4 @@
 """What a run leaves on disk: its record, predictions and weights, and how finished runs rank.
 
-May import `harness.tasks` and `harness.errors`; no torch, no datasets (`weights` alone imports torch).
+May import `harness.tasks` and `harness.errors`, and neither torch (except in `weights`) nor datasets.
 """

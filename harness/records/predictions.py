@@ -1,16 +1,15 @@
-"""Predictions of finished runs beside their records, compact enough to be kept for every run of a sweep.
+"""Predictions and gold labels of finished runs, compact enough to be kept for every run of a sweep.
 
-`<results_dir>/predictions/<run_id>.npz` holds one array an evaluation set, `[N]` in the rows' order: int8 class ids, or
-float32 scores of a regression task. Where test sets were predicted, `<test set>` and `<test set>.idx`, the numbers
-that the benchmark gave the rows. `<results_dir>/gold/<key>.npz` holds the labels of the same evaluation sets,
-once for all runs that share them; the record's `predictions.gold` is the key.
+`<results_dir>/predictions/<run_id>.npz` holds one array `[N]` per scored set, in the order of the rows: class ids in
+the smallest integer type that holds them, or float32 scores. For each test set that was predicted there are also
+`<test set>` and `<test set>.idx`, the benchmark's numbers of its rows. `<results_dir>/gold/<key>.npz` holds the gold
+labels of the scored sets, once for all runs that share them; the record's `predictions.gold` is the key.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -29,24 +28,24 @@ def write_predictions(results_dir: str | Path, run_id: str, arrays: Arrays) -> N
     _write(predictions_path(results_dir, run_id), arrays)
 
 
-def store_predictions(results_dir: str | Path, run_id: str, task: Task, predictions: Arrays, labels: Arrays) -> str:
-    """Write the predictions of a run and, once for all runs that share them, the labels; the key of those.
+def store_predictions(results_dir: str | Path, run_id: str, task: Task, predictions: Arrays, gold: Arrays) -> str:
+    """Write a run's predictions and, once for all runs that share them, the gold labels; returns the key of the latter.
 
-    `predictions` by evaluation or test set, with `<test set>.idx`; `labels` by evaluation set.
+    `predictions` are by scored or test set, with `<test set>.idx`; `gold` is by scored set.
     """
     numbers = {name: values for name, values in predictions.items() if name.endswith(".idx")}
     values = {name: task.kind.compact(values) for name, values in predictions.items() if name not in numbers}
     write_predictions(results_dir, run_id, values | numbers)
-    return write_gold(results_dir, task, {name: task.kind.compact(values) for name, values in labels.items()})
+    return write_gold(results_dir, task, {name: task.kind.compact(values) for name, values in gold.items()})
 
 
 def read_predictions(results_dir: str | Path, run_id: str) -> Arrays | None:
-    """The arrays of a run, or None where there are none that can be read."""
+    """The arrays of a run, or None where there is no readable file."""
     return _read(predictions_path(results_dir, run_id))
 
 
 def write_gold(results_dir: str | Path, task: Task, arrays: Arrays) -> str:
-    """Write the labels of a task's evaluation sets, unless they are there, and return their key."""
+    """Write the gold labels of a task's scored sets, unless they are stored already; returns their key."""
     key = gold_key(task, arrays)
     path = _gold_path(results_dir, key)
     if not path.exists():
@@ -55,12 +54,12 @@ def write_gold(results_dir: str | Path, task: Task, arrays: Arrays) -> str:
 
 
 def read_gold(results_dir: str | Path, key: str) -> Arrays | None:
-    """The labels of that key, or None where there are none that can be read."""
+    """The gold labels stored under a key, or None where there is no readable file."""
     return _read(_gold_path(results_dir, key))
 
 
 def gold_key(task: Task, arrays: Arrays) -> str:
-    """The key of these labels: the task and a hash of names, lengths and values."""
+    """The key of gold labels: the task's name and a hash of names, lengths and values."""
     digest = hashlib.sha256()
     for name, values in sorted(arrays.items()):
         digest.update(f"{name} {len(values)} ".encode() + values.tobytes())
@@ -81,5 +80,5 @@ def _read(path: Path) -> Arrays | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except Exception:  # a damaged file makes numpy and zipfile raise errors of many kinds
         return None

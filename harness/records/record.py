@@ -1,4 +1,4 @@
-"""Run records: one JSON file per run, the only thing that tables and figures are made from."""
+"""Run records: one JSON file per run, the only source of tables and figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.records.schema import SCHEMA, Record
 from harness.tasks.glue import find_task
 from harness.tasks.task import Task
 
-FINISHED = ("completed", "diverged")  # deterministic outcomes: a second sweep does not repeat them
+FINISHED = ("completed", "diverged")  # deterministic outcomes, which another sweep does not repeat
 
 
 def task_of(record: Record) -> Task:
@@ -38,12 +38,12 @@ def record_path(results_dir: str | Path, run_id: str) -> Path:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON so that a reader (or a crash) sees the old file or the new one, never a part."""
+    """Write `value` as JSON; readers see the old file or the new one, never a part, even after a crash."""
     write_atomically(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name and rename it: it is there as a whole or not at all."""
+    """Write a file under a temporary name, then rename it, so that it appears as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
     try:
@@ -51,7 +51,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner can read
+        Path(temporary).chmod(0o644)  # mkstemp makes files that only the owner can read
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -59,7 +59,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file; `UserError` where it cannot be read or is not JSON."""
+    """The value in a JSON file; `UserError` where the file cannot be read or is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -69,21 +69,21 @@ def read_json(path: Path) -> Any:
 def write_record(results_dir: str | Path, record: Record) -> Path:
     """Write one record atomically.
 
-    Raises `UserError` where a record of that id with another config exists: it is never overwritten.
+    Raises `UserError` where a record of that id has another config: such a record is never overwritten.
     """
     path = record_path(results_dir, record["run_id"])
     before = read_record(results_dir, record["run_id"])
     if before is not None and before["config"] != json.loads(json.dumps(record["config"])):
-        raise UserError(f"{path} holds a run of another config; move that file away or choose another results_dir")
+        raise UserError(f"{path} holds a run with another config; move that file away, or choose another results_dir")
     write_json(path, record)
     return path
 
 
 def write_records(results_dir: str | Path, records: list[Record]) -> None:
-    """Write the records of one stack: all of them, even where the process dies in between.
+    """Write the records of one stack: all of them, even if the process dies in between.
 
-    They go into one journal file first. `recover_records` finishes what a journal left behind holds, so a stack is
-    either wholly recorded or wholly to be done again, in the same composition.
+    They are written to one journal file first, and `recover_records` completes what an unfinished journal holds. So a
+    stack is recorded completely, or trained again completely and in the same composition.
     """
     if len(records) == 1:
         write_record(results_dir, records[0])
@@ -97,11 +97,11 @@ def write_records(results_dir: str | Path, records: list[Record]) -> None:
 
 
 def recover_records(results_dir: str | Path) -> None:
-    """Write out the records of journals that a killed process left behind; safe at any time."""
+    """Write the records in journals that killed processes left behind; safe at any time."""
     for journal in sorted((Path(results_dir) / "pending").glob("*.json")):
         try:
             records = json.loads(journal.read_text(encoding="utf-8"))
-        except FileNotFoundError:  # its owner was only slow
+        except FileNotFoundError:  # its process was only slow, and has finished it
             continue
         for record in records:
             write_record(results_dir, record)
@@ -109,13 +109,13 @@ def recover_records(results_dir: str | Path) -> None:
 
 
 def read_record(results_dir: str | Path, run_id: str) -> Record | None:
-    """The record of that id, or None where there is none; `UserError` where the file is not a record."""
+    """The record of a run, or None where there is none; `UserError` where the file is not a record."""
     path = record_path(results_dir, run_id)
     return _read(path) if path.exists() else None
 
 
 def load_records(results_dir: str | Path) -> list[Record]:
-    """Every record of a results folder, ordered by run id. `UserError` where there is none."""
+    """Every record in a results folder, ordered by run id; `UserError` where there is none."""
     recover_records(results_dir)
     folder = runs_folder(results_dir)
     paths = sorted(folder.glob("*.json"))
@@ -125,7 +125,7 @@ def load_records(results_dir: str | Path) -> list[Record]:
 
 
 def prepare_results_dir(results_dir: str | Path) -> None:
-    """Make the folder and prove that it can be written, before any work starts."""
+    """Make the folder and check that it can be written to; called before any work starts."""
     folder = runs_folder(results_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -137,14 +137,14 @@ def prepare_results_dir(results_dir: str | Path) -> None:
 
 
 def write_plan(results_dir: str | Path, run_ids: Iterable[str]) -> None:
-    """Note which runs a sweep is going to do, so that the report can count the missing ones."""
+    """Store which runs a sweep plans, so that the report can count missing ones."""
     ids = sorted(set(run_ids))
     name = f"{len(ids)}-{_short_hash(ids)}.json"
     write_json(Path(results_dir) / "plans" / name, {"run_ids": ids})
 
 
 def load_planned(results_dir: str | Path) -> set[str]:
-    """Ids of all runs that any sweep into this folder planned."""
+    """The ids of all runs that sweeps into this folder planned."""
     plans = sorted((Path(results_dir) / "plans").glob("*.json"))
     return {run_id for path in plans for run_id in json.loads(path.read_text(encoding="utf-8"))["run_ids"]}
 
@@ -158,17 +158,17 @@ def _read(path: Path) -> Record:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["schema"] != SCHEMA:
             raise UserError(
-                f"{path} has record schema {record['schema']}, this version reads {SCHEMA}; raise it with "
+                f"{path} has record schema {record['schema']}, and this version reads {SCHEMA}; migrate it with "
                 f"`python scripts/migrate_records.py {path.parent.parent}`, or move it away"
             )
         record["status"], record["run_id"], record["config"]["protocol"]["name"], task_of(record)
     except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is not a run record; move it out of that folder") from None
+        raise UserError(f"{path} is not a run record; move it to another folder") from None
     return record
 
 
 def flatten(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one mapping with dotted names."""
+    """Nested mappings as one flat mapping with dotted names."""
     flat: dict[str, Any] = {}
     for key, value in mapping.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
@@ -176,5 +176,5 @@ def flatten(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def canonical(value: Any) -> str:
-    """JSON that is equal for equal values, whatever the order of their keys."""
+    """JSON text that is equal for equal values, whatever the order of keys."""
     return json.dumps(value, sort_keys=True)

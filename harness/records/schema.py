@@ -1,38 +1,38 @@
 """The keys of a run record, schema 2; `harness.records.record` reads and writes them.
 
-A record lies at `<results_dir>/runs/<run_id>.json`. Records that are not completed lack the keys that were not reached.
+A record lies at `<results_dir>/runs/<run_id>.json`. The record of a run that stopped early lacks the later keys.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-SCHEMA = 2  # 1: ids without config and tokenizer of the encoder; scripts/migrate_records.py raises old records
+SCHEMA = 2  # 1: run ids ignore the encoder's config and tokenizer; scripts/migrate_records.py migrates old records
 
-Scores = dict[str, dict[str, float | None]]  # {evaluation set: {metric: value in the metric's own range, or None}}
+Scores = dict[str, dict[str, float | None]]  # {scored set: {metric: value in the metric's own range, or None}}
 Status = Literal["running", "completed", "failed", "diverged"]
 
 
 class Config(TypedDict):
-    """What was run: the sections of the run's config without paths, and without what changes no score."""
+    """What was run: the sections of the run's config, without paths and without settings that change no score."""
 
-    task: dict[str, Any]  # {name} of a GLUE task; of any other everything that `harness.tasks.task.task_from` takes
+    task: dict[str, Any]  # a GLUE task: {name}; any other: all settings that `harness.tasks.task.task_from` takes
     method: dict[str, Any]
     model: dict[str, Any]
     data: dict[str, Any]  # {source, max_train_rows, max_eval_rows}
     train: dict[str, Any]
-    protocol: dict[str, Any]  # {name} and the holdout's fraction and seed
+    protocol: dict[str, Any]  # {name} and, for the holdout, fraction and seed
 
 
 class Protocol(TypedDict):
-    """Which evaluation set chooses among runs, and which are reported."""
+    """The selection split, and the splits that are reported."""
 
     chooses_on: str
     reports_on: list[str]
 
 
 class Parameters(TypedDict):
-    """Counts, the task head included."""
+    """Parameter counts; the task head is included unless noted."""
 
     groups: dict[str, dict[str, int]]  # {group: {total, trained}}
     total: int
@@ -41,11 +41,11 @@ class Parameters(TypedDict):
     encoder_layers: int
     trained_fraction: float  # trained / encoder
     trained_fraction_layers: float  # trained / encoder_layers: the paper's 2.1 %
-    total_multiple: float  # of nine such tasks, in encoders: the paper's 1.3x
+    total_multiple: float  # nine such tasks as a multiple of the encoder: the paper's 1.3x
 
 
 class Encoder(TypedDict):
-    """The pre-trained encoder. `sha256` is that of its weights, `fingerprint` of weights, config and tokenizer."""
+    """The pre-trained encoder. `sha256` is of its weights, `fingerprint` of its weights, config and tokenizer."""
 
     title: str
     name: str
@@ -59,7 +59,7 @@ class Encoder(TypedDict):
 
 
 class Data(TypedDict):
-    """Where the rows came from and how many there were: `rows` used and `available` before limits, by split."""
+    """Where the rows came from, and how many of each split were used (`rows`) and `available` before limits."""
 
     source: str
     is_glue: bool  # false for rows that are not GLUE's, whatever the task is called
@@ -69,17 +69,17 @@ class Data(TypedDict):
 
 
 class TrainingEntry(TypedDict):
-    """The pass in which the run trained; `stack` are the ids of all its runs."""
+    """How the run was trained; `stack` holds the ids of all runs in its stack."""
 
     steps: int
     examples: int
     padding_share: float
     stack: list[str]
-    history: list[dict[str, Any]]  # {epoch, loss, and scores where every epoch was evaluated}
+    history: list[dict[str, Any]]  # {epoch, loss} and, where every epoch was evaluated, scores
 
 
 class Time(TypedDict):
-    """ISO 8601 in UTC, and seconds; all seconds are those of the whole stack."""
+    """Times in ISO 8601 (UTC) and durations in seconds, all of the whole stack."""
 
     started: str
     finished: str
@@ -90,14 +90,14 @@ class Time(TypedDict):
 
 
 class Memory(TypedDict):
-    """The stack's peak: bytes allocated on the device, or resident in the process."""
+    """The stack's peak memory: allocated on the device, or resident in the process."""
 
     peak_bytes: int
     of: str
 
 
 class Provenance(TypedDict):
-    """The code, packages, device and command that made the record."""
+    """The code, packages, device and command that produced the record."""
 
     commit: str | None
     dirty: bool | None
@@ -113,18 +113,18 @@ class Record(TypedDict):
     schema: int
     run_id: str  # a readable part and a hash of every field that can change a score
     status: Status
-    error: str | None  # failed: the exception; diverged: step and loss
-    degenerate: bool  # the prediction is constant on an evaluation set
+    error: str | None  # failed: the exception; diverged: where
+    degenerate: bool  # the predictions on some scored set are constant
     config: Config
     protocol: NotRequired[Protocol]
     scores: NotRequired[Scores]
-    undefined: NotRequired[dict[str, dict[str, str]]]  # {evaluation set: {metric: why its value is null}}
-    majority: NotRequired[Scores]  # of the constant prediction of the training majority (regression: the mean)
+    undefined: NotRequired[dict[str, dict[str, str]]]  # {scored set: {metric: why its value is null}}
+    majority: NotRequired[Scores]  # of the constant answer: the most frequent training label, or the mean score
     parameters: NotRequired[Parameters]
     encoder: NotRequired[Encoder]
     data: NotRequired[Data]
-    predictions: NotRequired[dict[str, str]]  # {gold: key of the gold labels}, see harness.records.predictions
-    spans: NotRequired[list[dict[str, Any]]]  # {first, last, scores} without the adapters of those layers
+    predictions: NotRequired[dict[str, str]]  # {gold: key of the gold labels}; see harness.records.predictions
+    spans: NotRequired[list[dict[str, Any]]]  # {first, last, scores}: without the adapters of those layers
     training: NotRequired[TrainingEntry]
     time: NotRequired[Time]
     memory: NotRequired[Memory]

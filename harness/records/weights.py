@@ -1,8 +1,8 @@
-"""What a run trained, as a file: taken from a classifier, put back into one, and stored beside the record.
+"""The weights that runs have trained, as files.
 
-`<results_dir>/weights/<run_id>.safetensors` holds the trained tensors and the task head of one run, in fp32, under
-the names that they have in a classifier of one replica; replicas of a stack are cut out of it and stripped of their
-padding. `<run_id>.json` beside it is the run's record and `weights`: {file, bytes, sha256, parameters}.
+`<results_dir>/weights/<run_id>.safetensors` holds the trained tensors and the task head of one run in fp32, named as in
+a classifier of one replica; a replica of a stack is taken out of it without its padding. Next to it, `<run_id>.json`
+is the run's record with `weights`: {file, bytes, sha256, parameters}.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ StoredRun = Record  # a record with `weights`
 def write_weights(
     folder: Path, name: str, tensors: dict[str, Tensor], record: Record, *, file: str | None = None
 ) -> StoredRun:
-    """Write the weights (`<name>.safetensors`), then `<name>.json`; both atomically. Returns what the latter holds."""
+    """Write `<name>.safetensors` (or `file`), then `<name>.json`, each atomically; returns what the latter holds."""
     data = save({key: tensor.contiguous() for key, tensor in tensors.items()})
     count = sum(tensor.numel() for tensor in tensors.values())
     file = file or f"{name}.safetensors"
@@ -38,7 +38,7 @@ def write_weights(
 
 
 def read_stored(path: Path) -> StoredRun:
-    """The record beside a file of weights; `UserError` where it is not one."""
+    """The record stored with a file of weights; `UserError` where the file is not such a record."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         stored["run_id"], stored["config"]["method"]["name"]
@@ -49,7 +49,7 @@ def read_stored(path: Path) -> StoredRun:
 
 
 def read_tensors(folder: Path, stored: StoredRun) -> dict[str, Tensor]:
-    """The tensors of a run stored in `folder`; `UserError` for a missing, truncated or altered file."""
+    """The tensors of a stored run in `folder`; `UserError` for a missing, truncated or altered file."""
     path = folder / stored["weights"]["file"]
     try:
         data = path.read_bytes()
@@ -58,7 +58,7 @@ def read_tensors(folder: Path, stored: StoredRun) -> dict[str, Tensor]:
     if len(data) != stored["weights"]["bytes"]:
         raise UserError(f"{path} has {len(data):,} bytes, expected {stored['weights']['bytes']:,}: it is truncated")
     if hashlib.sha256(data).hexdigest() != stored["weights"]["sha256"]:
-        raise UserError(f"{path} is not the file that was stored (another sha256); add that task again")
+        raise UserError(f"{path} is not the file that was stored (its sha256 differs); add that task again")
     try:
         return load(data)
     except SafetensorError as error:
@@ -66,9 +66,9 @@ def read_tensors(folder: Path, stored: StoredRun) -> dict[str, Tensor]:
 
 
 def store(results_dir: Path, tensors: dict[str, Tensor], record: Record, *, best_only: bool) -> None:
-    """Store a run's weights; with `best_only` unless a better run of its cell is stored, whose place it takes.
+    """Store a run's weights; with `best_only`, only if no better run of its cell is stored, and in place of worse ones.
 
-    Better is as in `harness.records.choice.by_choice`. A cell is what differs in nothing but how it was trained.
+    `harness.records.choice.by_choice` says what is better. Runs of one cell differ only in their training settings.
     """
     folder = results_dir / "weights"
     folder.mkdir(parents=True, exist_ok=True)

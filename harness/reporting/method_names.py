@@ -5,23 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from harness.records.method_title import ALWAYS_SHOWN, method_title
 from harness.records.record import canonical
-from harness.reporting.method_variant import ALWAYS_SHOWN, MethodVariant
+from harness.reporting.method_variant import MethodVariant
 
-METHOD_TITLES = {
-    "full": "Full fine-tuning",
-    "adapter": "Adapters",
-    "top_layers": "Top layers",
-    "layernorm": "LayerNorms only",
-    "bitfit": "BitFit",
-    "head": "Head only",
-    "peft": "PEFT",
-}
 PEFT_TITLES = {"LORA": "LoRA", "PREFIX_TUNING": "Prefix tuning"}  # others go by the name of their type
-
-
-def method_title(name: str) -> str:
-    return METHOD_TITLES.get(name) or name.replace("_", " ").capitalize()
 
 
 def short_number(value: float) -> str:

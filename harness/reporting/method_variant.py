@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from harness.records.method_title import ALWAYS_SHOWN
 from harness.records.record import canonical, flatten
 
 SIZE = "bottleneck_size"
-# The field along which the variants of a method are ordered, and which a label always shows.
-ALWAYS_SHOWN = {"adapter": SIZE, "top_layers": "layers"}
 
 
 @dataclass(frozen=True, order=True)

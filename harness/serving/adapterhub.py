@@ -1,8 +1,8 @@
-"""A trained adapter as a folder that AdapterHub's `adapters` library loads: `model.load_adapter(folder)`.
+"""Export of a trained adapter as a folder that AdapterHub's `adapters` library loads: `model.load_adapter(folder)`.
 
-Its files follow that library's own (version 1): adapter_config.json and pytorch_adapter.bin for the adapter,
-head_config.json and pytorch_model_head.bin for the head. The trained LayerNorms are stored with the adapter's weights,
-under the encoder's names, and the library loads them with it.
+The files are that library's own (version 1): adapter_config.json and pytorch_adapter.bin for the adapter,
+head_config.json and pytorch_model_head.bin for the head. Trained LayerNorms are stored among the adapter's weights,
+under their names in the encoder, and the library loads them with the adapter.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from harness.records.weights import StoredRun
 from harness.tasks.glue import TASKS
 from harness.tasks.task import Task
 
-VERSION = "adapters.1.3.0"  # whose files these are
+VERSION = "adapters.1.3.0"  # the library's version whose files these are
 ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu", "swish": "swish", "tanh": "tanh"}
-# Class of the library's flexible model, name of the encoder in it, and where its layers hold adapters after
+# By family: the library's model class, the name of the encoder in it, and where a layer holds the adapters after
 # attention and after feed-forward.
 MODELS = {
     "bert": ("BertAdapterModel", "bert", "attention.output.adapters", "output.adapters"),
@@ -41,13 +41,13 @@ MODELS = {
 
 
 def export(out: Path, run: StoredRun, method: MethodConfig, tensors: dict[str, Tensor], *, encoder: Checkpoint) -> None:
-    """Write the folder, with a model card; it is there as a whole or not at all.
+    """Write the folder `out` with a model card, as a whole or not at all.
 
-    `run` and `tensors` are those of `harness.records.weights`. Raises `UserError` for what the format cannot hold: other
-    methods than adapters, and an `out` that exists.
+    `run` and `tensors` are as in `harness.records.weights`. Raises `UserError` for methods other than adapters, which
+    the format cannot hold, and for an `out` that exists.
     """
     if not isinstance(method, AdapterConfig):
-        raise UserError(f"--format=adapterhub holds adapters, and {task_of(run).name} was tuned with {method.name}")
+        raise UserError(f"--format=adapterhub holds adapters, but {task_of(run).name} was tuned with {method.name}")
     if out.exists():
         raise UserError(f"{out} exists; give --out another folder")
     shape = encoder_config(encoder)
@@ -74,7 +74,7 @@ def export(out: Path, run: StoredRun, method: MethodConfig, tensors: dict[str, T
 
 
 def _write(out: Path, files: dict[str, bytes]) -> None:
-    """A folder of these files, as a whole or not at all."""
+    """Write a folder with these files, as a whole or not at all."""
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
@@ -88,12 +88,12 @@ def _write(out: Path, files: dict[str, bytes]) -> None:
 
 
 def _model_name(run: StoredRun) -> str:
-    """The encoder's name on the hub, where it has one."""
+    """The encoder's name on the hub if it has one, else its title."""
     return MINILM_ON_HUB if run["encoder"]["name"] == "minilm" else run["encoder"]["title"]
 
 
 def _adapter_config(method: AdapterConfig, width: int) -> dict[str, Any]:
-    """The library's BnConfig: adapters before the residual addition and the layer's own LayerNorm."""
+    """The library's BnConfig: adapters come before the residual addition and the layer's own LayerNorm."""
     return {
         "mh_adapter": method.placement == "houlsby",
         "output_adapter": True,
@@ -135,13 +135,13 @@ def _head_config(task: Task, has_pooler: bool) -> dict[str, Any]:
 def _split(
     run: StoredRun, method: AdapterConfig, tensors: dict[str, Tensor], family_name: str, prefix: str
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The tensors under the library's names: the adapter's, with the LayerNorms and what else trained; the head's."""
+    """The tensors by the library's names: the adapter's, with LayerNorms and whatever else trained, and the head's."""
     family, task = get_family(family_name), task_of(run).name
     adapter: dict[str, Tensor] = {}
     head: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         if name.startswith("head."):
-            # Ours is [in, out], as all replicated maps are; torch's is [out, in].
+            # Replicated maps are [in, out], torch's are [out, in].
             head[f"heads.{task}.1.{name.removeprefix('head.')}"] = tensor.t().contiguous()
         elif (renamed := _adapter_name(name, family, family_name, prefix, task)) is not None:
             adapter[renamed] = tensor.t().contiguous()
@@ -151,7 +151,7 @@ def _split(
 
 
 def _adapter_name(name: str, family: Family, family_name: str, prefix: str, task: str) -> str | None:
-    """The library's name for a tensor of an adapter; None for other tensors."""
+    """The library's name for a tensor of an adapter, None for other tensors."""
     *_, after_attention, after_feed_forward = MODELS[family_name]
     for end, place in ((family.attention_end, after_attention), (family.feed_forward_end, after_feed_forward)):
         start, middle, last = name.partition(f".{end}.1.")
@@ -164,55 +164,33 @@ def _adapter_name(name: str, family: Family, family_name: str, prefix: str, task
 
 
 def model_card(run: StoredRun, method: AdapterConfig, whole: int) -> str:
-    """The README of the folder, with the front matter that the hub reads; `whole` is the encoder's parameter count."""
-    count = run["weights"]["parameters"]
-    task, name = task_of(run), task_of(run).name
-    encoder, config, made = run["encoder"], run["config"], run["provenance"]
+    """The folder's README, with the front matter that the hub reads; `whole` is the encoder's parameter count."""
+    count, encoder = run["weights"]["parameters"], run["encoder"]
     data = "GLUE" if run["data"]["is_glue"] else f"{run['data']['source']} data, NOT GLUE,"
-    scores = [
-        f"| {evaluation_set} | {metric} | {'undefined' if value is None else f'{value:.4f}'} |"
-        for evaluation_set, metrics in run["scores"].items()
-        for metric, value in metrics.items()
-    ]
-    train = config["train"]
-    labels = ", ".join(f"{number}: {label}" for number, label in enumerate(task.kind.labels)) or "one number, a score"
-    what = "adapters, every LayerNorm and the task head" if method.train_layernorms else "adapters and the task head"
-    warning = (
-        "The trained LayerNorms come with the adapter and take the place of the encoder's. Load one such adapter into "
-        "a model at a time."
-        if method.train_layernorms
-        else "Nothing of the encoder is changed."
-    )
-    hub_tags = [f"adapterhub:{'sts' if name == 'stsb' else 'glue'}/{name}"] if name in TASKS else []
-    front = {
-        "library_name": "adapters",
-        "tags": ["adapters", encoder["family"], *hub_tags],
-        "datasets": ["nyu-mll/glue"] if run["data"]["is_glue"] else [],
-        "language": ["en"],
-    }
-    # JSON is YAML.
+    if method.train_layernorms:
+        what = "adapters, every LayerNorm and the task head"
+        warning = "The adapter replaces the encoder's LayerNorms by its own. Load only one such adapter into a model."
+    else:
+        what, warning = "adapters and the task head", "The encoder itself is unchanged."
     lines = [
         "---",
-        *(f"{key}: {json.dumps(value)}" for key, value in front.items()),
+        *(f"{key}: {json.dumps(value)}" for key, value in _front_matter(run).items()),  # JSON is YAML
         "---",
         "",
-        f"# {task.title}: bottleneck adapters of size {method.bottleneck_size} for {encoder['title']}",
+        f"# {task_of(run).title}: bottleneck adapters of size {method.bottleneck_size} for {encoder['title']}",
         "",
         f"Trained on {data} as in Houlsby et al. (2019), *Parameter-Efficient Transfer Learning for NLP*: {what}, "
         f"{count:,} parameters, {100 * count / whole:.2f} % of the encoder's.",
         "",
-        f"- Encoder: {encoder['title']}, sha256 {encoder['sha256']} of its weights",
-        f"- Adapters: {method.placement} placement, size {method.bottleneck_size}, {method.activation}",
-        f"- Training: learning rate {train['learning_rate']:g}, {train['epochs']} epochs, batch {train['batch_size']}, "
-        f"seed {train['seed']}, at most {train['max_length']} tokens",
-        f"- Protocol: {config['protocol']['name']}, chosen on {chosen_on(run)}",
-        f"- Labels: {labels}",
-        f"- Made at commit {made['commit']}{' with uncommitted changes' if made['dirty'] else ''}, "
-        f"on {made['device']}, {made['precision']}; run {run['run_id']}",
+        *(f"- {fact}" for fact in _facts(run, method)),
         "",
         "| evaluation set | metric | score |",
         "| --- | --- | ---: |",
-        *scores,
+        *(
+            f"| {evaluation_set} | {metric} | {'undefined' if value is None else f'{value:.4f}'} |"
+            for evaluation_set, metrics in run["scores"].items()
+            for metric, value in metrics.items()
+        ),
         "",
         "```python",
         "from adapters import AutoAdapterModel",
@@ -226,6 +204,33 @@ def model_card(run: StoredRun, method: AdapterConfig, whole: int) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _front_matter(run: StoredRun) -> dict[str, Any]:
+    name = task_of(run).name
+    hub_tags = [f"adapterhub:{'sts' if name == 'stsb' else 'glue'}/{name}"] if name in TASKS else []
+    return {
+        "library_name": "adapters",
+        "tags": ["adapters", run["encoder"]["family"], *hub_tags],
+        "datasets": ["nyu-mll/glue"] if run["data"]["is_glue"] else [],
+        "language": ["en"],
+    }
+
+
+def _facts(run: StoredRun, method: AdapterConfig) -> list[str]:
+    encoder, config, made = run["encoder"], run["config"], run["provenance"]
+    train = config["train"]
+    labels = ", ".join(f"{number}: {label}" for number, label in enumerate(task_of(run).kind.labels))
+    return [
+        f"Encoder: {encoder['title']}, sha256 {encoder['sha256']} of its weights",
+        f"Adapters: {method.placement} placement, size {method.bottleneck_size}, {method.activation}",
+        f"Training: learning rate {train['learning_rate']:g}, {train['epochs']} epochs, batch {train['batch_size']}, "
+        f"seed {train['seed']}, at most {train['max_length']} tokens",
+        f"Protocol: {config['protocol']['name']}, selection split {chosen_on(run)}",
+        f"Labels: {labels or 'none; the output is a score'}",
+        f"Trained at commit {made['commit']}{' with uncommitted changes' if made['dirty'] else ''}, "
+        f"on {made['device']}, {made['precision']}; run {run['run_id']}",
+    ]
 
 
 def _json(value: Any) -> bytes:

@@ -1,8 +1,8 @@
-"""The bank of tasks over one encoder, as a folder.
+"""A bank of tasks over one encoder, as a folder.
 
-It holds `encoder.json`, which names the encoder; for each task `<task>.json`, the record of the run that trained it,
-the file of weights that it names (`harness.records.weights`), and that run's predictions, against which `check` holds it. Tasks
-share nothing but the frozen encoder, so that adding one cannot change another.
+`encoder.json` describes the encoder. For each task there is `<task>.json`, the record of the run that trained it, the
+file of weights that the record names (`harness.records.weights`), and the run's predictions, which `check` compares
+with the bank's. Tasks share only the frozen encoder, so adding one cannot change another.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from harness.errors import UserError, writing
 from harness.model.checkpoint import Checkpoint, encoder_config, find_checkpoint, weights_file
 from harness.model.parameters import encoder_size
 from harness.records.choice import best_run
+from harness.records.method_title import ALWAYS_SHOWN, method_title
 from harness.records.predictions import Arrays, predictions_path, read_predictions, write_predictions
 from harness.records.record import read_json, task_of, write_json
 from harness.records.weights import StoredRun, read_stored, read_tensors, write_weights
-from harness.reporting.method_names import ALWAYS_SHOWN, method_title
 from harness.reporting.table import NOTHING, Table
 from harness.tasks.glue import in_glue_order
 from harness.tasks.task import Task
@@ -32,7 +32,7 @@ ENCODER = "encoder.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """One task of a bank: the record of its run with `weights` (`harness.records.weights`), and its method's config."""
+    """One task of a bank: its run's record with `weights` (see `harness.records.weights`), and its method's config."""
 
     run: StoredRun
     method: MethodConfig
@@ -47,12 +47,12 @@ class Entry:
         try:
             return cls(run, METHOD_CONFIGS[method["name"]](**method))
         except (KeyError, TypeError):
-            raise UserError(f"{where}: the method {method} is not one of this version") from None
+            raise UserError(f"{where}: this version does not know the method {method}") from None
 
 
 @dataclass(frozen=True)
 class Bank:
-    """A bank on disk. `encoder` is {title, name, revision, sha256, fingerprint, family, bytes, parameters}."""
+    """A bank on disk; `encoder` is {title, name, revision, sha256, fingerprint, family, bytes, parameters}."""
 
     folder: Path
     encoder: dict[str, Any]
@@ -65,16 +65,16 @@ class Bank:
             raise UserError(f"there is no bank in {path}; make one with `python -m harness.bank add RESULTS`")
         encoder = read_json(folder / ENCODER)
         if not isinstance(encoder, dict) or not {"name", "sha256", "fingerprint", "bytes"} <= encoder.keys():
-            raise UserError(f"{folder / ENCODER} does not name an encoder; make the bank again")
+            raise UserError(f"{folder / ENCODER} does not describe an encoder; make the bank again")
         return cls(folder, encoder)
 
     @property
     def tasks(self) -> list[str]:
-        """Its tasks: GLUE's in GLUE's order, then others by name."""
+        """Its tasks: GLUE's in GLUE's order, then the others by name."""
         return in_glue_order(path.stem for path in self.folder.glob("*.json") if path.name != ENCODER)
 
     def entry(self, task: str) -> Entry:
-        """`UserError` for a task that the bank lacks, and where its encoder is not the bank's."""
+        """One task; `UserError` if the bank lacks it, or if it was trained on another encoder than the bank's."""
         path = self.folder / f"{task}.json"
         if task not in self.tasks:
             raise UserError(f"the bank {self.folder} has no task {task!r}; it has {', '.join(self.tasks) or 'none'}")
@@ -87,11 +87,11 @@ class Bank:
         return self.folder / entry.run["weights"]["file"]
 
     def tensors(self, entry: Entry) -> dict[str, Tensor]:
-        """The task's weights; `UserError` for a missing, truncated or foreign file."""
+        """The task's weights; `UserError` for a missing, truncated or altered file."""
         return read_tensors(self.folder, entry.run)
 
     def checkpoint(self, model: str | None = None) -> Checkpoint:
-        """The encoder: where its name leads, or `model` (a folder). `UserError` where that is another one."""
+        """The encoder, found by its name or in the folder `model`; `UserError` where that is another encoder."""
         return _checkpoint(self.encoder, model, whose=f"the bank {self.folder}")
 
 
@@ -99,23 +99,24 @@ def add(
     results: Path, folder: Path, *, tasks: Sequence[str], method: str | None, run_id: str | None, replace: bool,
     model: str | None,
 ) -> list[str]:  # fmt: skip
-    """Put the best stored run of each task into the bank (made where there is none); a line for each.
+    """Put the best stored run of each task into the bank, which is made if missing; returns one line per task.
 
-    Best is the highest score on the rows that choose, then fewer trained parameters. A task that is there already is
-    kept unless `replace`; nothing else in the bank is touched. Raises `UserError` before anything is written.
+    The best run has the highest score on the selection split; ties go to fewer trained parameters. A task that is
+    already in the bank is replaced only with `replace`, and nothing else in the bank changes. `UserError` is raised
+    before anything is written.
     """
     found = stored_runs(results)
     chosen = _best_of(found, results, tasks=tasks, method=method, run_id=run_id)
     encoders = {run["encoder"]["fingerprint"] for run in chosen}
     if len(encoders) > 1:
         raise UserError(
-            f"the runs of {results} are of {len(encoders)} encoders; name those of one with --task and --run"
+            f"the runs in {results} were trained on {len(encoders)} encoders; pick those of one with --task and --run"
         )
     bank = Bank.open(folder) if (folder / ENCODER).is_file() else None
     if bank is not None and bank.encoder["fingerprint"] not in encoders:
         raise UserError(
-            f"the runs of {results} were trained on {difference(chosen[0]['encoder'], bank.encoder)} (the bank {folder}); "
-            "use another --bank"
+            f"the runs in {results} were trained on {difference(chosen[0]['encoder'], bank.encoder)}, the encoder of "
+            f"the bank {folder}; use another --bank"
         )
     read = [(run, read_tensors(results / "weights", run)) for run in chosen]
     is_new = bank is None
@@ -129,7 +130,7 @@ def add(
 
 
 def stored_runs(results: Path) -> list[StoredRun]:
-    """The records of all runs whose weights a results folder holds; `UserError` where there is none."""
+    """The records of all runs with stored weights in a results folder; `UserError` where there is none."""
     found = [read_stored(path) for path in sorted((results / "weights").glob("*.json"))]
     if not found:
         raise UserError(f"no trained weights in {results}/weights; run with train.save=best (or all)")
@@ -137,7 +138,7 @@ def stored_runs(results: Path) -> list[StoredRun]:
 
 
 def contents(bank: Bank) -> Table:
-    """What the bank holds and how many megabytes that is, against a full checkpoint for each task."""
+    """What the bank holds, with its size on disk next to that of one full checkpoint per task."""
     whole = bank.encoder["bytes"]
     rows, sizes = [], []
     for name in bank.tasks:
@@ -159,11 +160,11 @@ def contents(bank: Bank) -> Table:
     rows.append(
         ["Encoder", bank.encoder["title"], "", f"{bank.encoder['parameters']:,}", f"{whole / 1e6:.2f}", "100 %"]
     )
-    rows.append(["Together", "", "", "", f"{ours / 1e6:.2f}", f"{ours / whole:.2f}x"])
+    rows.append(["Total", "", "", "", f"{ours / 1e6:.2f}", f"{ours / whole:.2f}x"])
     rows.append([f"{len(bank.tasks)} full checkpoints", "", "", "", f"{theirs / 1e6:.2f}", f"{len(bank.tasks)}x"])
     notes = [
-        "MB: 10^6 bytes on disk. The last column is over the encoder's checkpoint. Scores x 100 of the run that was "
-        "stored, on the official evaluation sets.",
+        "MB: 10^6 bytes on disk; the last column is relative to the encoder's checkpoint. Scores x 100 of the stored "
+        "run on the task's evaluation sets.",
     ]
     header = ["Task", "Method", "Score", "Parameters", "MB", "Of encoder"]
     return Table(f"Bank {bank.folder}", header, rows, notes, left=2)
@@ -188,30 +189,30 @@ def _best_of(
 
 
 def _checkpoint(encoder: dict[str, Any], model: str | None, *, whose: str) -> Checkpoint:
-    """The checkpoint that `encoder` {name, revision, sha256} or `model` names; `UserError` where it is another one."""
+    """The checkpoint in `model`, or else by the name of `encoder`; `UserError` where its fingerprint is another."""
     try:
         checkpoint = find_checkpoint(model or encoder["name"], encoder.get("revision"))
     except UserError as error:
         if model:
             raise
-        raise UserError(f"{whose}: its encoder was not found, give --model FOLDER: {error}") from None
+        raise UserError(f"{whose}: the encoder was not found, give --model FOLDER: {error}") from None
     if checkpoint.fingerprint != encoder["fingerprint"]:
-        here = {"name": model or checkpoint.name, "sha256": checkpoint.sha256}
+        found = {"name": model or checkpoint.name, "sha256": checkpoint.sha256}
         raise UserError(
-            f"{whose}: the encoder that was found is {difference(here, encoder)}; give --model the right one"
+            f"{whose} was trained on another encoder; found {difference(found, encoder)}; give the right one as --model"
         )
     return checkpoint
 
 
 def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
-    """How two encoders of unequal fingerprints differ, in words: their weights, or config and tokenizer."""
+    """`A, not B` in words, for two encoders whose fingerprints differ: in their weights, or in config or tokenizer."""
     if ours["sha256"] == theirs["sha256"]:
-        return f"{ours['name']} with the weights, but not the config and tokenizer, of {theirs['name']}"
-    return f"{ours['name']} (sha256 {ours['sha256'][:12]}...) and not {theirs['name']} ({theirs['sha256'][:12]}...)"
+        return f"{ours['name']}, which has the same weights but another config or tokenizer, not {theirs['name']}"
+    return f"{ours['name']} (sha256 {ours['sha256'][:12]}...), not {theirs['name']} ({theirs['sha256'][:12]}...)"
 
 
 def _describe_encoder(run: StoredRun, model: str | None) -> dict[str, Any]:
-    """What a bank says of its encoder."""
+    """What a bank stores about its encoder."""
     named = {key: run["encoder"][key] for key in ("title", "name", "revision", "sha256", "fingerprint", "family")}
     checkpoint = _checkpoint(named, model, whose=f"the run {run['run_id']}")
     size = weights_file(checkpoint.folder, checkpoint.name).stat().st_size
@@ -223,10 +224,10 @@ def _put(bank: Bank, run: StoredRun, tensors: dict[str, Tensor], predictions: Ar
     task, title = task_of(run).name, task_of(run).title
     before = read_stored(bank.folder / f"{task}.json") if task in bank.tasks else None
     if before is not None and before["run_id"] == run["run_id"]:
-        return f"{title}: {run['run_id']} is there"
+        return f"{title}: {run['run_id']} is already in the bank"
     if before is not None and not replace:
-        return f"{title}: kept {before['run_id']}; --replace takes {run['run_id']}"
-    # A file name of its own for each run: until the record is renamed into place, the old pair stays whole.
+        return f"{title}: kept {before['run_id']}; use --replace to put {run['run_id']} in its place"
+    # Each run has a file name of its own, so that the old pair stays whole until the record is renamed into place.
     if predictions is not None:
         write_predictions(bank.folder, run["run_id"], predictions)
     written = write_weights(bank.folder, task, tensors, run, file=f"{run['run_id']}.safetensors")

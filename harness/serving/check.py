@@ -1,4 +1,4 @@
-"""Checks a bank: its files, its encoder, and whether it predicts what its training runs predicted."""
+"""Checks of a bank: its files, its encoder, and whether it predicts what the training runs predicted."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from harness.serving.predictor import Predictor
 from harness.tasks.task import Task
 from harness.training.device import pick_device
 
-# Share of the predictions that may differ. On the device of the training run none does; elsewhere sums in another
-# order move the last digits of bf16.
+# Share of predictions that may differ. On the training run's kind of device none does; on another one, sums are taken
+# in another order, which changes the last digits of bf16.
 MOST_DIFFERENT = 0.01
 
 
 def check(bank: Bank, *, model: str | None, data: Source | None, say: Callable[[str], None]) -> bool:
-    """Try every task of a bank: its files, its encoder, whether its weights fit; whether all is well.
+    """Check for every task of a bank that its files are whole, its encoder is right and its weights fit.
 
-    With `data`, also whether it predicts the evaluation rows as its training run did, up to rounding on another device.
+    With `data`, also that it predicts the evaluation rows as the training run did, up to rounding on another device.
+    `say` gets one line per task. Returns whether all tasks passed.
     """
     checkpoint = bank.checkpoint(model)
-    all_well = True
+    passed = True
     for name in bank.tasks:
         title = name
         try:
@@ -34,19 +35,19 @@ def check(bank: Bank, *, model: str | None, data: Source | None, say: Callable[[
             title = entry.task.title
             predictor = Predictor(bank, [name], checkpoint=checkpoint, device=pick_device("cpu"))
             predictor.predict([(name, _example(entry.task))])
-            say(f"{title}: {'well' if data is None else _replay(entry, bank, predictor, data)}")
+            say(f"{title}: {'ok' if data is None else _replay(entry, bank, predictor, data)}")
         except UserError as error:
-            all_well = False
+            passed = False
             say(f"{title}: {error}")
-    return all_well
+    return passed
 
 
 def _replay(entry: Entry, bank: Bank, predictor: Predictor, data: Source) -> str:
-    """Predict the evaluation rows of a task; `UserError` where that differs from what the training run predicted."""
+    """Predict the evaluation rows of a task; `UserError` where the training run's predictions differ."""
     task = entry.task
     before = read_predictions(bank.folder, entry.run["run_id"])
     if before is None:
-        raise UserError("the predictions of its training run are not in the bank; it was added without them")
+        raise UserError("the bank does not hold the predictions of its training run; it was added without them")
     splits = data.load(task)
     compared = different = 0
     for name in task.evaluation_sets:
@@ -54,14 +55,14 @@ def _replay(entry: Entry, bank: Bank, predictor: Predictor, data: Source) -> str
         texts = zip(*(rows[column] for column in task.columns), strict=True)
         found = task.kind.compact(task.kind.decide(np.stack(predictor.logits([(task.name, row) for row in texts]))))
         if len(found) != len(before[name]):
-            raise UserError(f"{name} has {len(found):,} rows here, its training run had {len(before[name]):,}")
+            raise UserError(f"{name} has {len(found):,} rows here, but its training run had {len(before[name]):,}")
         compared += len(found)
         different += int((np.abs(found - before[name]) > task.kind.tolerance).sum())
-    told = f"{different:,} of {compared:,} predictions differ from those of its training run"
+    summary = f"{different:,} of {compared:,} predictions differ from those of its training run"
     if different > MOST_DIFFERENT * compared:
-        raise UserError(told)
+        raise UserError(summary)
     trained_on = entry.run["provenance"]["device"]
-    return f"well, {told}" + (f", which was on {trained_on}: rounding" if different else "")
+    return f"ok, {summary}" + (f" on {trained_on} (rounding)" if different else "")
 
 
 def _example(task: Task) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Predictions of a bank of tasks over one encoder: tasks of compatible methods share batches as replicas of a stack."""
+"""Predictions of a bank's tasks over one encoder; tasks of compatible methods share batches as replicas of a stack."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Texts = tuple[str, ...]  # the sentences of one row
 
 @dataclass(frozen=True)
 class Prediction:
-    """`value`: label, or the score of a regression task; `probabilities` by label, empty for regression."""
+    """`value` is a label, or the score of a regression task; `probabilities` are by label, empty for regression."""
 
     task: str
     value: str | float
@@ -32,7 +32,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class _Stack:
-    """Tasks that share a pass, one a replica."""
+    """Tasks that share a forward pass, one per replica."""
 
     entries: tuple[Entry, ...]
     classifier: Classifier
@@ -40,10 +40,10 @@ class _Stack:
 
 
 class Predictor:
-    """Loads the named tasks of a bank once; `predict` may then be called many times.
+    """The named tasks of a bank, loaded once; `predict` may then be called many times.
 
-    `precision` is `auto` (that in which each task was trained, where the hardware has it), `bf16` or `fp32`.
-    Raises `UserError` for a task that the bank lacks and for whatever is wrong with its files or the encoder.
+    `precision` is `bf16`, `fp32` or `auto`: the one that each task was trained in, if the hardware has it. Raises
+    `UserError` for a task that the bank lacks and for whatever is wrong with its files or the encoder.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Predictor:
         self.stacks = [_load(bank, group, checkpoint, device, precision) for group in groups.values()]
 
     def logits(self, rows: Sequence[tuple[str, Texts]]) -> list[np.ndarray]:
-        """For each (task, sentences) its logits `[outputs]` in fp32, in the order of the rows."""
+        """The logits `[outputs]` of each (task, sentences), in fp32 and in the order of the rows."""
         found: list[np.ndarray | None] = [None] * len(rows)
         for stack in self.stacks:
             places = [[i for i, (name, _) in enumerate(rows) if name == entry.task.name] for entry in stack.entries]
@@ -79,7 +79,7 @@ class Predictor:
         return found
 
     def predict(self, rows: Sequence[tuple[str, Texts]]) -> list[Prediction]:
-        """For each (task, sentences) its prediction, in the order of the rows."""
+        """The prediction for each (task, sentences), in the order of the rows."""
         kinds = {name: entry.task.kind for name, entry in self.entries.items()}
         return [
             Prediction(name, kinds[name].shown(kinds[name].decide(logits[None])[0]), kinds[name].probabilities(logits))
@@ -96,10 +96,10 @@ class Predictor:
 
     @torch.inference_mode()
     def _run(self, stack: _Stack, parts: Sequence[Encoded | None]) -> list[np.ndarray]:
-        """Logits `[N, widest head]` of each task's rows, in their order.
+        """The logits `[N, widest head]` of each task's rows, in their order.
 
-        Batch k holds the k-th longest rows of every task, as many of each; a task that has none left takes part with
-        an empty row, which is dropped.
+        Every task's rows are sorted by decreasing length, and a batch takes equally many of each task. A task that has
+        no rows left is filled up with an empty one, whose logits are dropped.
         """
         filler = encode_texts([[""]], self.tokenizer, max_length=8, device=str(self.device))
         rows = join([*(part for part in parts if part is not None), filler], pad=self.tokenizer.pad_token_id or 0)

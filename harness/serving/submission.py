@@ -43,7 +43,7 @@ class SubmissionFile:
         return get_task(self.task_name)
 
     def text(self, predictions: np.ndarray, numbers: np.ndarray) -> str:
-        """`index<TAB>prediction` and a line a row: label words for MNLI, QNLI, RTE and AX, STS-B clipped to [0, 5]."""
+        """A header, then `index<TAB>prediction` per row: words for MNLI, QNLI, RTE and AX, STS-B clipped to [0, 5]."""
         if self.task.name == "stsb":
             values = [f"{value:.3f}" for value in np.clip(predictions, 0, 5)]
         elif self.task.name in ("mnli", "qnli", "rte"):
@@ -70,10 +70,10 @@ FILES = (
 
 
 def best_runs(records: Iterable[Record], *, method: str | None, protocol: str | None, where: Path) -> dict[str, Record]:
-    """By task, the completed GLUE run with the highest score on the rows that choose.
+    """By task, the completed run on GLUE data with the highest score on the selection split.
 
-    Ties go to fewer trained parameters, then to the smaller run id. Raises `UserError` where there is none, and where
-    the runs of a task were chosen on different rows, whose scores cannot be compared.
+    Ties go to fewer trained parameters, then to the smaller run id. Raises `UserError` where there is no such run, and
+    where the selection splits of a task's runs hold different rows, so that their scores cannot be compared.
     """
     completed = [record for record in records if record["status"] == "completed"]
     wanted = [
@@ -85,22 +85,23 @@ def best_runs(records: Iterable[Record], *, method: str | None, protocol: str | 
     if not wanted:
         asked = "".join(f" --{name}={value}" for name, value in (("method", method), ("protocol", protocol)) if value)
         raise UserError(
-            f"{where} has no completed run{asked and ' for' + asked}; {len(completed)} others have completed"
+            f"{where} has no completed run{asked and ' for' + asked}; {len(completed)} others are completed"
         )
     real = [record for record in wanted if record["data"]["is_glue"]]
     if not real:
-        raise UserError(f"the runs of {where} are on synthetic data, which the benchmark does not know; use GLUE")
+        names = ", ".join(sorted({record["data"]["source"] for record in wanted}))
+        raise UserError(f"the runs in {where} are on {names} data, which the benchmark does not take; use GLUE")
     by_task: dict[str, list[Record]] = {}
     for record in real:
         by_task.setdefault(task_of(record).name, []).append(record)
-    remedy = "give --protocol, or a folder of one kind of run"
+    remedy = "give --protocol, or a folder with runs of one kind"
     return {name: best_run(group, where=where, remedy=remedy) for name, group in by_task.items()}
 
 
 def write_submission(out: Path, best: dict[str, Record], results: Path, data: Source) -> list[str]:
-    """Write the zip, and beside it `<name>.manifest.json` that says where each file comes from; lines for the user.
+    """Write the zip and, next to it, `<name>.manifest.json` with the origin of each file; returns lines for the user.
 
-    A task without a run gets the majority class of its training rows from `data`; a test set that is not at hand is
+    A task without a run gets the majority class of its training rows in `data`; test sets that are not available are
     left out. Raises `UserError` where no run predicted a test set; then nothing is written.
     """
     texts: dict[str, str] = {}
@@ -111,7 +112,7 @@ def write_submission(out: Path, best: dict[str, Record], results: Path, data: So
             text, entry = (
                 _from_run(file, best[file.task_name], results) if file.task_name in best else _majority(file, data)
             )
-        except _NotAtHandError as reason:
+        except _UnavailableError as reason:
             left_out[file.name] = str(reason)
             continue
         texts[file.name] = text
@@ -124,25 +125,27 @@ def write_submission(out: Path, best: dict[str, Record], results: Path, data: So
         )
     zipped = _zip(texts)
     manifest = {"zip": out.name, "sha256": hashlib.sha256(zipped).hexdigest(), "files": entries, "left_out": left_out}
-    beside = out.with_suffix(".manifest.json")
+    manifest_path = out.with_suffix(".manifest.json")
     with writing(f"--out={out}"):
         write_atomically(out, zipped)
-        write_json(beside, manifest)
-    return [*map(_line, entries.items()), *_left_out_lines(left_out), f"\nWritten: {out}, {beside}"]
+        write_json(manifest_path, manifest)
+    return [*map(_line, entries.items()), *_left_out_lines(left_out), f"\nWritten: {out}, {manifest_path}"]
 
 
-class _NotAtHandError(Exception):
-    """A test set cannot be predicted; the message says why."""
+class _UnavailableError(Exception):
+    """There are no predictions for a test set; the message says why."""
 
 
 def _from_run(file: SubmissionFile, record: Record, results: Path) -> tuple[str, dict[str, Any]]:
     arrays = read_predictions(results, record["run_id"])
     if arrays is None:
-        raise _NotAtHandError(f"the predictions of its best run, {record['run_id']}, are not in {results}/predictions")
+        raise _UnavailableError(
+            f"the predictions of its best run, {record['run_id']}, are not in {results}/predictions"
+        )
     if file.test_set not in arrays:
         has_any = any(name.endswith(".idx") for name in arrays)
-        reason = "had no such test file" if has_any else "was told not to predict test sets, or had none"
-        raise _NotAtHandError(f"its best run, {record['run_id']}, {reason}")
+        reason = "had no such test file" if has_any else "did not predict test sets, or had none"
+        raise _UnavailableError(f"its best run, {record['run_id']}, {reason}")
     config = record["config"]
     entry = {
         "from": "run",
@@ -165,21 +168,21 @@ def _majority(file: SubmissionFile, data: Source) -> tuple[str, dict[str, Any]]:
 
 
 def _test_rows(file: SubmissionFile, data: Source) -> tuple[Dataset, Dataset]:
-    """The test rows and the training rows, for a task that no run has learnt."""
+    """The test rows and the training rows of a task without a run."""
     if not data.is_glue:
-        raise _NotAtHandError("no run, and no GLUE data at hand (set GLUE_DIR, or give --data)")
+        raise _UnavailableError("no run, and no GLUE data (set GLUE_DIR, or give --data)")
     try:
         loaded = data.load(file.task)
         rows = diagnostic_rows(data, file.task) if file.test_set == "ax" else loaded.get(file.test_set)
     except UserError as error:
-        raise _NotAtHandError(f"no run, and {error}") from None
+        raise _UnavailableError(f"no run, and {error}") from None
     if rows is None:
-        raise _NotAtHandError("no run, and its test file is not at hand")
+        raise _UnavailableError("no run, and no test file")
     return rows, loaded["train"]
 
 
 def _zip(texts: dict[str, str]) -> bytes:
-    """The same bytes for the same texts: no times, no owners."""
+    """A zip without times and owners, so that the same texts give the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in texts.items():
@@ -197,7 +200,7 @@ def _line(item: tuple[str, dict[str, Any]]) -> str:
         origin = f"{entry['run_id']} ({chosen['set']} {chosen['metric']} {score})"
     warning = ""
     if entry["rows"] != entry["official_rows"]:
-        warning = f" | {entry['official_rows']:,} ROWS EXPECTED, the benchmark will not take this file"
+        warning = f" | {entry['official_rows']:,} ROWS EXPECTED, the benchmark will reject this file"
     return f"{name:<11} {entry['rows']:>7,} rows | {origin}{warning}"
 
 

@@ -22,7 +22,7 @@ from harness.model.parameters import count
 from harness.records.schema import SCHEMA, Record
 from harness.sweeps.run_id import identity, run_id
 from harness.tasks.glue import find_task
-from harness.tasks.protocols import choosing_set
+from harness.tasks.protocols import selection_split
 from harness.tasks.task import Task
 from harness.training.device import pick_device, pick_precision
 
@@ -56,8 +56,8 @@ class Run:
         )
 
     @property
-    def choosing_set(self) -> str:
-        return choosing_set(self.config.protocol.name, self.task)
+    def selection_split(self) -> str:
+        return selection_split(self.config.protocol.name, self.task)
 
     @property
     def has_test_sets(self) -> bool:

@@ -39,7 +39,7 @@ def finished_record(
 def shared_entries(run: Run, rows: Mapping[str, int], available: Mapping[str, int]) -> dict[str, Any]:
     """What every run of a stack shares: the protocol's splits, and the data."""
     return {
-        "protocol": {"chooses_on": run.choosing_set, "reports_on": list(run.task.evaluation_sets)},
+        "protocol": {"chooses_on": run.selection_split, "reports_on": list(run.task.evaluation_sets)},
         "data": {
             "source": run.data.name,
             "is_glue": run.data.is_glue,

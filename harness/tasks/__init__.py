@@ -1,4 +1,4 @@
-"""What a task is: its texts, kind, labels and metrics, and which splits select and are reported.
+"""What a task is: its texts, kind, labels and metrics, and which splits select runs and are reported.
 
-May import `harness.errors` only; no torch, no datasets: tables are made from tasks and records alone.
+May import `harness.errors` only, and neither torch nor datasets: tables are made from tasks and records alone.
 """

@@ -1,4 +1,4 @@
-"""The tasks of GLUE: what they are, how their official files lie, and how many rows those have (GLUE; section 3.2)."""
+"""The GLUE tasks, the layout of their official files, and how many rows those have (paper, section 3.2)."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ TASKS: dict[str, Task] = {
     )
 }  # fmt: skip
 
-# GLUE's diagnostic set: not a task of its own, the MNLI model predicts it.
+# GLUE's diagnostic set is not a task of its own: the MNLI model predicts it.
 AX = _glue("ax", "AX", _INFERENCE, _PREMISE, "accuracy", evaluation_sets=(), in_mean=False)
 DIAGNOSTICS: dict[str, Task] = {"mnli": AX}
 
-# Rows of the official files. The hub's copy of QQP has as many as the official files without their torn lines.
+# Rows of the official files, which the hub's copies have as well; torn lines of QQP are not counted.
 OFFICIAL_ROWS: dict[str, dict[str, int]] = {
     "cola": {"train": 8551, "validation": 1043, "test": 1063},
     "sst2": {"train": 67_349, "validation": 872, "test": 1821},
@@ -66,9 +66,9 @@ OFFICIAL_ROWS: dict[str, dict[str, int]] = {
 
 
 def cut_splits(task_name: str, available: Mapping[str, int]) -> tuple[str, ...]:
-    """Those of the splits in `available` {split: rows} that do not have the official number of rows.
+    """The splits in `available` {split: rows} whose number of rows is not the official one.
 
-    Empty for complete files of a GLUE task. Splits that GLUE does not have are not counted.
+    Empty for complete files. Splits that GLUE does not have, and tasks that are not GLUE's, are never cut.
     """
     official = OFFICIAL_ROWS.get(task_name, {})
     return tuple(split for split, rows in available.items() if split in official and rows != official[split])
@@ -76,10 +76,10 @@ def cut_splits(task_name: str, available: Mapping[str, int]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class GlueFiles:
-    """How one task lies in the official download (`<GLUE_DIR>/<folder>/<file>.tsv`).
+    """The layout of one task in the official download (`<GLUE_DIR>/<folder>/<file>.tsv`).
 
-    `text` and `label` are header names; integers where the train and dev files have no header (CoLA).
-    `test_text` are the header names of the test file, which always has a header; `files` are stems by split.
+    `text` and `label` are header names, or column numbers where the train and dev files have no header (CoLA).
+    `test_text` are header names of the test file, which always has a header; `files` are file stems by split.
     """
 
     folder: str
@@ -117,7 +117,7 @@ GLUE_FILES: dict[str, GlueFiles] = {
 
 
 def get_task(name: str) -> Task:
-    """The GLUE task of that id; `UserError` lists the known ones."""
+    """The GLUE task of that name; `UserError` lists the known ones."""
     try:
         return TASKS[name]
     except KeyError:
@@ -125,25 +125,25 @@ def get_task(name: str) -> Task:
 
 
 def in_glue_order(names: Iterable[str]) -> list[str]:
-    """Names of tasks: GLUE's in GLUE's order, then others by name."""
+    """Task names: GLUE's in GLUE's order, then the others sorted."""
     order = list(TASKS)
     return sorted(names, key=lambda name: (order.index(name) if name in TASKS else len(order), name))
 
 
 def find_task(settings: Mapping[str, Any]) -> Task:
-    """The task that settings name or describe: one of GLUE by its name alone, any other with its `kind` and so on.
+    """The task that settings name or describe: a GLUE task by its name alone, any other with its `kind` and so on.
 
-    `UserError` for an unknown name, for settings of a GLUE task that are not its own, and for bad ones.
+    `UserError` for an unknown name, for settings that would change a GLUE task, and for bad settings.
     """
     name = settings["name"]
     given = {key: value for key, value in settings.items() if value is not None and key != "name"}
     if name not in TASKS:
         return task_from(settings) if given.get("kind") else get_task(name)
     if given and {"name": name} | given != describe(TASKS[name]):
-        raise UserError(f"task.{next(iter(given))}: {name} is a GLUE task and fixed; give your task another name")
+        raise UserError(f"task.{next(iter(given))}: {name} is a GLUE task and cannot be changed; choose another name")
     return TASKS[name]
 
 
 def task_settings(task: Task) -> dict[str, Any]:
-    """What a record says of its task: GLUE's by name alone, others whole, so that a reader needs nothing else."""
+    """What a record says about its task: GLUE tasks by name alone, others in full, so that no reader needs more."""
     return {"name": task.name} if TASKS.get(task.name) == task else describe(task)

@@ -1,7 +1,7 @@
-"""Kinds of tasks: what a model puts out for one, how that becomes an answer, and how answers are stored.
+"""Kinds of tasks: the outputs of a model, how they become answers, and how answers are stored.
 
-This is the numpy side; `harness.model.heads` has the torch side (head, loss) and `harness.data.columns` the type of
-the gold labels in a data set, each by the kind's name.
+This is the numpy side. By the kind's name, `harness.model.heads` has the torch side (head, loss) and
+`harness.data.columns` the type of gold labels in a data set.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from harness.errors import UserError
 
 
 class Kind(Protocol):
-    """What the rest of the code asks of a task's kind. Answers and gold labels are arrays `[N]`."""
+    """What the rest of the code needs to know of a kind. Answers and gold labels are arrays `[N]`."""
 
     name: ClassVar[str]
     labels: tuple[str, ...]
@@ -29,36 +29,36 @@ class Kind(Protocol):
         """Width of the task head."""
 
     def decide(self, logits: np.ndarray) -> np.ndarray:
-        """Logits `[N, outputs]` -> answers `[N]`."""
+        """Answers `[N]` from logits `[N, outputs]`."""
 
     def compact(self, values: np.ndarray) -> np.ndarray:
-        """Answers or gold labels in the smallest type that holds them, as they are stored."""
+        """Answers or gold labels as they are stored: in the smallest type that holds them."""
 
     def constant(self, train_gold: np.ndarray, count: int) -> np.ndarray:
-        """The best constant answer that the training labels suggest, `count` times."""
+        """`count` times the best constant answer, judged by the training gold labels."""
 
     def parse(self, text: str) -> int | float:
-        """The gold label that a text says; `ValueError` with what is allowed."""
+        """The gold label that a text stands for; `ValueError` says what is allowed."""
 
     def shown(self, value: Any) -> str | float:
-        """An answer as users read it."""
+        """An answer as shown to users."""
 
     def probabilities(self, logits: np.ndarray) -> dict[str, float]:
-        """By label, from the logits `[outputs]` of one row; empty where there are none."""
+        """Probability by label from the logits `[outputs]` of one row; empty for kinds without labels."""
 
     @property
     def unlabelled(self) -> int | float:
-        """What stands for a gold label that is not known, as in test sets."""
+        """The value of unknown gold labels, as in test sets."""
 
 
 @dataclass(frozen=True)
 class Classification:
-    """One of `labels`, which are words in the order of their ids."""
+    """The answer is one of `labels`, which are words in the order of their ids."""
 
     labels: tuple[str, ...]
     name: ClassVar[str] = "classification"
     default_metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
-    tolerance: ClassVar[float] = 0.0  # answers are equal or they are not
+    tolerance: ClassVar[float] = 0.0  # answers are equal or not
     unlabelled: ClassVar[int] = -1
 
     @property
@@ -73,11 +73,11 @@ class Classification:
         return values.astype(np.min_scalar_type(-max(1, len(self.labels))))
 
     def constant(self, train_gold: np.ndarray, count: int) -> np.ndarray:
-        """The most frequent training label, the lowest id of equals."""
+        """The most frequent training label; ties go to the lowest id."""
         return np.full(count, int(np.argmax(np.bincount(train_gold))))
 
     def parse(self, text: str) -> int:
-        """A label's word or its id."""
+        """The id of a label that is given as a word or as an id."""
         if text in self.labels:
             return self.labels.index(text)
         if text.isascii() and text.isdigit() and int(text) < len(self.labels):
@@ -95,7 +95,7 @@ class Classification:
 
 @dataclass(frozen=True)
 class Regression:
-    """A number from `low` to `high`."""
+    """The answer is a number from `low` to `high`."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -107,7 +107,7 @@ class Regression:
 
     @property
     def tolerance(self) -> float:
-        """A hundredth of the range, else 0.05: bf16 sums in another order move the last digits."""
+        """1 % of the range, or 0.05 without one: bf16 sums in another order differ in the last digits."""
         return 0.01 * (self.high - self.low) if math.isfinite(self.high - self.low) else 0.05
 
     def decide(self, logits: np.ndarray) -> np.ndarray:
@@ -142,11 +142,11 @@ KINDS = ("classification", "regression")
 
 
 def make_kind(name: str, settings: Mapping[str, Any]) -> Kind:
-    """The kind that a task's settings describe; `UserError` names what is wrong with them."""
+    """The kind that a task's settings describe; `UserError` names the wrong setting."""
     labels = tuple(str(label) for label in settings.get("labels") or ())
     if name == Classification.name:
         if len(labels) < 2 or len(set(labels)) < len(labels):
-            raise UserError(f"task.labels={list(labels)}: a classification task needs two or more different labels")
+            raise UserError(f"task.labels={list(labels)}: a classification task needs at least two different labels")
         return Classification(labels)
     if name == Regression.name:
         if labels:

@@ -1,6 +1,6 @@
-"""The metrics, in one registry: each for one set of predictions, by a library, and vectorised for the bootstrap.
+"""The registry of metrics: each computed by a library for one set of predictions, and vectorised for the bootstrap.
 
-Both sides are plain functions of `predictions` and `gold`, class ids or scores. A test holds them together.
+Both are plain functions of `predictions` and `gold`, which are class ids or scores. A test keeps them equal.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ Values = np.ndarray
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric. `compute` takes two arrays `[N]` and gives a number in the metric's own range, or None where it does
-    not exist; `vectorised` takes `[..., N]` and gives `[...]`, NaN where it does not exist.
+    """One metric, for tasks of one `kind`; `labels` is the number of labels that it needs (None: any).
 
-    `kind` is the kind of task that it is for, `labels` the number of labels that it needs (None: any).
+    `compute` takes two arrays `[N]` and returns a number in the metric's own range, None where it is undefined;
+    `vectorised` takes arrays `[..., N]` and returns `[...]`, NaN where it is undefined.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Metric:
     labels: int | None = None
 
 
-# scikit-learn and scipy are imported where they are needed: a table of finished scores is made without them.
+# scikit-learn and scipy are imported only where they are needed: tables of finished scores do without them.
 
 
 def _accuracy(predictions: Values, gold: Values) -> float:
@@ -68,7 +68,7 @@ def _spearman(predictions: Values, gold: Values) -> float | None:
 
 
 def why_undefined(predictions: Values, gold: Values) -> str | None:
-    """Why there is no correlation between the two: one side is constant. None where there is one."""
+    """Why the correlation of the two is undefined: one side is constant. None where it is defined."""
     for what, values in (("predictions", predictions), ("gold labels", gold)):
         if len(values) < 2 or np.ptp(values) == 0:
             return f"the {what} are constant"
@@ -86,7 +86,7 @@ def _f1_scores(predictions: Values, gold: Values) -> Values:
 
 
 def _macro_f1_scores(predictions: Values, gold: Values) -> Values:
-    """Mean over the classes that occur among predictions or gold labels, as scikit-learn's."""
+    """The mean over the classes that occur among predictions or gold labels, as scikit-learn computes it."""
     sums = counted = 0
     for label in np.union1d(predictions, gold):
         ours, theirs = predictions == label, gold == label
@@ -97,7 +97,7 @@ def _macro_f1_scores(predictions: Values, gold: Values) -> Values:
 
 
 def _matthews_correlations(predictions: Values, gold: Values) -> Values:
-    """For any number of classes (Gorodkin 2004): the correlation of indicator vectors, 0 where one side is constant."""
+    """The correlation of indicator vectors of any number of classes (Gorodkin 2004); 0 where one side is constant."""
     covariance = np.mean(predictions == gold, axis=-1)
     ours_squared = theirs_squared = 0.0
     for label in np.union1d(predictions, gold):
@@ -105,7 +105,7 @@ def _matthews_correlations(predictions: Values, gold: Values) -> Values:
         covariance = covariance - ours * theirs
         ours_squared, theirs_squared = ours_squared + ours**2, theirs_squared + theirs**2
     spread = np.sqrt(np.clip(1 - ours_squared, 0, None) * np.clip(1 - theirs_squared, 0, None))
-    is_spread = spread > 1e-9  # a constant side leaves rounding errors
+    is_spread = spread > 1e-9  # a constant side leaves only rounding errors
     return np.where(is_spread, covariance / np.where(is_spread, spread, 1), 0.0)
 
 
@@ -124,7 +124,7 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric(
-            "accuracy", "accuracy", "Share of equal labels, in [0, 1].", "classification",
+            "accuracy", "accuracy", "Share of correct answers, in [0, 1].", "classification",
             _accuracy, _accuracies,
         ),
         Metric(
@@ -141,11 +141,11 @@ METRICS: dict[str, Metric] = {
             "classification", _matthews, _matthews_correlations,
         ),
         Metric(
-            "pearson", "Pearson", "Pearson correlation, in [-1, 1]; none where a side is constant.", "regression",
+            "pearson", "Pearson", "Pearson correlation, in [-1, 1]; undefined where a side is constant.", "regression",
             _pearson, _pearson_correlations,
         ),
         Metric(
-            "spearman", "Spearman", "Spearman rank correlation, in [-1, 1]; none where a side is constant.",
+            "spearman", "Spearman", "Spearman rank correlation, in [-1, 1]; undefined where a side is constant.",
             "regression", _spearman, _spearman_correlations,
         ),
     )
@@ -153,5 +153,5 @@ METRICS: dict[str, Metric] = {
 
 
 def metric_title(name: str) -> str:
-    """The metric as tables name it; a metric of a later version by its own name."""
+    """The metric's name in tables; a metric of a later version goes by its key."""
     return METRICS[name].title if name in METRICS else name.replace("_", " ")

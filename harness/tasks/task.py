@@ -1,4 +1,4 @@
-"""What a task is, and tasks that are described by their settings alone."""
+"""What a task is, and tasks that are described by their settings."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from harness.tasks.metrics import METRICS
 
 @dataclass(frozen=True)
 class Task:
-    """One task. `text` are its text columns, one or two, as users name them; `kind` knows labels and answers.
+    """One task. `text` are its one or two text columns as users name them; `kind` knows labels and answers.
 
-    Runs are scored on `evaluation_sets`, the first of which chooses among them unless rows are held out; `test_sets`
-    are predicted only. `headline` is the metric that chooses and that tables show.
+    Runs are scored on `evaluation_sets`, the first of which is the selection split unless rows are held out;
+    `test_sets` are only predicted. `headline` is the metric that ranks runs and that tables show.
     """
 
     name: str
@@ -28,11 +28,11 @@ class Task:
     headline: str
     evaluation_sets: tuple[str, ...] = ("validation",)
     test_sets: tuple[str, ...] = ("test",)
-    in_mean: bool = True  # the paper leaves WNLI out
+    in_mean: bool = True  # the paper excludes WNLI
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """All splits; a diagnostic set has its test set only."""
+        """All splits; a diagnostic set has only a test set."""
         return ("train", *self.evaluation_sets, *self.test_sets) if self.evaluation_sets else self.test_sets
 
     @property
@@ -41,13 +41,13 @@ class Task:
         return ("sentence1", "sentence2")[: len(self.text)]
 
     def column_title(self, evaluation_set: str) -> str:
-        """`CoLA`, or `MNLI-m` / `MNLI-mm`: the paper counts these two as two tasks."""
+        """`CoLA`, or `MNLI-m` and `MNLI-mm`, which the paper counts as two tasks."""
         suffix = {"validation_matched": "-m", "validation_mismatched": "-mm"}
         return self.title + suffix.get(evaluation_set, "")
 
 
 def describe(task: Task) -> dict[str, Any]:
-    """The settings from which `task_from` makes an equal task: what a record carries, as plain values."""
+    """The settings from which `task_from` makes an equal task, as plain values; records carry them."""
     return {
         "name": task.name,
         "title": task.title,
@@ -62,10 +62,10 @@ def describe(task: Task) -> dict[str, Any]:
 
 
 def task_from(settings: Mapping[str, Any]) -> Task:
-    """The task that settings describe: `name` and `kind`, and what differs from the defaults.
+    """The task that settings describe: `name`, `kind`, and whatever differs from the defaults.
 
-    Defaults: title the name, text `sentence`, metrics and headline those of the kind, sets validation and test.
-    Raises `UserError` that names the setting.
+    By default the title is the name, the text column `sentence`, the metrics are those of the kind with the first as
+    headline, and the sets are validation and test. Raises `UserError` that names the wrong setting.
     """
     name = str(settings["name"])
     if not re.fullmatch("[a-z0-9][a-z0-9_]*", name):
@@ -79,9 +79,9 @@ def task_from(settings: Mapping[str, Any]) -> Task:
     for metric in metrics:
         if metric not in METRICS or METRICS[metric].kind != kind.name:
             known = ", ".join(other.name for other in METRICS.values() if other.kind == kind.name)
-            raise UserError(f"task.metrics: {metric} is no metric of a {kind.name} task; choose of {known}")
+            raise UserError(f"task.metrics: {metric} is not a metric for {kind.name} tasks; choose from {known}")
         if METRICS[metric].labels not in (None, len(kind.labels)):
-            raise UserError(f"task.metrics: {metric} needs a task of {METRICS[metric].labels} labels; use macro_f1")
+            raise UserError(f"task.metrics: {metric} needs a task with {METRICS[metric].labels} labels; use macro_f1")
     if headline is not None and headline not in metrics:
         raise UserError(f"task.headline={headline} is not one of task.metrics={list(metrics)}")
     sets = {

@@ -6,9 +6,7 @@ import torch
 from datasets import Dataset
 from tokenizers import normalizers
 
-from harness.data import batches
 from harness.data.batches import encode, evaluation_batches, padding_share, plan_epoch
-from harness.data.splits import limit_rows
 from harness.tasks.glue import get_task
 from tests.fixtures.tiny import tiny_tokenizer
 
@@ -44,7 +42,7 @@ def test_epochs_differ_in_order_and_composition_and_a_plan_is_reproducible():
     assert {frozenset(batch) for batch in first}.isdisjoint({frozenset(batch) for batch in second})
     again = plan_epoch(LENGTHS, 32, seed=0, epoch=0)
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    # Lengths do not come in order: the first batches are no easier than the last.
+    # Lengths are not sorted: the first batches are no easier than the last.
     means = [LENGTHS[batch].mean() for batch in first]
     assert abs(np.corrcoef(means, range(len(means)))[0, 1]) < 0.5
 
@@ -63,7 +61,12 @@ def pairs():
 
 def encoded(tmp_path, split=None, **options):
     options = {"max_length": 128, "cache_dir": tmp_path, "device": "cpu"} | options
-    return encode(split or pairs(), get_task("mrpc"), tiny_tokenizer(), **options)
+    tokenizer = options.pop("tokenizer", None) or tiny_tokenizer()
+    return encode(split or pairs(), get_task("mrpc"), tokenizer, **options)
+
+
+def cached(tmp_path):
+    return sorted(path.name for path in (tmp_path / "tokens").iterdir())
 
 
 def test_rows_are_encoded_as_the_tokenizer_does(tmp_path):
@@ -83,44 +86,66 @@ def test_long_rows_are_cut(tmp_path):
                    max_length=16).lengths.tolist() == [16]  # fmt: skip
 
 
-def test_the_cache_serves_equal_content_and_only_that(tmp_path, monkeypatch):
-    calls = []
-    tokenise = batches._tokenise
-    monkeypatch.setattr(batches, "_tokenise", lambda *a: (calls.append(1), tokenise(*a))[1])
+def test_equal_content_is_read_from_the_cache(tmp_path):
     first = encoded(tmp_path)
+    (file,) = (tmp_path / "tokens").iterdir()
+    with np.load(file) as tokens:
+        changed = dict(tokens)
+    changed["ids"][1] = 42  # to see that this file is read, and the rows are not tokenised again
+    np.savez(file, **changed)
     second = encoded(tmp_path)
-    assert len(calls) == 1
-    assert torch.equal(first.ids, second.ids) and torch.equal(first.token_types, second.token_types)
-    encoded(tmp_path, max_length=16)
+    assert second.ids[0, 1] == 42 and first.ids[0, 1] != 42
+    assert torch.equal(second.token_types, first.token_types)
+    assert len(cached(tmp_path)) == 1
+
+
+def test_other_content_is_another_file(tmp_path):
     changed = pairs().to_dict()
     changed["sentence2"][0] = "d2"
-    encoded(tmp_path, Dataset.from_dict(changed))
-    # The same characters cut elsewhere are other rows.
+    # The same characters in another row.
     moved = pairs().to_dict() | {"sentence1": ["a1", "a2b1", "c1 c2 c3"]}
-    encoded(tmp_path, Dataset.from_dict(moved))
-    assert len(calls) == 4
+    for count, options in enumerate(
+        ({}, {"max_length": 16}, {"split": Dataset.from_dict(changed)}, {"split": Dataset.from_dict(moved)}), start=1
+    ):
+        encoded(tmp_path, **options)
+        assert len(cached(tmp_path)) == count
 
 
-def test_a_damaged_cache_is_made_anew(tmp_path):
+def test_the_key_does_not_depend_on_what_the_tokenizer_did_before(tmp_path):
+    """A call sets truncation and padding for good, and checkpoints are saved with some set (MiniLM: padding to 128)."""
+    encoded(tmp_path)
+    used = tiny_tokenizer()
+    used("a1 b1", padding="max_length", max_length=9, truncation=True)
+    assert used.backend_tokenizer.padding and used.backend_tokenizer.truncation
+    encoded(tmp_path, tokenizer=used)
+    assert len(cached(tmp_path)) == 1
+    # The first and the second split of a process.
+    both = tiny_tokenizer()
+    changed = Dataset.from_dict(pairs().to_dict() | {"sentence2": ["d1", "e1", "f1"]})
+    encoded(tmp_path, changed, tokenizer=both)
+    encoded(tmp_path, tokenizer=both)
+    assert len(cached(tmp_path)) == 2
+
+
+def test_a_tokenizer_without_token_types_has_files_of_its_own(tmp_path):
+    """DistilBERT's tokenizer is BERT's without token types: neither may read what the other wrote."""
+    bert, distilbert = tiny_tokenizer(), tiny_tokenizer()
+    distilbert.model_input_names = ["input_ids", "attention_mask"]
+    for _ in range(2):
+        assert encoded(tmp_path, tokenizer=distilbert).token_types is None
+        assert encoded(tmp_path, tokenizer=bert).token_types.any()
+
+
+def test_a_damaged_cache_file_is_written_again(tmp_path):
     first = encoded(tmp_path)
     (file,) = (tmp_path / "tokens").iterdir()
     file.write_bytes(file.read_bytes()[:40])
     assert torch.equal(encoded(tmp_path).ids, first.ids)
 
 
-def test_limited_rows_are_a_fixed_random_sample():
-    split = Dataset.from_dict({"row": list(range(1000))})
-    some = limit_rows(split, 100)["row"]
-    assert len(some) == 100
-    assert list(some) == sorted(some)
-    assert 300 < np.mean(some) < 700  # not the first hundred
-    assert list(limit_rows(split, 100)["row"]) == list(some)
-    assert len(limit_rows(split, None)) == len(limit_rows(split, 5000)) == 1000
-
-
 def test_another_tokenizer_is_not_served_from_the_cache(tmp_path):
     first = encoded(tmp_path)
     other = tiny_tokenizer()
     other.backend_tokenizer.normalizer = normalizers.Replace("a1", "b1")
-    second = encode(pairs(), get_task("mrpc"), other, max_length=128, cache_dir=tmp_path, device="cpu")
+    second = encoded(tmp_path, tokenizer=other)
     assert not torch.equal(first.ids, second.ids)

@@ -15,7 +15,7 @@ from harness.errors import UserError
 from harness.tasks.glue import GLUE_FILES, TASKS
 from tests.fixtures.glue_fixture import sentence, write_diagnostic, write_glue
 
-# Rows of the folder that the project is measured on (train, evaluation sets, test sets); "None" is no such file.
+# Rows of the folder that the project is measured on (train, evaluation sets, test sets); None: the file is missing.
 MEASURED_ROWS = {
     "cola": (8551, 1043, 1063),
     "sst2": (67349, 872, 1821),
@@ -42,7 +42,7 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
 
 
 def folder_at(path: Path | str) -> GlueFolder:
-    return GlueFolder(str(path), "as told")
+    return GlueFolder(str(path), "as given")
 
 
 def error_of(step: str, task: str, folder: Path) -> str:
@@ -185,7 +185,7 @@ def test_torn_lines_of_the_official_qqp_are_left_out_and_counted(tmp_path, caplo
     path.write_text(f'{whole}99\t1\t2\ttorn "in\n\ttwo pieces?\t0\n', encoding="utf-8")
     train = folder_at(tmp_path).load(TASKS["qqp"])["train"]
     assert train.num_rows == 48
-    assert "2 torn lines (the first is line 50)" in caplog.text
+    assert "omitted 2 torn lines (the first is line 50)" in caplog.text
     path.write_text(whole + "torn\n" * (TORN_LINES["qqp"] + 1), encoding="utf-8")  # that is a damaged file
     assert "line 150 has 1 fields, expected 6" in error_of("load", "qqp", tmp_path)
     path.write_text(whole, encoding="utf-8")

@@ -21,7 +21,7 @@ from tests.fixtures.hub_server import GLUE_ROWS, Hub, fake_hub, glue_repo, model
 
 OTHER = "12" * 20
 
-# Reads one JSON list a line, [function, arguments...], and answers with one JSON value a line.
+# Reads one JSON list per line, [function, arguments...], and answers with one JSON value per line.
 DRIVER = """
 import dataclasses, json, os, sys, time
 from harness.data import sources
@@ -254,7 +254,7 @@ def test_another_commit_in_the_cache_never_stands_in_for_the_wanted_one(tmp_path
     with fake_hub(glue_repo(["cola"], OTHER)) as hub, client(hub, tmp_path) as one:
         assert "rows" in one.call("load", "cola", OTHER)
         hub.repos, hub.die = (glue_repo(["cola"]),), "README"
-        assert_one_clear_line(one.call("load", "cola", REVISION)["error"], REVISION, f"only @{OTHER} is here")
+        assert_one_clear_line(one.call("load", "cola", REVISION)["error"], REVISION, f"only @{OTHER} is in the cache")
 
 
 @pytest.mark.process

@@ -43,15 +43,15 @@ def test_rows_may_name_their_tasks_or_be_for_all_of_them():
     [
         ("", "lines", ["cola"], "here is empty"),
         ("\n\n", "tsv", ["cola"], "here is empty"),
-        ("sentence\n", "tsv", ["cola"], "a header and no rows"),
-        ("a\nb\tc\n", "lines", ["cola"], "here line 2 has 2 columns, CoLA takes one sentence"),
-        ("a\tb\nc\n", "lines", ["mrpc"], "here line 2 has 1 column, MRPC takes two sentences separated by a tab"),
+        ("sentence\n", "tsv", ["cola"], "a header but no rows"),
+        ("a\nb\tc\n", "lines", ["cola"], "here line 2 has 2 columns; CoLA takes one sentence"),
+        ("a\tb\nc\n", "lines", ["mrpc"], "here line 2 has 1 column; MRPC takes two sentences separated by a tab"),
         ("a\n\nb\n", "lines", ["cola"], "here line 2 has an empty sentence"),
         (
             "sentence1\tsentence2\na\tb\nc\n",
             "tsv",
             ["mrpc"],
-            r"here line 3 has 1 columns, expected 2 \(sentence1, sent",
+            r"here line 3 has 1 column, expected 2 \(sentence1, sent",
         ),
         ("sentence1,sentence2\na,b,c\n", "csv", ["mrpc"], "here line 2 has 3 columns, expected 2"),
         ('sentence\n"a\n', "csv", ["cola"], "is not CSV"),
@@ -60,11 +60,11 @@ def test_rows_may_name_their_tasks_or_be_for_all_of_them():
         ("{\n", "jsonl", ["cola"], "here line 1 is not JSON"),
         ('{"sentence": 3}\n', "jsonl", ["cola"], "here line 1 has an empty sentence"),
         ('{"sentence": "a"}\n', "jsonl", [], "here line 1 names no task; give --task"),
-        ('{"sentence": "a", "task": "rte"}\n', "jsonl", ["cola"], "here line 1 is for the task 'rte'"),
+        ('{"sentence": "a", "task": "rte"}\n', "jsonl", ["cola"], "is for the task 'rte', but --task names only cola"),
         ('{"sentence": "a", "task": "glue"}\n', "jsonl", [], "here line 1 is for the task 'glue'; choose one of cola"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line(text, kind, tasks, words):
+def test_what_is_wrong_is_reported_in_one_line(text, kind, tasks, words):
     with pytest.raises(UserError, match=words) as caught:
         read_rows(text, kind, TASKS, tasks, where="here")
     assert "\n" not in str(caught.value)

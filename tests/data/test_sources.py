@@ -30,7 +30,7 @@ def test_auto_prefers_glue_dir(glue, no_network):
 
 
 def test_auto_does_not_fall_back_from_a_missing_glue_dir(tmp_path, no_network):
-    with pytest.raises(UserError, match=r"GLUE_DIR=.*nowhere is no folder"):
+    with pytest.raises(UserError, match=r"GLUE_DIR=.*nowhere is not a folder"):
         sources.resolve(source="auto", environ={"GLUE_DIR": str(tmp_path / "nowhere")})
 
 
@@ -65,7 +65,7 @@ def test_local_takes_the_path_then_glue_dir_and_cannot_do_without(glue, tmp_path
     assert sources.resolve(source="local", environ=environ).path == str(tmp_path)
     with pytest.raises(UserError, match=r"data=local needs data\.path=/folder/of/GLUE \(the folder that holds CoLA/"):
         sources.resolve(source="local", environ={})
-    with pytest.raises(UserError, match=r"data\.path=.*train\.tsv is no folder"):
+    with pytest.raises(UserError, match=r"data\.path=.*train\.tsv is not a folder"):
         sources.resolve(source="local", path=str(glue / "RTE/train.tsv"), environ={})
 
 
@@ -77,7 +77,7 @@ def test_a_relative_path_stays_valid_in_another_directory(glue, monkeypatch, tmp
 
 
 def test_an_unknown_source_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(UserError, match=r"data.source=disk .* one of auto, hub, local, synthetic"):
+    with pytest.raises(UserError, match=r"data\.source=disk .* one of auto, hub, local, synthetic"):
         sources.resolve(source="disk", environ={})
 
 

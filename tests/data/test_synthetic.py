@@ -33,7 +33,7 @@ from harness.tasks.glue import TASKS
 NAMES_OF_TASKS = [name for name in TASKS if name != "wnli"]
 every_task = pytest.mark.parametrize("name", NAMES_OF_TASKS)
 
-# Of all rows of version 1, first 16 digits. A change here is a change of the data: raise VERSION with it.
+# First 16 digits of the hash of all rows of version 1. If one changes, the data has changed: raise VERSION.
 SHA256 = {
     "cola": "ea63487906cc19a5",
     "sst2": "9ac5a288a945fb4e",
@@ -45,7 +45,7 @@ SHA256 = {
     "rte": "aa4b1e751c3497a3",
 }
 
-SUITE = suite.Synthetic("as told")
+SUITE = suite.Synthetic("as given")
 
 
 def rows(name: str, split: str = "train") -> list[tuple]:
@@ -199,7 +199,7 @@ def test_mismatched_genre_has_its_own_people():
 
 
 def words_accuracy(name: str, columns: slice) -> float:
-    """Accuracy of logistic regression on the words of the given sentences, 2,000 training rows."""
+    """Accuracy of a logistic regression on the words of the given sentences, trained on 2,000 rows."""
     train, held_out = rows(name)[:2000], rows(name, TASKS[name].evaluation_sets[0])
     vectorizer = CountVectorizer(ngram_range=(1, 2))
     inputs = vectorizer.fit_transform([" # ".join(row[:-1][columns]) for row in train])
@@ -209,12 +209,12 @@ def words_accuracy(name: str, columns: slice) -> float:
 
 
 @pytest.mark.parametrize(("name", "chance"), [("mnli", 1 / 3), ("rte", 1 / 2)])
-def test_hypothesis_alone_tells_nothing(name, chance):
+def test_the_hypothesis_alone_says_nothing(name, chance):
     assert words_accuracy(name, slice(1, 2)) < chance + 0.06
 
 
 @pytest.mark.parametrize("name", ["qnli", "qqp"])
-def test_question_alone_tells_nothing(name):
+def test_the_question_alone_says_nothing(name):
     majority = max(Counter(row[-1] for row in rows(name)).values()) / TRAIN_ROWS
     assert words_accuracy(name, slice(0, 1)) < majority + 0.06
 

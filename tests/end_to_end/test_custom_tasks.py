@@ -1,4 +1,4 @@
-"""Tasks that the package does not know go all the way: run, record, report, bank, predict, in other processes too."""
+"""Tasks that the package does not know, all the way: run, record, report, bank, check and predict."""
 
 import json
 
@@ -75,7 +75,7 @@ def test_a_bank_predicts_both(results, tiny_model, tmp_path, capsys, monkeypatch
     monkeypatch.setitem(SOURCES, Listed.name, Listed)
     checked = ["check", str(folder), "--model", str(tiny_model), "--data", "listed"]
     assert bank.main(checked) == 0, capsys.readouterr().out
-    assert f"Topics: well, 0 of {ROWS['validation']}" in capsys.readouterr().out
+    assert f"Topics: ok, 0 of {ROWS['validation']}" in capsys.readouterr().out
     rows = tmp_path / "rows.jsonl"
     rows.write_text(
         '{"task": "topics", "headline": "a1 a0", "body": "a1 a0"}\n{"task": "ages", "sentence": "b2 a0"}\n',

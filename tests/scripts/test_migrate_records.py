@@ -1,4 +1,4 @@
-"""Records of schema 1 are raised with everything that is named by them, to the ids that a run has today."""
+"""Migration of schema 1: records, and all files that are named after them, get the ids that runs have today."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ def tiny_glue(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, tiny_model, tiny_glue):
-    """A results folder of today with two runs, weights, a bank and test predictions."""
+    """A results folder as written today: two runs with weights and test predictions."""
     folder = tmp_path_factory.mktemp("finished")
     for protocol in OLD:
         train(folder, tiny_model, tiny_glue, "task=mrpc", f"protocol={protocol}", "protocol.predict_test=true",
@@ -33,7 +33,7 @@ def finished(tmp_path_factory, tiny_model, tiny_glue):
 
 @pytest.fixture
 def old(finished, tmp_path, tiny_model):
-    """The same folder as an earlier version left it."""
+    """The same folder as an earlier version wrote it."""
     folder = tmp_path / "old"
     shutil.copytree(finished, folder)
     ids = {}
@@ -68,7 +68,7 @@ def old(finished, tmp_path, tiny_model):
     return folder
 
 
-def test_a_raised_folder_is_the_one_that_today_would_have_written(old, finished, tiny_model, tiny_glue, capsys):
+def test_a_migrated_folder_is_the_one_that_a_run_writes_today(old, finished, tiny_model, tiny_glue, capsys):
     assert migrate_records.main([str(old), "--model", str(tiny_model)]) == 0
     assert "2 records raised to schema 2" in (printed := capsys.readouterr().out) and "cola-lost" in printed
     shutil.rmtree(old / "superseded")
@@ -83,19 +83,19 @@ def test_a_raised_folder_is_the_one_that_today_would_have_written(old, finished,
         assert (stored["run_id"], stored["weights"]["file"]) == (run_id, f"{run_id}.safetensors")
         assert (old / "weights" / f"{run_id}.safetensors").is_file()
     assert load_planned(old) == {*now, "mrpc-never-run"}
-    # The command that made it finds everything done.
+    # The command that made the folder finds nothing to do.
     train(old, tiny_model, tiny_glue, "task=mrpc", "protocol=submit", "train.epochs=1", "train.save=all")
     assert "0 runs to do" in capsys.readouterr().out
 
 
-def test_raising_twice_changes_nothing(old, tiny_model):
+def test_a_second_migration_changes_nothing(old, tiny_model):
     migrate_records.migrate(old, str(tiny_model))
     before = {path: path.read_bytes() for path in sorted(old.rglob("*")) if path.is_file()}
     assert migrate_records.migrate(old, str(tiny_model)) == ({}, [])
     assert {path: path.read_bytes() for path in sorted(old.rglob("*")) if path.is_file()} == before
 
 
-def test_a_report_of_old_records_says_how_to_raise_them(old):
+def test_reading_old_records_says_how_to_migrate_them(old):
     with pytest.raises(Exception, match=r"migrate_records\.py"):
         load_records(old)
 
@@ -112,7 +112,7 @@ def test_the_wrong_encoder_is_refused_before_anything_is_written(old, tmp_path, 
     assert sorted(path.name for path in (old / "runs").iterdir()) == names
 
 
-def test_paper_and_submit_of_one_config_are_one_run_now(old, tiny_model, capsys):
+def test_two_runs_that_are_one_today_are_refused(old, tiny_model, capsys):
     path = old / "runs" / f"{OLD['holdout']}.json"
     twin = json.loads((old / "runs" / f"{OLD['submit']}.json").read_text())
     twin["run_id"], twin["config"]["protocol"] = OLD["holdout"], {"name": "paper"}

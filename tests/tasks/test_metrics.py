@@ -23,10 +23,10 @@ def test_matthews():
 
 
 def test_correlations():
-    predictions, references = np.array([1.0, 2.0, 4.0, 3.5]), np.array([1.0, 3.0, 4.0, 5.0])
-    scores, _ = score(get_task("stsb"), predictions, references)
+    predictions, gold = np.array([1.0, 2.0, 4.0, 3.5]), np.array([1.0, 3.0, 4.0, 5.0])
+    scores, _ = score(get_task("stsb"), predictions, gold)
     assert scores["spearman"] == pytest.approx(0.8)
-    assert scores["pearson"] == pytest.approx(np.corrcoef(predictions, references)[0, 1])
+    assert scores["pearson"] == pytest.approx(np.corrcoef(predictions, gold)[0, 1])
 
 
 def test_a_constant_prediction_has_no_correlation_and_says_why():

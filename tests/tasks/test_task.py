@@ -1,4 +1,4 @@
-"""Tasks as settings: GLUE's by name, others described, and every way in which a description can be wrong."""
+"""Tasks from settings: GLUE's by name, others by description, and every way in which a description can be wrong."""
 
 import pytest
 
@@ -37,12 +37,12 @@ def test_defaults_come_from_the_kind():
     [
         ({"name": "Spam mail"}, "task.name=Spam mail"),
         ({"kind": "ranking"}, "task.kind=ranking is unknown; choose one of classification, regression"),
-        ({"labels": ["ham"]}, "two or more different labels"),
-        ({"labels": ["ham", "ham"]}, "two or more different labels"),
+        ({"labels": ["ham"]}, "at least two different labels"),
+        ({"labels": ["ham", "ham"]}, "at least two different labels"),
         ({"kind": "regression"}, "a regression task has no labels"),
-        ({"metrics": ["bleu"]}, "bleu is no metric of a classification task; choose of accuracy, f1, macro_f1"),
-        ({"metrics": ["spearman"]}, "spearman is no metric of a classification task"),
-        ({"labels": ["a", "b", "c"]}, "f1 needs a task of 2 labels; use macro_f1"),
+        ({"metrics": ["bleu"]}, "bleu is not a metric for classification tasks; choose from accuracy, f1, macro_f1"),
+        ({"metrics": ["spearman"]}, "spearman is not a metric for classification tasks"),
+        ({"labels": ["a", "b", "c"]}, "f1 needs a task with 2 labels; use macro_f1"),
         ({"headline": "macro_f1"}, "task.headline=macro_f1 is not one of task.metrics"),
         ({"text": ["a", "b", "c"]}, "one or two text columns"),
     ],
@@ -53,14 +53,14 @@ def test_a_wrong_description_names_the_setting(changes, words):
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_unknown_names_list_the_tasks_and_glues_are_fixed():
+def test_an_unknown_name_lists_the_tasks_and_glues_cannot_be_changed():
     with pytest.raises(UserError, match="'mprc' is not a GLUE task; choose one of cola, sst2"):
         find_task({"name": "mprc", "kind": None})
-    with pytest.raises(UserError, match=r"task.labels: rte is a GLUE task and fixed"):
+    with pytest.raises(UserError, match=r"task.labels: rte is a GLUE task and cannot be changed"):
         find_task({"name": "rte", "labels": ["yes", "no"]})
 
 
-def test_cut_files_are_told_from_complete_ones():
+def test_cut_files_are_distinguished_from_complete_ones():
     assert cut_splits("qqp", OFFICIAL_ROWS["qqp"]) == ()
     assert cut_splits("qqp", {"train": 8999, "validation": 40_430}) == ("train",)
     assert cut_splits("mnli", {"train": 392_702, "validation_matched": 1000, "validation_mismatched": 9832}) == (

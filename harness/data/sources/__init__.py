@@ -1,4 +1,4 @@
-"""Data sources: which one a config asks for, and what this process has read from them."""
+"""Data sources: the one that a config asks for, and the rows that this process has read."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from harness.tasks.glue import DIAGNOSTICS
 from harness.tasks.task import Task
 
 SOURCES: dict[str, type[Source]] = {source.name: source for source in (Hub, GlueFolder, Synthetic)}
-HUB_SECONDS = 3.0  # that `auto` waits for the hub
+HUB_SECONDS = 3.0  # how long `auto` waits for the hub
 _OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
 
 
 def source_names() -> list[str]:
-    """The values of `data.source`."""
+    """The allowed values of `data.source`."""
     return ["auto", *SOURCES]
 
 
 def resolve(
     *, source: str, path: str | None = None, revision: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> Source:
-    """Settle on a source, and say why.
+    """The source that the settings ask for; its `why` says how it was chosen.
 
-    `auto` is `GLUE_DIR` if that is set, else the hub if it answers within `HUB_SECONDS` (it is not asked in offline
-    mode), else the synthetic suite. Raises `UserError` for an unknown source and for settings that do not suffice.
+    `auto` is `GLUE_DIR` if that is set, else the hub if it answers within `HUB_SECONDS` (in offline mode it is not
+    asked), else the synthetic suite. Raises `UserError` for an unknown source and for incomplete settings.
     """
     settings = Settings(path, revision, environ)
     if source == "auto":
@@ -57,13 +57,13 @@ def _automatic(settings: Settings) -> Source:
 
 @cache
 def find_source(source: str, path: str | None, revision: str | None) -> Source:
-    """As `resolve`, decided once per process."""
+    """`resolve`, decided once per process."""
     return resolve(source=source, path=path, revision=revision)
 
 
 @cache
 def checked_fingerprint(source: Source, task: Task) -> str:
-    """The fingerprint of a task's rows, which have been checked and read once per process."""
+    """The fingerprint of a task's rows; they are checked and read once per process."""
     source.check(task)
     rows_of(source, task)
     return source.fingerprint(task)
@@ -77,7 +77,7 @@ def rows_of(source: Source, task: Task) -> DatasetDict:
 
 @cache
 def test_sets(source: Source, task: Task) -> dict[str, Dataset]:
-    """The unlabelled sets that are available: the task's own and, as `ax`, GLUE's diagnostic set for MNLI."""
+    """The test sets that are available: the task's own and, for MNLI, GLUE's diagnostic set as `ax`."""
     loaded = rows_of(source, task)
     found = {name: loaded[name] for name in task.test_sets if name in loaded}
     diagnostic = diagnostic_rows(source, task)
@@ -85,9 +85,9 @@ def test_sets(source: Source, task: Task) -> dict[str, Dataset]:
 
 
 def diagnostic_rows(source: Source, task: Task) -> Dataset | None:
-    """The rows of GLUE's diagnostic set that a model of `task` predicts, or None where there is none.
+    """The rows of GLUE's diagnostic set if a model of `task` predicts them and they exist, else None.
 
-    Columns as of `Source.load`; none has a gold label. Raises `UserError` where the hub's cannot be had.
+    The columns are those of `Source.load`; no row has a gold label. Raises `UserError` where the hub fails.
     """
     diagnostic = DIAGNOSTICS.get(task.name)
     if diagnostic is None or not source.is_glue:

@@ -1,7 +1,7 @@
 """GLUE from a folder in the official layout: `<folder>/CoLA/train.tsv`, `<folder>/MNLI/dev_matched.tsv`, ...
 
 The files are tab-separated with quoting off: a double quote is a character like any other. They are read line by line
-here, since a CSV parser that knows quotes or takes "\\r" for the end of a line would merge or split rows.
+here, because a CSV parser that honours quotes, or takes "\\r" for a line end, would merge or split rows.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from harness.tasks.task import Task
 log = logging.getLogger(__name__)
 
 COLA_COLUMNS = 4  # source, label, original mark, sentence: CoLA's train and dev files have no header
-INDEX_COLUMNS = ("index", "id")  # what the test files number their rows with; "id" in QQP
+INDEX_COLUMNS = ("index", "id")  # the row numbers of test files; "id" in QQP
 
-# The official QQP train and dev files hold a few records that a line break inside a question tore in two. The hub's
-# copy leaves them out (363,846 and 40,430 rows), and so does this one. More than that is a damaged file.
+# In a few records of the official QQP train and dev files, a line break inside a question tore the line in two. The
+# hub's copy omits them (363,846 and 40,430 rows are left), and so does this one. A file with more of them is damaged.
 TORN_LINES = {"qqp": 100}
 
 Line = tuple[int, list[str]]  # line number from 1, fields
@@ -36,10 +36,10 @@ Line = tuple[int, list[str]]  # line number from 1, fields
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where a file holds what. Test files have no "label", and files that do not number their rows no "idx"."""
+    """Which field of a line holds what. Test files have no "label"; files without row numbers have no "idx"."""
 
-    positions: dict[str, int]  # column of this project -> field of a line
-    width: int  # fields of a line
+    positions: dict[str, int]  # column of this project -> index of the field
+    width: int  # fields per line
     has_header: bool
 
 
@@ -61,15 +61,15 @@ class GlueFolder:
         raise UserError("data=local needs data.path=/folder/of/GLUE (the folder that holds CoLA/, MRPC/, ...)")
 
     def check(self, task: Task) -> None:
-        """Prove from their first lines that the task's files are there and hold its columns.
+        """Check that the task's files exist and, by their first lines, that they hold its columns.
 
-        Raises `UserError` that names the file, and what it lacks.
+        Raises `UserError` that names the file and what it lacks.
         """
         for split, path in _files(task, self.path).items():
             _layout(task, split, path)
 
     def fingerprint(self, task: Task) -> str:
-        """`sha256:<hash over names and bytes of the task's files>`; read once per process unless a file changes."""
+        """`sha256:<hash of the names and bytes of the task's files>`; a file is read again only if it has changed."""
         digest = hashlib.sha256()
         for path in _files(task, self.path).values():
             stat = path.stat()
@@ -77,7 +77,7 @@ class GlueFolder:
         return f"sha256:{digest.hexdigest()}"
 
     def load(self, task: Task) -> DatasetDict:
-        """All splits. Raises `UserError` that names the file, the line and the value that is wrong."""
+        """All splits. Raises `UserError` that names the file, the line and the wrong value."""
         return DatasetDict({split: _read(task, split, path) for split, path in _files(task, self.path).items()})
 
 
@@ -85,7 +85,7 @@ def _open(path: str, setting: str, why: str) -> GlueFolder:
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise UserError(
-            f"{setting}={path} is no folder; give the folder of GLUE (the folder that holds CoLA/, MRPC/, ...)"
+            f"{setting}={path} is not a folder; give the folder of GLUE (the one that holds CoLA/, MRPC/, ...)"
         )
     return GlueFolder(str(folder.absolute()), why)
 
@@ -94,11 +94,11 @@ def _files_of(task: Task) -> GlueFiles:
     try:
         return GLUE_FILES[task.name]
     except KeyError:
-        raise UserError(f"task={task.name} is not a task of GLUE, whose folder data=local reads") from None
+        raise UserError(f"task={task.name} is not a GLUE task, and data=local reads GLUE only") from None
 
 
 def _files(task: Task, folder: str) -> dict[str, Path]:
-    """Split -> file. Test files may be missing; others may not."""
+    """The file of each split. Only test files may be missing."""
     official = _files_of(task)
     directory = Path(folder) / official.folder
     paths = {split: directory / f"{stem}.tsv" for split, stem in official.files.items()}
@@ -118,7 +118,7 @@ def _hash_file(path: Path, _mtime_ns: int, _size: int) -> str:
 
 
 def _lines(path: Path) -> Iterator[Line]:
-    """Lines end with "\\n" or "\\r\\n"; a lone "\\r" belongs to its field. Blank lines are no rows."""
+    """A file's lines. They end with "\\n" or "\\r\\n"; a lone "\\r" is part of a field. Blank lines are skipped."""
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
@@ -165,7 +165,7 @@ def _read(task: Task, split: str, path: Path) -> Dataset:
                 raise UserError(f"{path} line {number} has the {column} {_shown(text)}; allowed are {error}") from None
     rows = len(columns["sentence1"])
     if not rows:
-        raise UserError(f"{path} has a header and no rows; download it again")
+        raise UserError(f"{path} has a header but no rows; download it again")
     columns.setdefault("label", [task.kind.unlabelled] * rows)  # -1, as on the hub
     columns.setdefault("idx", list(range(rows)))
     schema = features(task)
@@ -173,7 +173,7 @@ def _read(task: Task, split: str, path: Path) -> Dataset:
 
 
 def _rows(task: Task, split: str, path: Path, layout: _Layout) -> Iterator[Line]:
-    """The lines below the header, each with as many fields as the header."""
+    """The lines below the header, all with `layout.width` fields."""
     torn: list[int] = []
     allowed = 0 if split in task.test_sets else TORN_LINES.get(task.name, 0)
     lines = _lines(path)
@@ -190,7 +190,7 @@ def _rows(task: Task, split: str, path: Path, layout: _Layout) -> Iterator[Line]
                 "fields are separated by tabs and hold no tab or line break"
             )
     if torn:
-        log.warning("%s: left out %d torn lines (the first is line %d), as the hub does", path, len(torn), torn[0])
+        log.warning("%s: omitted %d torn lines (the first is line %d), as the hub does", path, len(torn), torn[0])
 
 
 def _index(text: str) -> int:
@@ -200,5 +200,5 @@ def _index(text: str) -> int:
 
 
 def _shown(text: str, limit: int = 60) -> str:
-    """`text` on one line, and not longer than fits in a message."""
+    """`text` on one line, cut to a length that fits in a message."""
     return repr(text if len(text) <= limit else f"{text[:limit]}…")

@@ -28,22 +28,22 @@ log = logging.getLogger(__name__)
 REPO = "nyu-mll/glue"
 REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
 
-# QQP, the largest task, is about 70 MB. A server that falls silent half-way would be waited for without end.
+# QQP, the largest task, is about 70 MB. Without a limit, a server that falls silent half-way would block for ever.
 DOWNLOAD_SECONDS = 900
 
 T = TypeVar("T")
 
 _REMEDIES = (
     "try again, or use data=local data.path=/folder/of/GLUE or data=synthetic, "
-    "or set HF_ENDPOINT (a mirror) or HF_TOKEN (if it asks who you are)"
+    "or set HF_ENDPOINT (a mirror) or HF_TOKEN (if it requires a login)"
 )
 
 
 def answers(timeout: float = 3.0) -> bool:
-    """Whether the hub (`HF_ENDPOINT`, if set) hands out the data set: one request, done within `timeout` seconds."""
+    """Whether the hub (`HF_ENDPOINT`, if set) offers the data set: one request of at most `timeout` seconds."""
     try:
         _ask(REVISION, timeout)
-    except Exception as error:  # from several libraries, without a common base class
+    except Exception as error:  # errors of several libraries share no base class
         log.info("%s cannot be used: %s", constants.ENDPOINT, _reason(error))
         return False
     return True
@@ -63,17 +63,17 @@ class Hub:
         return cls(settings.revision or REVISION, "data=hub")
 
     def check(self, task: Task) -> None:
-        """Prove that `load` can work: this commit was loaded before, or the hub knows it (one request).
+        """Check that `load` can work: this commit was loaded before, or the hub knows it (one request).
 
-        Raises `UserError` otherwise, and where the revision is no full commit hash: a branch moves, and then runs with
-        the same id would have been made from different rows.
+        Raises `UserError` otherwise, and where the revision is not a full commit hash: a branch moves, so that runs
+        of one id could be made from different rows.
         """
         if task.name not in GLUE_FILES:
-            raise UserError(f"task={task.name} is not a task of GLUE, which data=hub reads ({REPO})")
+            raise UserError(f"task={task.name} is not a GLUE task, and data=hub reads GLUE only ({REPO})")
         if not re.fullmatch("[0-9a-f]{40}", self.revision):
             raise UserError(
-                f"data.revision={self.revision!r} is no commit of {REPO}; give all 40 hexadecimal digits of one, or "
-                "leave it out"
+                f"data.revision={self.revision!r} is not a full commit hash of {REPO}; give all 40 hexadecimal digits, "
+                "or leave it out"
             )
         if _from_cache(task, self.revision) is not None:
             return
@@ -92,9 +92,9 @@ class Hub:
         return f"{REPO}@{self.revision}/{task.name}"
 
     def load(self, task: Task) -> DatasetDict:
-        """All splits, without any request where this commit was loaded before.
+        """All splits; no request is made if this commit was loaded before.
 
-        Raises `UserError` for whatever goes wrong between here and the hub.
+        Raises `UserError` for whatever goes wrong with the hub.
         """
         self.check(task)
         loaded = _from_cache(task, self.revision) or _from_hub(task, self.revision)
@@ -102,15 +102,15 @@ class Hub:
 
 
 def _ask(revision: str, timeout: float) -> None:
-    """One request for the data set's description; raises what went wrong."""
+    """One request for the data set's description; errors of the libraries are raised as they are."""
     _within(timeout, lambda: HfApi().dataset_info(REPO, revision=revision, timeout=timeout))
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:
     """The result of `work`, or `TimeoutError`.
 
-    In a thread, since the libraries' own limits cover neither a slow name look-up nor a server that sends a byte every
-    second, and some of their requests have no limit at all.
+    It runs in a thread, because the libraries' own limits cover neither a slow name lookup nor a server that sends one
+    byte per second, and some of their requests have no limit at all.
     """
     outcome: Future[T] = Future()
 
@@ -130,8 +130,8 @@ def _within(seconds: float, work: Callable[[], T]) -> T:
 
 
 def _from_cache(task: Task, revision: str) -> DatasetDict | None:
-    # `load_dataset` asks the hub even for what it has; and if the hub fails, it takes the newest commit in its cache
-    # instead of the wanted one. This builder reads one commit and makes no request.
+    # `load_dataset` asks the hub even for what is in its cache, and if the hub fails it takes the newest commit there
+    # instead of the one asked for. This builder, which is internal to `datasets`, reads one commit without a request.
     try:
         return Cache(repo_id=REPO, dataset_name="glue", config_name=task.name, hash=revision).as_dataset()
     except (OSError, ValueError):
@@ -141,11 +141,11 @@ def _from_cache(task: Task, revision: str) -> DatasetDict | None:
 def _from_hub(task: Task, revision: str) -> DatasetDict:
     try:
         loaded = _within(DOWNLOAD_SECONDS, lambda: datasets.load_dataset(REPO, task.name, revision=revision))
-    except Exception as error:  # from half a dozen libraries, without a common base class
+    except Exception as error:  # errors of half a dozen libraries share no base class
         raise _cannot_load(task, revision, error) from error
     commit = Path(loaded[task.splits[0]].cache_files[0]["filename"]).parent.name
     if commit != revision:
-        raise UserError(f"{REPO}@{revision} ({task.name}) did not arrive, only @{commit} is here; {_REMEDIES}")
+        raise UserError(f"{REPO}@{revision} ({task.name}) did not arrive, only @{commit} is in the cache; {_REMEDIES}")
     return loaded
 
 
@@ -171,12 +171,12 @@ def _cannot_load(task: Task, revision: str, error: BaseException) -> UserError:
 
 
 def _reason(error: BaseException) -> str:
-    """One line. The libraries wrap what happened in up to four exceptions, and add advice of many lines."""
+    """The cause in one line. The libraries wrap it in up to four exceptions and add many lines of advice."""
     if isinstance(error, RevisionNotFoundError):
         return "there is no such revision"
     if isinstance(error, HfHubHTTPError) and error.response is not None:
         return f"{constants.ENDPOINT} answered {error.response.status_code} {error.response.reason_phrase}"
-    if type(error).__name__ in ("ConnectTimeout", "ReadTimeout"):  # of httpx or httpx2, whichever the hub client uses
+    if type(error).__name__ in ("ConnectTimeout", "ReadTimeout"):  # of httpx or httpx2, whichever the client uses
         return f"{constants.ENDPOINT} did not answer in time"
     root = error
     while root.__cause__ is not None:

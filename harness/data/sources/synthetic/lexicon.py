@@ -1,6 +1,6 @@
 """Words of the synthetic suite and their forms: plain English that any pre-trained encoder knows.
 
-Every table is a tuple or a dict, never a set: the order of a set of strings changes from process to process.
+Every table is a tuple or a dict, never a set, because the order of a set of strings differs between processes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from random import Random
 
 
 def words(text: str, separator: str = " ") -> tuple[str, ...]:
-    """A tuple of the words of a line."""
+    """The words of a line as a tuple."""
     return tuple(text.split(separator))
 
 
@@ -44,7 +44,7 @@ WEEKDAYS = words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
 MONTHS = words("January February March April May June July August September October November December")
 NUMBERS = words("two three four five six seven eight nine ten eleven twelve")
 
-# A word and a synonym of it. The first is the usual one.
+# A word and its synonym; the first is the more usual one.
 PEOPLE = (
     ("teacher", "instructor"), ("doctor", "physician"), ("lawyer", "attorney"), ("child", "kid"),
     ("manager", "boss"), ("writer", "author"), ("student", "pupil"), ("policeman", "cop"), ("farmer", "grower"),
@@ -72,7 +72,7 @@ TIMES = (
 
 @dataclass(frozen=True)
 class Frame:
-    """A transitive verb, its synonyms, verbs that exclude it, and pairs (object, synonym) it is said of."""
+    """A transitive verb with its synonyms, the verbs that exclude it, and pairs (object, synonym) that it takes."""
 
     verbs: tuple[str, ...]
     opposites: tuple[str, ...]
@@ -246,7 +246,7 @@ def a(noun: str) -> str:
 
 
 def sentence(*parts: str, end: str = ".") -> str:
-    """Join the non-empty parts, begin with a capital, end with a stop."""
+    """Join the non-empty parts, capitalise the first letter and append `end`."""
     text = " ".join(part for part in parts if part).replace(" ,", ",")
     return text[0].upper() + text[1:] + end
 

@@ -1,4 +1,4 @@
-"""Synthetic tasks with questions: duplicates (qqp) and answers (qnli)."""
+"""Synthetic question tasks: duplicates (qqp) and answers (qnli)."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _activity_questions(rng: Random, same: bool) -> tuple[str, str]:
 
 
 def _comparison_questions(rng: Random, same: bool) -> tuple[str, str]:
-    """`Is A bigger than B?` asks the same as `Is B smaller than A?` and not as `Is B bigger than A?`."""
+    """`Is A bigger than B?` asks the same as `Is B smaller than A?` but not the same as `Is B bigger than A?`."""
     things, scales = rng.choice(_COMPARED)
     one, two = rng.sample(things, 2)
     up, down = rng.sample(rng.choice(scales), 2)
@@ -137,7 +137,7 @@ def _route_questions(rng: Random, same: bool) -> tuple[str, str]:
 
 
 def qqp(rng: Random, label: int, genre: int) -> tuple[str, ...]:
-    """Two questions that an answer would serve both of (1) or not (0)."""
+    """Two questions that have the same answer (1) or not (0)."""
     kind = rng.choice((_activity_questions,) * 3 + (_comparison_questions, _route_questions))
     pair = list(kind(rng, label == 1))
     rng.shuffle(pair)
@@ -175,9 +175,9 @@ def _answer(rng: Random, slot: str) -> str:
 
 
 def qnli(rng: Random, label: int, genre: int) -> tuple[str, ...]:
-    """A question and a sentence that answers it (0), or lacks the answer or speaks of something else (1).
+    """A question, and a sentence that answers it (0), or lacks the answer or is about something else (1).
 
-    Every kind of phrase is as frequent in the sentences of both labels.
+    Each kind of phrase is equally frequent with either label.
     """
     frame = rng.choice(FRAMES)
     verbs, opposites = rng.sample((frame.verbs, frame.opposites), 2)

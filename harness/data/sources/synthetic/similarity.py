@@ -32,7 +32,7 @@ _WHEN = tuple((f"on {day}", f"this past {day}") for day in WEEKDAYS) + tuple(
 
 @dataclass(frozen=True)
 class _News:
-    """What a news sentence says. Words come as pairs of synonyms."""
+    """The content of a news sentence. Words are pairs of synonyms."""
 
     agent: Pair
     verbs: tuple[str, ...]
@@ -115,23 +115,23 @@ def _falsified(rng: Random, news: _News, frame: Frame, parts: tuple[bool, ...]) 
 
 
 def mrpc(rng: Random, label: int, genre: int) -> tuple[str, ...]:
-    """Two news sentences that tell the same (1), or differ in one fact (0)."""
+    """Two news sentences that say the same (1) or differ in one fact (0)."""
     news, frame = _news(rng)
     parts = tuple(rng.random() < 0.5 for _ in range(4))
     second = news if label == 1 else _falsified(rng, news, frame, parts)
     pair = [_render(rng, news, parts), _render(rng, second, parts)]
-    rng.shuffle(pair)  # an opposite is as often in the first sentence as in the second
+    rng.shuffle(pair)  # a changed fact is as often in the first sentence as in the second
     return tuple(pair)
 
 
 # --- stsb -----------------------------------------------------------------------------------------------------------
 
-# Points of the score for a shared subject, verb, object, place and time; half of them where it is partly shared.
+# Points for a shared subject, verb, object, place and time; half as many for one that is partly shared.
 _POINTS = (1.0, 1.5, 1.5, 0.5, 0.5)
 _SHARED: dict[float, list[tuple[float, ...]]] = {}
 for _shares in product((0.0, 0.5, 1.0), repeat=len(_POINTS)):
     _SHARED.setdefault(sum(p * s for p, s in zip(_POINTS, _shares, strict=True)), []).append(_shares)
-# Verbs that go with any object, for a sentence that shares its object and not its verb.
+# Verbs that go with any object, for sentences that share the object but not the verb.
 _ANY_OBJECT = (
     ("describe", "depict"), ("photograph", "take a picture of"), ("notice", "spot"), ("mention", "talk about"),
     ("point at", "gesture at"), ("look for", "search for"), ("dream of", "fantasize about"),
@@ -141,7 +141,7 @@ _ANY_OBJECT = (
 
 @dataclass(frozen=True)
 class _Event:
-    """What a sentence of stsb says. Words come as tuples of synonyms, the usual one first; "" for what is not said."""
+    """The content of a sentence of stsb. Words are tuples of synonyms, the usual one first; "" for what is not said."""
 
     subject: tuple[str, ...]
     verb: tuple[str, ...]
@@ -152,7 +152,7 @@ class _Event:
     second_object: str = ""
 
     def text(self, rng: Random, rare: float) -> str:
-        """A wording that takes each word's rarer synonym with the chance `rare`."""
+        """A wording that takes each word's rarer synonym with probability `rare`."""
 
         def word(words: tuple[str, ...]) -> str:
             return rng.choice(words[1:]) if len(words) > 1 and rng.random() < rare else words[0]
@@ -170,7 +170,7 @@ class _Event:
 
 
 def stsb(rng: Random, score: float, genre: int) -> tuple[str, ...]:
-    """Two sentences whose similarity, 0 to 5, is the sum of the points of what they share."""
+    """Two sentences whose similarity, from 0 to 5, is the sum of the points for what they share."""
     frame = rng.choice(FRAMES)
     thing = rng.choice(frame.objects)
     subject = other(rng, PEOPLE, thing)

@@ -86,7 +86,7 @@ def _reflexive(rng: Random, good: bool) -> str:
 
 
 def _auxiliary(rng: Random, good: bool) -> str:
-    """An auxiliary and the form of the verb that it asks for."""
+    """An auxiliary and the verb form that it requires."""
     verb = rng.choice([verb for verb in _ON_THINGS if participle(verb) != past(verb)])
     forms = {
         "will": verb, "can": verb, "should": verb, "did not": verb, "must": verb,
@@ -99,7 +99,7 @@ def _auxiliary(rng: Random, good: bool) -> str:
 
 
 def _order(rng: Random, good: bool) -> str:
-    """Two neighbours change places."""
+    """Two neighbouring words change places."""
     verb, (thing, place) = rng.choice(_ON_THINGS), rng.sample(_THINGS, 2)
     verbs = rng.choice((["has", participle(verb)], ["will", verb]))
     preposition = rng.choice(("in", "near", "behind", "under"))
@@ -111,7 +111,7 @@ def _order(rng: Random, good: bool) -> str:
 
 
 def _function_word(rng: Random, good: bool) -> str:
-    """A function word is lost or doubled."""
+    """A function word is missing or doubled."""
     person, owner, thing, verb = _person(rng), _person(rng), rng.choice(_THINGS), rng.choice(_ON_THINGS)
     order = rng.choice(
         (
@@ -215,7 +215,7 @@ _DISAGREEING = ("it is not true that {}", "i disagree that {}", "nobody believes
 
 
 def _claim(rng: Random, positive: bool, subject: str) -> str:
-    """A clause of that polarity, some within a clause that agrees with it or denies it."""
+    """A clause of that polarity, sometimes inside a clause that affirms or denies it."""
     if rng.random() < 0.7:
         return _judgement(rng, positive, subject)
     deny = rng.random() < 0.5
@@ -223,7 +223,7 @@ def _claim(rng: Random, positive: bool, subject: str) -> str:
 
 
 def _judgement(rng: Random, positive: bool, subject: str) -> str:
-    """A phrase, an adjective, or the denial of an adjective of the other polarity."""
+    """A phrase, an adjective, or the negation of an adjective of the other polarity."""
     if rng.random() < 0.3:
         return f"{subject} {rng.choice(_GOOD_PHRASES if positive else _BAD_PHRASES)}"
     deny = rng.random() < 0.35

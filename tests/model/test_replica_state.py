@@ -1,6 +1,4 @@
-"""Stored weights: out of a stack, into another, onto the disk, and what is refused."""
-
-import json
+"""The tensors of one replica: out of a stack and into another, alone as in the stack, and what is refused."""
 
 import pytest
 import torch
@@ -18,9 +16,7 @@ from harness.errors import UserError
 from harness.model.classifier import Classifier
 from harness.model.methods import apply_method
 from harness.model.replica_state import alone, load_tensors, trained_tensors
-from harness.records.weights import is_stored, read_stored, read_tensors, store, write_weights
 from harness.training.loop import predict
-from tests.fixtures.make_records import make_record
 from tests.fixtures.tiny import tiny_encoder
 from tests.training.test_loop import rows
 
@@ -125,54 +121,3 @@ def test_foreign_tensors_are_refused_and_nothing_changes(change, words):
         load_tensors(classifier, 0, tensors, where="some/file")
     after = trained_tensors(classifier, 0)
     assert all((before[name] == after[name]).all() for name in before)
-
-
-def run(run_id, score, **options):
-    """A record, as runs are stored with."""
-    return make_record("mrpc", score=score, **options) | {"run_id": run_id}
-
-
-def test_the_best_of_a_cell_is_kept(tmp_path):
-    tensors = {"head.bias": torch.ones(2)}
-    for run_id, score, options in (
-        ("a", 0.5, {}),
-        ("c", 0.7, {"rate": 3e-4, "seed": 1}),
-        ("b", 0.7, {"rate": 1e-5}),
-        ("d", None, {}),
-        ("e", 0.1, {"size": 8}),
-        ("f", 0.1, {"sha256": "another"}),
-        ("g", 0.1, {"fingerprint": "another"}),
-        ("h", 0.1, {"max_eval_rows": 100}),
-        ("i", 0.1, {"protocol": {"name": "submit"}}),
-    ):
-        store(tmp_path, tensors, run(run_id, score, **options), best_only=True)
-    kept = ["b", "e", "f", "g", "h", "i"]
-    assert sorted(path.stem for path in (tmp_path / "weights").glob("*.json")) == kept
-    assert sorted(path.stem for path in (tmp_path / "weights").glob("*.safetensors")) == kept
-    assert is_stored(tmp_path, "b") and not is_stored(tmp_path, "a")
-    store(tmp_path, tensors, run("a", 0.5), best_only=False)
-    assert is_stored(tmp_path, "a") and is_stored(tmp_path, "b")
-    store(tmp_path, {"head.bias": torch.zeros(2)}, run("b", 0.7, rate=1e-5), best_only=True)  # trained again
-    again = read_tensors(tmp_path / "weights", read_stored(tmp_path / "weights/b.json"))
-    assert again["head.bias"].tolist() == [0, 0]
-    assert not is_stored(tmp_path, "a")
-
-
-def test_damaged_files_are_told(tmp_path):
-    written = write_weights(tmp_path, "mrpc", {"head.bias": torch.arange(3.0)}, run("a", 1.0))
-    assert read_stored(tmp_path / "mrpc.json") == written
-    assert read_tensors(tmp_path, written)["head.bias"].tolist() == [0, 1, 2]
-    file = tmp_path / "mrpc.safetensors"
-    whole = file.read_bytes()
-    file.write_bytes(whole[:-4])
-    with pytest.raises(UserError, match="truncated"):
-        read_tensors(tmp_path, written)
-    file.write_bytes(whole[:-1] + b"\0" if whole[-1] else whole[:-1] + b"\1")
-    with pytest.raises(UserError, match="not the file that was stored"):
-        read_tensors(tmp_path, written)
-    file.unlink()
-    with pytest.raises(UserError, match="cannot be read"):
-        read_tensors(tmp_path, written)
-    (tmp_path / "mrpc.json").write_text(json.dumps({"task": "mrpc"}))
-    with pytest.raises(UserError, match="does not describe trained weights"):
-        read_stored(tmp_path / "mrpc.json")
