@@ -12,9 +12,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-pytest_plugins = ["tests.fixtures.bank", "tests.fixtures.tiny_glue"]
 CONF = ROOT / "conf"
 PEERS_PYTHON = ROOT / ".venv-peers/bin/python"
+pytest.register_assert_rewrite("tests.fixtures")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the fixtures, which import torch, except in the process that only hands the tests to its workers."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        for name in ("bank", "tiny_glue"):
+            config.pluginmanager.import_plugin(f"tests.fixtures.{name}")
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -82,14 +82,14 @@ def test_exactly_the_trained_parameters_move(config, family, bf16):
         hold_frozen_in_bf16(classifier)
     before = {name: parameter.detach().clone() for name, parameter in classifier.named_parameters()}
     trained = {name for name, parameter in classifier.named_parameters() if parameter.requires_grad}
-    settings = TrainConfig(epochs=3, batch_size=100, weight_decay=0.0)
-    result = train(classifier, rows(), settings, learning_rates=[1e-2], seeds=[0], bf16=bf16)
+    settings = TrainConfig(epochs=2, batch_size=40, weight_decay=0.0)
+    result = train(classifier, rows(40), settings, learning_rates=[1e-2], seeds=[0], bf16=bf16)
     assert np.isfinite(result.losses).all()
     moved = {name for name, parameter in classifier.named_parameters() if not torch.equal(parameter, before[name])}
     # A key's bias shifts all scores of a query alike, and the softmax does not see it.
     deaf = {name for name in trained if name.endswith(("key.bias", "k_lin.bias"))}
     assert moved - deaf == trained - deaf
-    assert predict(classifier, rows(), bf16=bf16).shape == (1, 200, 2)
+    assert predict(classifier, rows(40), bf16=bf16).shape == (1, 40, 2)
 
 
 def trained_names(config, family="bert"):
@@ -146,7 +146,7 @@ def test_counts_on_bert_base_are_the_ones_computed_by_hand(config, trained):
 @pytest.mark.parametrize("config", [LayerNormConfig(), BitFitConfig(), HeadConfig()], ids=name_of)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_stackable_methods_equal_their_runs_alone(config, family):
-    data, settings = rows(), TrainConfig(epochs=3, batch_size=32)
+    data, settings = rows(), TrainConfig(epochs=2, batch_size=32)
     seeds, rates = [0, 1, 2], [3e-3, 1e-2, 1e-3]
     assert can_stack(config)
     stacked = build([config] * 3, seeds, family=family)

@@ -44,7 +44,7 @@ def test_it_learns(config, bf16):
     classifier = build([config], [0], dropout=0.1)
     if bf16:
         hold_frozen_in_bf16(classifier)
-    settings = TrainConfig(epochs=15, batch_size=16)
+    settings = TrainConfig(epochs=6, batch_size=16)
     result = train(classifier, rows(600), settings, learning_rates=[5e-3], seeds=[0], bf16=bf16)
     held_out = rows(seed=1)
     predicted = predict(classifier, held_out, bf16=bf16)[0].argmax(-1)
