@@ -74,7 +74,7 @@ def test_the_list_measures_what_lies_on_the_disk(bank, tiny_model, capsys):
 def test_check_holds_the_bank_against_the_training_runs(bank, tiny_model, word_glue, capsys):
     command = ["check", str(bank), "--model", str(tiny_model), "--data", "local", "--data-path", str(word_glue)]
     assert bank_command.main(command) == 0
-    assert capsys.readouterr().out.count("well, 0 of 16 predictions differ") == 3
+    assert capsys.readouterr().out.count("ok, 0 of 16 predictions differ") == 3
     entry = Bank.open(bank).entry("cola")
     arrays = read_predictions(bank, entry.run["run_id"])
     write_predictions(bank, entry.run["run_id"], arrays | {"validation": 1 - arrays["validation"]})
