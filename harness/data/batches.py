@@ -29,13 +29,13 @@ class Encoded:
     """A tokenised split of N rows on a device.
 
     `ids [N, L]` padded with the tokenizer's padding id, `token_types [N, L]` or None, `lengths [N]` (host, with the
-    special tokens), `labels [N]`: the gold labels, int64 class ids or float32 scores.
+    special tokens), `gold [N]`: the gold labels, int64 class ids or float32 scores.
     """
 
     ids: Tensor
     token_types: Tensor | None
     lengths: np.ndarray
-    labels: Tensor
+    gold: Tensor
     device_lengths: Tensor
 
     def __len__(self) -> int:
@@ -63,16 +63,16 @@ def encode(
     if tokens is None:
         tokens = _tokenise(columns, tokenizer, max_length)
         _write_cached(path, tokens)
-    labels = torch.tensor(np.asarray(split["label"]), dtype=LABEL_DTYPES[task.kind.name])
-    return _encoded(tokens, labels, tokenizer, device)
+    gold = torch.tensor(np.asarray(split["label"]), dtype=LABEL_DTYPES[task.kind.name])
+    return _encoded(tokens, gold, tokenizer, device)
 
 
 def encode_texts(
     columns: list[list[str]], tokenizer: PreTrainedTokenizerBase, *, max_length: int, device: str
 ) -> Encoded:
-    """Tokenise rows without gold labels (`labels` are -1), one list of texts per column; nothing is cached."""
-    labels = torch.full((len(columns[0]),), -1)
-    return _encoded(_tokenise(columns, tokenizer, max_length), labels, tokenizer, device)
+    """Tokenise rows without gold labels (-1), one list of texts per column; nothing is cached."""
+    gold = torch.full((len(columns[0]),), -1)
+    return _encoded(_tokenise(columns, tokenizer, max_length), gold, tokenizer, device)
 
 
 def join(parts: Sequence[Encoded], *, pad: int) -> Encoded:
@@ -87,12 +87,12 @@ def join(parts: Sequence[Encoded], *, pad: int) -> Encoded:
         ids=stacked([part.ids for part in parts], pad),
         token_types=None if types[-1] is None else stacked(types, 0),
         lengths=np.concatenate([part.lengths for part in parts]),
-        labels=torch.cat([part.labels for part in parts]),
+        gold=torch.cat([part.gold for part in parts]),
         device_lengths=torch.cat([part.device_lengths for part in parts]),
     )
 
 
-def _encoded(tokens: dict[str, np.ndarray], labels: Tensor, tokenizer: PreTrainedTokenizerBase, device: str) -> Encoded:
+def _encoded(tokens: dict[str, np.ndarray], gold: Tensor, tokenizer: PreTrainedTokenizerBase, device: str) -> Encoded:
     lengths = np.diff(tokens["offsets"])
     pad = tokenizer.pad_token_id or 0
     token_types = _padded(tokens["token_types"], lengths, 0) if "token_types" in tokens else None
@@ -100,7 +100,7 @@ def _encoded(tokens: dict[str, np.ndarray], labels: Tensor, tokenizer: PreTraine
         ids=_padded(tokens["ids"], lengths, pad).to(device),
         token_types=None if token_types is None else token_types.to(device),
         lengths=lengths,
-        labels=labels.to(device),
+        gold=gold.to(device),
         device_lengths=torch.from_numpy(lengths).to(device),
     )
 

@@ -15,7 +15,14 @@ from typing import Any
 _CONFIG_NOISE = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache")
 _TOKENIZER_NOISE = ("name_or_path", "special_tokens_map_file", "tokenizer_file", "truncation", "padding")
 _TOKENIZER_JSON = ("tokenizer.json", "tokenizer_config.json")
-_VOCABULARIES = ("vocab.txt", "vocab.json", "merges.txt", "spiece.model")  # where there is no tokenizer.json
+_VOCABULARIES = (
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "added_tokens.json",
+    "special_tokens_map.json",
+)  # where there is no tokenizer.json
 
 
 def fingerprint(folder: Path, weights_sha256: str) -> str:

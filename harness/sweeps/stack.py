@@ -109,7 +109,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
         "provenance": provenance(device, bf16=bf16),
     }
     stack = [run.id for run in runs]
-    gold = {name: split.labels.cpu().numpy() for name, split in splits.scored.items()}
+    gold = {name: split.gold.cpu().numpy() for name, split in splits.scored.items()}
     records = []
     for replica, run in enumerate(runs):
         own = training_entries(training, replica, histories[replica], stack) | encoder_entries(run, classifier)

@@ -23,7 +23,7 @@ def evaluate(
     names = ("scores", "undefined", "constant", "finite", "predictions")
     results = [{name: {} for name in names} for _ in range(classifier.replicas)]
     for name, split in splits.items():
-        gold = split.labels.cpu().numpy()
+        gold = split.gold.cpu().numpy()
         for result, logits in zip(results, predict(classifier, split, bf16=bf16), strict=True):
             result["finite"][name] = bool(np.isfinite(logits).all())
             if not result["finite"][name]:
@@ -58,9 +58,9 @@ def evaluate_spans(
 
 def majority(task: Task, train: Encoded, splits: dict[str, Encoded]) -> dict[str, dict[str, float | None]]:
     """Scores by evaluation set of the constant answer that the training labels suggest (`Kind.constant`)."""
-    train_gold = train.labels.cpu().numpy()
+    train_gold = train.gold.cpu().numpy()
     scores = {}
     for name, split in splits.items():
         constant = task.kind.constant(train_gold, len(split))
-        scores[name], _ = score(task, constant, split.labels.cpu().numpy())
+        scores[name], _ = score(task, constant, split.gold.cpu().numpy())
     return scores

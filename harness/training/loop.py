@@ -101,7 +101,7 @@ def train(
             shares.append(share)
             for batch, width in zip(batches, widths, strict=True):
                 states = None if frozen is None else frozen.gather(batch, width)
-                losses[:, step] = run(split.labels[batch], *split.gather(batch, width), states)
+                losses[:, step] = run(split.gold[batch], *split.gather(batch, width), states)
                 optimizer.step()
                 schedule.step()
                 step += 1

@@ -77,7 +77,7 @@ def test_rows_are_encoded_as_the_tokenizer_does(tmp_path):
     assert types[0].tolist() == expected["token_type_ids"]
     assert keep.sum(1).tolist() == [8, 6]
     assert ids[1, 6:].tolist() == [0, 0]
-    assert split.labels.tolist() == [0, 1, 1]
+    assert split.gold.tolist() == [0, 1, 1]
 
 
 def test_long_rows_are_cut(tmp_path):
