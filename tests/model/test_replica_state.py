@@ -18,7 +18,7 @@ from harness.model.methods import apply_method
 from harness.model.replica_state import alone, load_tensors, trained_tensors
 from harness.training.loop import predict
 from tests.fixtures.tiny import tiny_encoder
-from tests.training.test_loop import rows
+from tests.fixtures.training import rows
 
 METHODS = [
     AdapterConfig(bottleneck_size=4),

@@ -2,12 +2,9 @@ import io
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from harness.reporting.groups import comparable_groups
-from harness.reporting.published import MEAN_BY_SIZE, TABLE_1, anchors_for, anchors_table, paper_table
 from harness.reporting.scores import group_scores, scores_frame
-from harness.reporting.table import Table, column_blocks, escape_latex, latex, markdown, number, print_table
 from harness.reporting.tables import by_size_table, candidates_table, chosen_table, main_table, methods_table
 from harness.tasks.metrics import metric_title
 from tests.fixtures.make_records import ENCODER, adapter_parameters, make_record
@@ -227,14 +224,6 @@ def test_the_selection_score_has_a_column_under_holdout():
     assert "Selection score" not in chosen_table(only_group([make_record("rte")])).header
 
 
-NUMBERS = [(-0.34, ".1f", "−0.3"), (-0.04, "+.1f", "+0.0"), (1.25, "+.2f", "+1.25"), (-2, "g", "−2")]
-
-
-@pytest.mark.parametrize(("value", "form", "text"), NUMBERS)
-def test_numbers_have_a_minus_sign_and_zero_has_none(value, form, text):
-    assert number(value, form) == text
-
-
 def test_a_metric_without_a_title_goes_by_its_name():
     assert metric_title("exact_match") == "exact match"
 
@@ -260,76 +249,3 @@ def test_csv_has_plain_numbers_where_tables_have_a_minus_sign():
     scores = group_scores(group)
     assert main_table(scores).rows[1][3] == "−10.0"
     assert ",-10.0," in scores_frame([scores]).to_csv(index=False)
-
-
-def test_markdown_lines_up_as_raw_text():
-    table = Table("t", ["Method", "MRPC"], [["a|b", "1.0"], ["long name", "84.0 ±1.0"]], [])
-    assert markdown(table).splitlines() == [
-        "| Method    |      MRPC |",
-        "| --------- | --------: |",
-        "| a\\|b      |       1.0 |",
-        "| long name | 84.0 ±1.0 |",
-    ]
-
-
-def test_latex_escapes_text():
-    assert escape_latex("100 % of a_b & c#{$}~^\\") == (
-        r"100 \% of a\_b \& c\#\{\$\}\textasciitilde{}\textasciicircum{}\textbackslash{}"
-    )
-    assert escape_latex("84.0 ±1.0† – 1 × 2") == r"84.0 $\pm$1.0\textdagger{} -- 1 $\times$ 2"
-    assert escape_latex("-0.3") == "$-$0.3"
-    assert escape_latex("+1.3 [−3.6, 6.2]") == "$+$1.3 [$-$3.6, 6.2]"
-    assert escape_latex("**NOT GLUE: a_b.** `run_1`") == r"\textbf{NOT GLUE: a\_b.} \texttt{run\_1}"
-
-
-def test_latex_table_has_a_cell_for_every_column_and_failures_as_comments():
-    table = Table("50 %", ["Method", "MRPC"], [["a_b", "84.0"]], ["a note"], details=["Failed: `a_b`: 5 % left"])
-    text = latex(table)
-    assert r"\begin{tabular}{lr}" in text
-    assert r"a\_b & 84.0 \\" in text
-    assert r"\caption{50 \%}" in text
-    assert text.splitlines()[-1] == "% Failed: `a_b`: 5 % left"
-
-
-def test_wide_tables_are_printed_in_blocks_that_fit():
-    table = Table("t", ["Method", *(f"column {i}" for i in range(9))], [["name", *["84.0 ±1.0"] * 9]], ["`note`"])
-    blocks = column_blocks(table, 60)
-    assert len(blocks) > 1
-    assert [i for block in blocks for i in block if i] == list(range(1, 10))
-    assert all(block[0] == 0 for block in blocks)
-    console = Console(file=io.StringIO(), width=60, force_terminal=True, color_system=None)
-    print_table(table, console)
-    printed = console.file.getvalue()
-    assert all(f"column {i}" in printed for i in range(9))
-    assert max(map(len, printed.splitlines())) <= 60
-    assert "- note" in printed
-
-
-def test_paper_rows_are_those_of_table_1():
-    assert [round(row.column_mean, 1) for row in TABLE_1] == [82.0, 81.5, 81.1]
-    assert [row.total for row in TABLE_1] == [80.4, 80.0, 79.6]
-    assert MEAN_BY_SIZE == {8: 86.2, 64: 85.8, 256: 85.7}
-    table = paper_table()
-    assert table.rows[0][table.header.index("STS-B")] == "87.6 P"
-    assert any("1902.00751" in note for note in table.notes)
-
-
-@pytest.mark.parametrize(
-    ("title", "encoders"),
-    [
-        ("all-MiniLM-L6-v2", {"MiniLM-L6-H384 (Microsoft)"}),
-        ("bert-base-uncased", {"BERT-base"}),
-        ("google-bert/bert-base-uncased", {"BERT-base"}),
-        ("distilbert-base-uncased", {"DistilBERT"}),
-        ("roberta-large", {"RoBERTa-large"}),
-        ("roberta-base", set()),
-        ("a tiny random encoder", set()),
-    ],
-)
-def test_anchors_are_those_of_the_same_kind_of_encoder(title, encoders):
-    assert {row.encoder for row in anchors_for(title)} == encoders
-
-
-def test_anchor_metrics_are_named():
-    table = anchors_table(anchors_for("roberta-large"))
-    assert table.rows[0][table.header.index("MRPC")] == "90.9 acc"
