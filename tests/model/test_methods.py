@@ -143,7 +143,7 @@ def test_counts_on_bert_base_are_the_ones_computed_by_hand(config, trained):
 @pytest.mark.parametrize("config", [LayerNormConfig(), BitFitConfig(), HeadConfig()], ids=name_of)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_stackable_methods_equal_their_runs_alone(config, family):
-    data, settings = rows(), TrainConfig(epochs=2, batch_size=32)
+    data, settings = rows(96), TrainConfig(epochs=3, batch_size=32)
     seeds, rates = [0, 1, 2], [3e-3, 1e-2, 1e-3]
     assert can_stack(config)
     stacked = build([config] * 3, seeds, family=family)

@@ -37,13 +37,13 @@ def test_a_stack_of_four_equals_four_runs_alone_for_fifty_steps(dropout):
         assert adapter.up.weight[1, 5:].abs().max() == 0
 
 
-@pytest.mark.parametrize("config", [AdapterConfig(bottleneck_size=8), FullConfig()])
+@pytest.mark.parametrize(("config", "epochs"), [(AdapterConfig(bottleneck_size=8), 6), (FullConfig(), 3)])
 @pytest.mark.parametrize("bf16", [False, True])
-def test_it_learns(config, bf16):
+def test_it_learns(config, epochs, bf16):
     classifier = build([config], [0], dropout=0.1)
     if bf16:
         hold_frozen_in_bf16(classifier)
-    settings = TrainConfig(epochs=6, batch_size=16)
+    settings = TrainConfig(epochs=epochs, batch_size=16)
     result = train(classifier, rows(600), settings, learning_rates=[5e-3], seeds=[0], bf16=bf16)
     held_out = rows(seed=1)
     predicted = predict(classifier, held_out, bf16=bf16)[0].argmax(-1)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.plugins.launcher import Launcher
@@ -64,6 +65,20 @@ for _name, _config in (("stacked", StackedConfig), ("submitit_local", LocalConfi
     ConfigStore.instance().store(group="hydra/launcher", name=_name, node=_config, provider="harness")
 
 
+def _compose_each_job_once(loader: ConfigLoader) -> None:
+    """Let a launcher have what the sweeper composed: sweepers compose every job to check it, and forget it (80 ms)."""
+    compose, checked = loader.load_sweep_config, {}
+
+    def load_sweep_config(master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        key = tuple(sweep_overrides)
+        if key in checked:
+            return checked.pop(key)
+        checked[key] = compose(master_config, sweep_overrides)
+        return checked[key]
+
+    loader.load_sweep_config = load_sweep_config
+
+
 class _Launcher(Launcher):
     """Hydra's side of a launcher: compose the jobs, train their configs together, return each job's score."""
 
@@ -75,6 +90,7 @@ class _Launcher(Launcher):
         self.config = config
         self.hydra_context = hydra_context
         self.session = task_function
+        _compose_each_job_once(hydra_context.config_loader)
 
     @abstractmethod
     def train(self, configs: list[RunConfig]) -> list[Record]:
