@@ -45,7 +45,7 @@ PARALLEL := -n auto --dist worksteal
 test: install ## Run all tests, offline; those that need a GPU or AdapterHub's library are skipped without
 	$(PYTEST) $(PARALLEL) $(PYTEST_ARGS)
 
-test-fast: install ## Run the tests that start no other processes, in under a minute
+test-fast: install ## Run the tests that run no whole commands, in about a minute
 	$(PYTEST) $(PARALLEL) -m "not process and not gpu and not peers" $(PYTEST_ARGS)
 
 test-gpu: install ## Run the tests that need a CUDA device

@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import pytest
-
 from tests.conftest import ROOT
 from tests.fixtures.commands import environment, records
 from tests.fixtures.hub_server import fake_hub, glue_repo, model_repo
@@ -22,7 +20,6 @@ def run(hub, home, results, *arguments, **more):
     )
 
 
-@pytest.mark.process
 def test_auto_trains_on_the_hub_with_a_hub_model_and_then_without_a_network(tmp_path):
     model = model_repo()
     choice = ["model=local", f"model.name={model.name}", f"model.revision={model.commit}"]

@@ -84,7 +84,6 @@ def test_scores_of_every_epoch_on_request(harness_run, tmp_path):
     assert set(history[0]["scores"]["validation"]) == {"f1", "accuracy"}
 
 
-@pytest.mark.process
 def test_several_devices_share_the_stacks(harness_run, tmp_path):
     """One process a device; each run is trained once."""
     sweep = ["--multirun", "task=mrpc,rte", "train.seed=0,1", "hydra.launcher.devices=[cpu,cpu]"]
@@ -144,7 +143,6 @@ def test_spans_of_adapters_are_removed_and_drawn(harness_run, tmp_path):
     assert (tmp_path / "results/figures/ablation.png").stat().st_size > 1000
 
 
-@pytest.mark.process
 def test_the_commands_as_processes(tmp_path, tiny_model, glue):
     """Quiet without a terminal: finished runs on standard output, nothing on standard error."""
     where = [f"results_dir={tmp_path / 'r'}", f"cache_dir={tmp_path / 'c'}", "model=local", f"model.name={tiny_model}"]

@@ -37,8 +37,14 @@ def test_a_stack_of_four_equals_four_runs_alone_for_fifty_steps(dropout):
         assert adapter.up.weight[1, 5:].abs().max() == 0
 
 
-@pytest.mark.parametrize(("config", "epochs"), [(AdapterConfig(bottleneck_size=8), 6), (FullConfig(), 3)])
-@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize(
+    ("config", "epochs", "bf16"),
+    [
+        (AdapterConfig(bottleneck_size=8), 6, False),
+        (AdapterConfig(bottleneck_size=8), 6, True),
+        (FullConfig(), 3, True),
+    ],
+)
 def test_it_learns(config, epochs, bf16):
     classifier = build([config], [0], dropout=0.1)
     if bf16:
