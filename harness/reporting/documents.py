@@ -48,7 +48,7 @@ def make_report(
         main, comparisons = main_table(scores, missing), comparison_tables(scores, bootstrap)
         tables += [main, *comparisons]
         verdicts = [verdict for table in comparisons for verdict in table.verdicts]
-        notes = [*key_notes(scores, missing), *mark_notes(main.rows), *verdicts]
+        notes = [*key_notes(scores, () if summary else missing), *mark_notes(main.rows), *verdicts]
         summary.append(replace(main, notes=notes, details=[]))
     tables += _published_tables(groups)
     intervals = [intervals_table(scores, bootstrap) for scores in boards]
