@@ -1,10 +1,10 @@
-"""Tables and figures of a folder of run records: `python -m harness.report RESULTS [--out DIR]`."""
+"""Tables and figures of a folder of run records: `python -m harness.report RESULTS [--out DIR] [--notes]`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +13,7 @@ from harness.errors import UserError, writing
 from harness.records.record import Record, load_planned, load_records
 from harness.reporting.bootstrap import Bootstrap
 from harness.reporting.documents import Report, make_report, section
-from harness.reporting.table import print_table
+from harness.reporting.table import Table, print_table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,8 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    show(made)
-    print("\nWritten: " + ", ".join(map(str, paths)))
+    show(made.tables if options.notes else made.summary)
+    if options.notes:
+        print("\nWritten: " + ", ".join(map(str, paths)))
+    else:
+        print(f"\nTables, figures and notes: {options.out or options.results} (--notes prints all notes)")
     return 0
 
 
@@ -57,10 +60,10 @@ def write(made: Report, out: Path) -> list[Path]:
     return paths
 
 
-def show(made: Report) -> None:
-    """Print the main tables: laid out for a terminal, or as markdown into a file or pipe."""
+def show(tables: Iterable[Table]) -> None:
+    """Print tables with their notes: laid out for a terminal, or as markdown into a file or pipe."""
     console = Console(highlight=False)
-    for table in made.tables:
+    for table in tables:
         if console.is_terminal:
             print_table(table, console)
         else:
@@ -76,10 +79,15 @@ def _parser() -> argparse.ArgumentParser:
         "sizes), tables/methods.md (what each method costs), tables/intervals.md (bootstrap intervals), "
         "tables/sweep.md (what was tried and chosen), figures/*.{svg,png} (those for which there are enough runs; "
         "captions in figures/README.md), and next to these folders runs.csv (one row per run). Prints "
-        "tables/glue.md.",
+        "the scores of tables/glue.md with its verdicts; with --notes all of it.",
     )
     parser.add_argument("results", metavar="RESULTS", type=Path, help="the results_dir that `harness.run` wrote")
     parser.add_argument("--out", metavar="DIR", type=Path, help="where the files go (default: RESULTS)")
+    parser.add_argument(
+        "--notes",
+        action="store_true",
+        help="also print all notes, differences and published tables, and the list of files",
+    )
     parser.add_argument(
         "--data",
         choices=["auto", "hub", "local", "synthetic"],

@@ -24,6 +24,7 @@ from harness.config import register_configs
 from harness.errors import UserError
 from harness.sweeps.hydra_errors import explain
 from harness.sweeps.jobs import Session, register_launchers
+from harness.sweeps.progress import print_outcome
 from harness.sweeps.provenance import COMMAND, as_typed
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\ninterrupted; finished runs are kept. To continue:", file=sys.stderr)
         print("  " + shlex.join([*COMMAND, *arguments]), file=sys.stderr)
         return 130
-    return _report_failures(session)
+    print_outcome(list(session.records.values()), session.results_dir)
+    return 1 if session.failures else 0
 
 
 def _run_hydra(session: Session, arguments: Sequence[str]) -> None:
@@ -77,14 +79,6 @@ def _raising() -> Iterator[None]:
 def _fail(message: str) -> int:
     print(f"error: {message}", file=sys.stderr)
     return 2
-
-
-def _report_failures(session: Session) -> int:
-    if session.failures:
-        print(f"{len(session.failures)} of {len(session.records)} runs did not complete:", file=sys.stderr)
-        for record in session.failures:
-            print(f"  {record['run_id']} {record['status']}: {record['error']}", file=sys.stderr)
-    return 1 if session.failures else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The methods by the names that users read."""
+"""Methods and numbers as users read them."""
 
 from __future__ import annotations
 
@@ -18,3 +18,11 @@ ALWAYS_SHOWN = {"adapter": "bottleneck_size", "top_layers": "layers"}
 def method_title(name: str) -> str:
     """`Adapters` for "adapter"; a method that is not listed goes by its own name."""
     return METHOD_TITLES.get(name) or name.replace("_", " ").capitalize()
+
+
+def short_number(value: float) -> str:
+    """`3e-4` for 0.0003, `0.01`, `64`: plain from 0.01 on, else scientific."""
+    if abs(value) >= 0.01 or value == 0:
+        return f"{value:.10g}"
+    mantissa, exponent = f"{value:.6e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"

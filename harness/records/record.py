@@ -37,6 +37,11 @@ def record_path(results_dir: str | Path, run_id: str) -> Path:
     return runs_folder(results_dir) / f"{run_id}.json"
 
 
+def log_path(results_dir: str | Path, run_id: str) -> Path:
+    """Where the traceback of a failed run lies."""
+    return Path(results_dir) / "logs" / f"{run_id}.log"
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON; readers see the old file or the new one, never a part, even after a crash."""
     write_atomically(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())

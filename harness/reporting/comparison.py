@@ -101,14 +101,15 @@ def _comparison(scores: Scores, adapters: Row, full: Row, bootstrap: Bootstrap) 
         lines.append([one.title, count, *sides, _with_bounds(number(one.points, "+.1f"), one.bounds)])
     header = ["Task", "Rows", full.label, adapters.label, "Difference"]
     title = f"{adapters.label} against {full.label[0].lower()}{full.label[1:]}: {scores.group.title}"
+    mean = found[-1] if found and found[-1].column is None else None
     claims = [
         f"'Within {claim.margin:g} points of full fine-tuning' on the mean ({claim.who} in the paper): "
-        f"{verdict(found[-1].bounds, claim.margin)}."
+        f"{verdict(mean.bounds, claim.margin)}."
         for claim in CLAIMS
-        if found and found[-1].column is None
+        if mean is not None
     ]
     notes = [_interval_note(), *claims, *comparison_notes(scores.group), *mark_notes(lines)]
-    return Table(title, header, lines, notes)
+    return Table(title, header, lines, notes, verdicts=[f"{adapters.label} {lines[-1][-1]}: {c}" for c in claims])
 
 
 def _rows_text(row: Row, column: Column) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.records.record import Record
 from harness.reporting.bootstrap import Bootstrap
 from harness.reporting.comparison import comparison_tables, intervals_table
 from harness.reporting.figures import figures
+from harness.reporting.footnotes import key_notes, mark_notes
 from harness.reporting.groups import Group, comparable_groups
 from harness.reporting.published import anchors_for, anchors_table, paper_table
 from harness.reporting.runs_table import runs_table
@@ -25,9 +26,13 @@ Files = dict[str, str | bytes]  # contents by path below the report's folder
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that a results folder tells: its main tables, and its figures and tables as files."""
+    """Everything that a results folder tells: its main tables, their short form, and figures and tables as files.
+
+    `tables` are complete; `summary` has the scores only, with the notes that they need and the verdicts on the claims.
+    """
 
     tables: list[Table]
+    summary: list[Table]
     files: Files
 
 
@@ -38,8 +43,13 @@ def make_report(
     groups = comparable_groups(records)
     boards = [group_scores(group) for group in groups]
     tables: list[Table] = []
+    summary: list[Table] = []
     for scores in boards:
-        tables += [main_table(scores, missing), *comparison_tables(scores, bootstrap)]
+        main, comparisons = main_table(scores, missing), comparison_tables(scores, bootstrap)
+        tables += [main, *comparisons]
+        verdicts = [verdict for table in comparisons for verdict in table.verdicts]
+        notes = [*key_notes(scores, () if summary else missing), *mark_notes(main.rows), *verdicts]
+        summary.append(replace(main, notes=notes, details=[]))
     tables += _published_tables(groups)
     intervals = [intervals_table(scores, bootstrap) for scores in boards]
     sizes = [by_size_table(group, family) for group in groups for family in group.families]
@@ -54,7 +64,7 @@ def make_report(
         "tables/sweep.md": _document("What was tried and what was chosen", sweep),
         "runs.csv": runs_table(groups).to_csv(index=False),
     }
-    return Report(tables, files | (figure_files(boards, bootstrap) if with_figures else {}))
+    return Report(tables, summary, files | (figure_files(boards, bootstrap) if with_figures else {}))
 
 
 def figure_files(boards: Sequence[Scores], bootstrap: Bootstrap) -> Files:

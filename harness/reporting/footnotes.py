@@ -42,6 +42,13 @@ def main_notes(scores: Scores, missing: Sequence[str]) -> list[str]:
     ]
 
 
+def key_notes(scores: Scores, missing: Sequence[str]) -> list[str]:
+    """Those of the main table's notes without which it would mislead: what data it is about, and what is not in it."""
+    group = scores.group
+    is_complete = all(record["status"] == "completed" for record in group.records)
+    return [*_not_glue_note(group), *([] if is_complete else [_runs_note(group)]), *_missing_notes(missing)]
+
+
 def size_notes(group: Group) -> list[str]:
     """For the tables by bottleneck size."""
     return [
@@ -148,11 +155,7 @@ def failure_notes(group: Group) -> list[str]:
 def _setup_notes(group: Group) -> list[str]:
     """Data, encoder, rows and environment: what the runs of a group share and where they differ."""
     records = group.records
-    notes = []
-    if group.key.is_glue is False:
-        notes.append(
-            f"**NOT GLUE: {group.key.source} data.** These scores say nothing about the GLUE tasks of the same names."
-        )
+    notes = _not_glue_note(group)
     known = next((record for record in records if record.get("encoder") and record.get("data")), None)
     if known is None:
         return [*notes, "No run has come as far as loading its encoder and data."]
@@ -167,6 +170,12 @@ def _setup_notes(group: Group) -> list[str]:
     if cut := cut_phrase(records):
         notes.append(f"Cut files, with other row counts than the official GLUE release: {cut}.")
     return [*notes, _environment_note(records)]
+
+
+def _not_glue_note(group: Group) -> list[str]:
+    if group.key.is_glue is not False:
+        return []
+    return [f"**NOT GLUE: {group.key.source} data.** These scores say nothing about the GLUE tasks of the same names."]
 
 
 def _environment_note(records: Sequence[Record]) -> str:

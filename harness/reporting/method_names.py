@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.records.method_title import ALWAYS_SHOWN, method_title
+from harness.records.method_title import ALWAYS_SHOWN, method_title, short_number
 from harness.records.record import canonical
 from harness.reporting.method_variant import MethodVariant
 
 PEFT_TITLES = {"LORA": "LoRA", "PREFIX_TUNING": "Prefix tuning"}  # others go by the name of their type
-
-
-def short_number(value: float) -> str:
-    """`3e-4` for 0.0003, `0.01`, `64`: plain from 0.01 on, else scientific."""
-    if abs(value) >= 0.01 or value == 0:
-        return f"{value:.10g}"
-    mantissa, exponent = f"{value:.6e}".split("e")
-    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
 def short_value(value: Any) -> str:

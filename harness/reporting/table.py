@@ -38,6 +38,7 @@ class Table:
     left: int = 1
     long_last: bool = False
     details: list[str] = field(default_factory=list)  # further notes, one per failed run; comments in LaTeX
+    verdicts: list[str] = field(default_factory=list)  # those of its notes that judge, to be read without the table
 
     def is_left(self, column: int) -> bool:
         return column < self.left or (self.long_last and column == len(self.header) - 1)

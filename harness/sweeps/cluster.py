@@ -17,7 +17,7 @@ from harness.config import RunConfig
 from harness.errors import UserError
 from harness.records.record import Record, read_record
 from harness.sweeps import jobs
-from harness.sweeps.progress import Progress, counted
+from harness.sweeps.progress import counted
 from harness.sweeps.provenance import as_typed
 from harness.sweeps.resolve import Run, resolve
 from harness.sweeps.sweep import MAX_STACK, Sweep
@@ -118,7 +118,7 @@ def remedy(words: str) -> str:
 def _watch(sweep: Sweep, submitted: Sequence[Any], stacks: Sequence[list[Run]]) -> None:
     """Report which runs have finished, until every job has ended."""
     waiting = dict(zip(submitted, stacks, strict=True))
-    with Progress([run.id for run in sweep.open()]) as progress:
+    with sweep.progress() as progress:
         while waiting:
             time.sleep(_POLL_SECONDS)
             ended = [job for job in waiting if job.done()]

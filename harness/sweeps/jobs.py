@@ -25,11 +25,13 @@ from harness.sweeps.sweep import Sweep
 class Session:
     """One command: the task function that Hydra calls for a job and hands to launchers, and what its jobs came to.
 
-    `records` holds the record of every run that was asked for, by id; `refused` the errors of single jobs.
+    `records` holds the record of every run that was asked for, by id, and `results_dir` the folder where they lie;
+    `refused` the errors of single jobs.
     """
 
     def __init__(self) -> None:
         self.records: dict[str, Record] = {}
+        self.results_dir = ""
         self.refused: list[Exception] = []
 
     def __call__(self, job: DictConfig) -> float:
@@ -39,11 +41,12 @@ class Session:
         except (UserError, OmegaConfBaseException) as error:
             self.refused.append(error)  # raised here, Hydra would print its overrides first
             return float("nan")
-        self.collect(records)
+        self.collect(records, job.results_dir)
         return score_of(records[0])
 
-    def collect(self, records: Iterable[Record]) -> None:
-        """Keep these records for the exit status and the closing list of failures."""
+    def collect(self, records: Iterable[Record], results_dir: str) -> None:
+        """Keep these records for the exit status and for what is said at the end."""
+        self.results_dir = results_dir
         self.records |= {record["run_id"]: record for record in records}
 
     @property
@@ -127,7 +130,8 @@ def announce(sweep: Sweep) -> None:
         + f": {', '.join(tasks)}; method {', '.join(methods)}"
     )
     print(f"data: {first.data.name} ({first.data.why}){'' if first.data.is_glue else ' - NOT GLUE'}")
-    print(f"encoder: {first.checkpoint.title} | device: {', '.join(sweep.devices)} | records: {sweep.results_dir}/runs")
+    device = ", ".join(sweep.devices)
+    print(f"encoder: {first.checkpoint.title} | device: {device} | records: {sweep.results_dir}/runs", flush=True)
 
 
 def score_of(record: Record) -> float:

@@ -12,13 +12,11 @@ import multiprocessing
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 
 from harness.errors import UserError, one_line
 from harness.model.methods import METHODS, can_stack
@@ -26,6 +24,7 @@ from harness.records.predictions import read_predictions
 from harness.records.record import (
     FINISHED,
     Record,
+    log_path,
     read_record,
     record_path,
     recover_records,
@@ -35,7 +34,8 @@ from harness.records.record import (
 )
 from harness.records.weights import is_stored
 from harness.sweeps.hydra_errors import FULL_DISK
-from harness.sweeps.progress import Progress
+from harness.sweeps.locks import lock_runs
+from harness.sweeps.progress import Display, Progress, WorkerProgress
 from harness.sweeps.resolve import Run
 from harness.sweeps.stack import run_stack
 from harness.training.device import keep_freed_memory, pick_device
@@ -92,16 +92,22 @@ class Sweep:
         """
         recover_records(self.results_dir)
         if len(self.devices) == 1:
-            with Progress([run.id for run in self.open()]) as progress:
+            with self.progress() as progress:
                 self._work_on(torch.device(self.devices[0]), progress)
         else:
             self._work_in_processes()
         return self._records(self.runs)
 
+    def progress(self) -> Progress:
+        """The display of this sweep, with the runs that are open now."""
+        planned = [run.record("running") for run in self.open()]
+        finished = self._records(run for run in self.runs if run.id in self._done)
+        return Progress(planned, results_dir=self.results_dir, finished=finished)
+
     def _records(self, runs: Iterable[Run]) -> list[Record]:
         return [read_record(self.results_dir, run.id) or run.record("failed", error="lost") for run in runs]
 
-    def _work_on(self, device: torch.device, progress: Progress) -> None:
+    def _work_on(self, device: torch.device, progress: Display) -> None:
         if device.type == "cpu":
             keep_freed_memory()
         elif device.index is not None:
@@ -117,24 +123,34 @@ class Sweep:
         """One process per device, each taking the stacks that no other holds."""
         context = multiprocessing.get_context("spawn")
         errors = context.SimpleQueue()
-        workers = [context.Process(target=_worker, args=(self, device, errors)) for device in self.devices]
-        with Progress([run.id for run in self.open()]) as progress:
+        board = context.RawArray("d", 2 * len(self.devices))
+        workers = [
+            context.Process(target=_worker, args=(self, device, WorkerProgress(board, index), errors))
+            for index, device in enumerate(self.devices)
+        ]
+        with self.progress() as progress:
             for worker in workers:
                 worker.start()
             try:
                 while any(worker.is_alive() for worker in workers):
                     self.wait(_POLL_SECONDS)
-                    left = {run.id for run in self.open()}
-                    progress.skip(self._records(run for run in self.runs if run.id not in left))
+                    self._report(progress)
+                    progress.watch(board)
             finally:
                 for worker in workers:
                     worker.join()
+            self._report(progress)
         if not errors.empty():
             raise errors.get()
 
-    def _take(self, stack: list[Run], device: torch.device, progress: Progress) -> bool:
+    def _report(self, progress: Progress) -> None:
+        """Report what has finished, in whatever process."""
+        left = {run.id for run in self.open()}
+        progress.finish(self._records(run for run in self.runs if run.id not in left))
+
+    def _take(self, stack: list[Run], device: torch.device, progress: Display) -> bool:
         """Train the open runs of a stack; False if another process holds one of its runs."""
-        with _locks(self.results_dir, stack) as held:
+        with lock_runs(self.results_dir, (run.id for run in stack)) as held:
             if held:
                 opened = self.open(stack)
                 progress.skip(self._records(run for run in stack if run not in opened))
@@ -149,11 +165,12 @@ class Sweep:
                     raise
         return held
 
-    def _train(self, stack: list[Run], device: torch.device, progress: Progress) -> None:
+    def _train(self, stack: list[Run], device: torch.device, progress: Display) -> None:
         """Train one stack; if it fails, its halves, until memory suffices and a bad run fails alone."""
         for run in stack:
             write_record(self.results_dir, run.record("running"))
-        progress.start(f"{stack[0].task.title} {stack[0].config.method.name}", len(stack))
+        first = stack[0]
+        progress.start(f"{first.task.title} {first.config.method.name}", len(stack), first.config.train.epochs)
         records, error, log = self._attempt(stack, device, progress)
         if records is None and len(stack) > 1 and not isinstance(error, UserError):
             half = (len(stack) + 1) // 2
@@ -168,14 +185,14 @@ class Sweep:
                 self._train(part, device, progress)
             return
         if records is None:
-            where = self.results_dir / "logs" / f"{stack[0].id}.log"
-            write_atomically(where, log.encode())
-            records = [run.record("failed", error=f"{one_line(error)} (traceback: logs/{where.name})") for run in stack]
+            for run in stack:
+                write_atomically(log_path(self.results_dir, run.id), log.encode())
+            records = [run.record("failed", error=one_line(error)) for run in stack]
         write_records(self.results_dir, records)
         progress.finish(records)
 
     def _attempt(
-        self, stack: list[Run], device: torch.device, progress: Progress
+        self, stack: list[Run], device: torch.device, progress: Display
     ) -> tuple[list[Record] | None, Exception | None, str]:
         try:
             return self.train_stack(stack, device, progress.step), None, ""
@@ -264,27 +281,10 @@ def is_out_of_memory(error: BaseException | None) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(part in str(error) for part in words)
 
 
-@contextmanager
-def _locks(results_dir: Path, stack: Sequence[Run]) -> Iterator[bool]:
-    """Hold the lock of every run, or none of them: yields whether they are held."""
-    folder = results_dir / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as held:
-        try:
-            for run in sorted(stack, key=lambda run: run.id):
-                held.enter_context(FileLock(folder / f"{run.id}.lock", blocking=False))
-        except Timeout:
-            held.close()
-            yield False
-        else:
-            yield True
-
-
-def _worker(sweep: Sweep, device: str, errors: SimpleQueue) -> None:
+def _worker(sweep: Sweep, device: str, progress: WorkerProgress, errors: SimpleQueue) -> None:
     """Body of one process of a sweep over several devices; what ends it goes to `errors`."""
     try:
-        with Progress([run.id for run in sweep.open()], quiet=True) as progress:
-            sweep._work_on(torch.device(device), progress)
+        sweep._work_on(torch.device(device), progress)
     except KeyboardInterrupt:
         pass  # the records are marked, and the parent has been interrupted as well
     except (UserError, OSError) as error:

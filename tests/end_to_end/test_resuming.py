@@ -1,6 +1,7 @@
 """Killed, interrupted and concurrent sweeps, as real processes."""
 
 import random
+import re
 import signal
 import time
 
@@ -81,7 +82,7 @@ def test_two_sweeps_at_once_train_each_run_once(start, tmp_path, undisturbed):
     processes = [start(tmp_path), start(tmp_path)]
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
-    trained = [line.split()[1] for out in outputs for line in out.splitlines() if " completed " in line]
+    trained = [run for out in outputs for run in re.findall(r"^\[\d+/12\] (.*seed \d)", out, re.M)]
     assert len(trained) == len(set(trained)) == 12
     assert timeless(tmp_path) == undisturbed
 

@@ -1,5 +1,7 @@
 """From the command line to the tables, on tiny random encoders and small files of the real formats."""
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -27,7 +29,7 @@ def test_every_task_runs_with_both_methods_and_the_report_shows_them(harness_run
         assert len(record["training"]["history"]) == 2
         assert len(record["training"]["stack"]) == (2 if record["config"]["method"]["name"] == "adapter" else 1)
         assert record["provenance"]["precision"] in ("bf16", "fp32")
-    assert report.main([str(tmp_path / "results")]) == 0
+    assert report.main([str(tmp_path / "results"), "--notes"]) == 0
     printed = capsys.readouterr().out
     table = (tmp_path / "results/tables/glue.md").read_text()
     for words in ("Full fine-tuning", "Adapters (2)", "Adapters (4)", "best size", "MNLI-mm", "WNLI", "tiny-bert"):
@@ -47,6 +49,8 @@ def test_what_is_done_is_skipped_and_the_same_command_gives_the_same_scores(harn
     status, out, _ = harness_run(*sweep)
     assert status == 0
     assert "0 runs to do" in out and "4 of 4 are done" in out
+    assert re.search(r"^  MRPC  adapter 64  lr \S+  seed \d  F1 \S+  best of 4", out, re.M)
+    assert f"python -m harness.report {tmp_path / 'results'}" in out
     assert records(tmp_path / "results") == first
     assert harness_run(*sweep, results=tmp_path / "again")[0] == 0
     second = records(tmp_path / "again")
@@ -87,8 +91,9 @@ def test_scores_of_every_epoch_on_request(harness_run, tmp_path):
 def test_several_devices_share_the_stacks(harness_run, tmp_path):
     """One process a device; each run is trained once."""
     sweep = ["--multirun", "task=mrpc,rte", "train.seed=0,1", "hydra.launcher.devices=[cpu,cpu]"]
-    status, _, err = harness_run(*sweep, "hydra.launcher.max_stack=1")
+    status, out, err = harness_run(*sweep, "hydra.launcher.max_stack=1")
     assert status == 0, err
+    assert re.findall(r"^\[./.\]", out, re.M) == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
     assert len(records(tmp_path / "results")) == 4
     assert {len(record["training"]["stack"]) for record in records(tmp_path / "results").values()} == {1}
 

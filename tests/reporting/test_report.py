@@ -41,8 +41,8 @@ def test_nothing_heavy_on_the_reporting_side():
 
 
 @pytest.mark.process
-def test_the_command_writes_and_prints_the_tables(results):
-    done = run_python("-m", "harness.report", str(results), PYTHONIOENCODING="utf-8")
+def test_the_command_writes_the_tables_and_prints_them_with_all_notes(results):
+    done = run_python("-m", "harness.report", str(results), "--notes", PYTHONIOENCODING="utf-8")
     assert done.returncode == 0, done.stderr
     names = ["tables/glue.md", "tables/glue.tex", "tables/glue.csv", "tables/by_size.md", "tables/sweep.md", "runs.csv"]
     assert all((results / name).stat().st_size and str(results / name) in done.stdout for name in names)
@@ -66,8 +66,32 @@ def test_the_command_writes_and_prints_the_tables(results):
     ]
 
 
-def test_notes_of_the_main_table(results, capsys):
+def test_without_notes_scores_verdicts_and_the_folder_are_printed(results, capsys):
     assert main([str(results)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.removeprefix("## ") for line in lines if line.startswith("#")] == [
+        "all-MiniLM-L6-v2 on GLUE (local), all rows",
+        "all-MiniLM-L6-v2 on synthetic data (NOT GLUE), at most 500 training rows",
+    ]
+    whole = (results / "tables/glue.md").read_text(encoding="utf-8").splitlines()
+    assert any(line.startswith("| Adapters (64) ") for line in lines)
+    assert {line for line in lines if line.startswith("|")} < set(whole)
+    notes = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+    starts = [
+        "Runs of this section: 10 completed, 1 failed, 1 diverged, 0 running or interrupted.",
+        "Missing, planned in this folder and without a record: 1 (`mrpc-never-started`).",
+        "failed: no run of that cell has completed.",
+        "Adapters (best size) +1.0: 'Within 0.4 points of full fine-tuning' on the mean",
+        "Adapters (best size) +1.0: 'Within 0.8 points of full fine-tuning' on the mean",
+        "**NOT GLUE: synthetic data.**",
+    ]
+    assert [note[: len(start)] for note, start in zip(notes, starts, strict=True)] == starts
+    assert notes[3].endswith("cannot be judged without an interval.")
+    assert lines[-1] == f"Tables, figures and notes: {results} (--notes prints all notes)"
+
+
+def test_notes_of_the_main_table(results, capsys):
+    assert main([str(results), "--notes"]) == 0
     printed = capsys.readouterr().out
     first, _, second = printed.split("\n## ")[0:3]
     assert "NOT GLUE: synthetic" not in first
@@ -97,7 +121,7 @@ def test_notes_list_what_differs_between_runs(tmp_path, capsys):
     other["provenance"] |= {"commit": "fedcba9876543210", "dirty": True, "device": "cuda", "precision": "bf16"}
     other["provenance"]["versions"] = {"torch": "2.10.0", "transformers": "5.0.0"}
     write_all(tmp_path, [make_record(), other])
-    main([str(tmp_path)])
+    main([str(tmp_path), "--notes"])
     assert (
         "commit 0123456789, fedcba9876 (dirty: uncommitted changes); device cpu, cuda; precision bf16, fp32; "
         "torch 2.10.0 and 2.9.0, transformers 5.0.0." in capsys.readouterr().out
@@ -148,7 +172,7 @@ def test_the_main_table_does_not_depend_on_the_order_of_the_records(results, tmp
 
 def test_a_folder_of_failures_still_makes_a_report(tmp_path, capsys):
     write_all(tmp_path, [make_record(status="failed", error="no such file")])
-    assert main([str(tmp_path)]) == 0
+    assert main([str(tmp_path), "--notes"]) == 0
     printed = capsys.readouterr().out
     assert "| Adapters (64)  |         – |       – | failed |    – |" in printed
     assert "No run has come as far as loading its encoder and data." in printed

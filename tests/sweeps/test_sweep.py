@@ -19,6 +19,7 @@ from harness.model.checkpoint import Checkpoint
 from harness.records import record as record_files
 from harness.records.record import load_records, read_record, recover_records, write_record, write_records
 from harness.sweeps import sweep as module
+from harness.sweeps.progress import WorkerProgress
 from harness.sweeps.resolve import Run
 from harness.sweeps.sweep import Sweep, is_out_of_memory, make_stacks
 from harness.tasks.glue import get_task
@@ -154,12 +155,13 @@ def test_errors_of_too_little_memory_are_known():
         assert not is_out_of_memory(other), other
 
 
-def test_one_bad_run_does_not_take_the_others_with_it(tmp_path):
+def test_one_bad_run_does_not_take_the_others_with_it(tmp_path, capsys):
     training = Training(lambda stack: ValueError("bad\nrun") if "run-mrpc-03" in ids(stack) else None)
     records = Sweep(runs(5), results_dir=tmp_path, max_stack=8, train_stack=training).work()
     assert statuses(records) == ["completed"] * 3 + ["failed", "completed"]
-    assert records[3]["error"] == "ValueError: bad run (traceback: logs/run-mrpc-03.log)"
+    assert records[3]["error"] == "ValueError: bad run"
     assert "Traceback" in (tmp_path / "logs/run-mrpc-03.log").read_text()
+    assert f"traceback: {tmp_path}/logs/run-mrpc-03.log\n" in capsys.readouterr().out
 
 
 def test_an_error_of_the_user_is_not_tried_again(tmp_path):
@@ -167,6 +169,7 @@ def test_an_error_of_the_user_is_not_tried_again(tmp_path):
     records = Sweep(runs(4), results_dir=tmp_path, max_stack=8, train_stack=training).work()
     assert len(training.tried) == 1
     assert set(statuses(records)) == {"failed"}
+    assert all((tmp_path / f"logs/run-mrpc-0{index}.log").exists() for index in range(4))
 
 
 def test_a_full_disk_ends_the_sweep_at_once(tmp_path):
@@ -183,7 +186,8 @@ def test_a_process_of_a_sweep_hands_over_the_error_that_ended_it(tmp_path):
     """In this process: a new one takes seconds to import torch."""
     training = Training(lambda stack: OSError(errno.ENOSPC, "No space left on device", "results/x.npz"))
     errors = multiprocessing.get_context("spawn").SimpleQueue()
-    module._worker(Sweep(runs(1), results_dir=tmp_path, train_stack=training), "cpu", errors)
+    sweep = Sweep(runs(1), results_dir=tmp_path, train_stack=training)
+    module._worker(sweep, "cpu", WorkerProgress([0.0, 0.0], 0), errors)
     error = errors.get()
     assert (error.errno, error.filename) == (errno.ENOSPC, "results/x.npz")
 

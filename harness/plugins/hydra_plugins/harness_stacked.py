@@ -100,7 +100,7 @@ class _Launcher(Launcher):
         setup_globals()
         composed = [self._job(overrides, initial_job_idx + index) for index, overrides in enumerate(job_overrides)]
         records = self.train([jobs.to_config(job) for job in composed])
-        self.session.collect(records)
+        self.session.collect(records, composed[0].results_dir)
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)  # where sweepers leave their results
         returns = []
         for overrides, job, record in zip(job_overrides, composed, records, strict=True):
