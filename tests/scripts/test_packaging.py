@@ -146,3 +146,9 @@ def test_every_dependency_has_a_floor():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     held = {line.partition("==")[0] for line in floors(project)}
     assert len(project["dependencies"]) == len(held - {"peft", "submitit"})
+
+
+def test_the_citation_names_this_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {project['version']}\n" in citation and f'title: "{project["name"]}: ' in citation
