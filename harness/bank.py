@@ -28,9 +28,9 @@ from harness.serving.bank_folder import Bank, add, contents
 from harness.serving.check import check
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harness.bank") -> int:
     """Entry point; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     try:
         return _COMMANDS[options.command](options)
     except UserError as error:
@@ -83,8 +83,8 @@ def _export(options: argparse.Namespace) -> int:
 _COMMANDS = {"list": _list, "add": _add, "check": _check, "export": _export}
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m harness.bank", description=__doc__.splitlines()[0])
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
 
     def command(name: str, text: str, results: str) -> argparse.ArgumentParser:

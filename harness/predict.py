@@ -29,9 +29,9 @@ from harness.training.device import pick_device
 OUTPUT_FORMATS = ("tsv", "csv", "jsonl")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harness.predict") -> int:
     """Entry point; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     try:
         bank = Bank.open(options.bank)
         known = {name: bank.entry(name).task for name in [*options.task, *bank.tasks]}
@@ -101,9 +101,9 @@ def _name(options: argparse.Namespace) -> str:
     return "stdin" if options.input is None else str(options.input)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m harness.predict",
+        prog=prog,
         description="Predict rows with the tasks of a bank (see `python -m harness.bank`). The output has one line per "
         "row, or with several --task one per row and task: index, task, prediction, and the probability of each label "
         "(columns p_<label>; an object in JSON lines).",

@@ -16,9 +16,9 @@ from harness.reporting.documents import Report, make_report, section
 from harness.reporting.table import Table, print_table
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harness.report") -> int:
     """Entry point; returns the exit status: 0, or 2 with one line on stderr for what the user can fix."""
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     try:
         records = load_records(options.results)
         if options.data is not None:
@@ -70,9 +70,9 @@ def show(tables: Iterable[Table]) -> None:
             print(section(table))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m harness.report",
+        prog=prog,
         description="Make tables and figures from the run records in RESULTS. Runs that cannot be compared "
         "(different encoder, data source, row limits or protocol) go into separate tables.",
         epilog="Writes to DIR: tables/glue.{md,csv,tex} (scores by method and task), tables/by_size.md (adapter "

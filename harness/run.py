@@ -14,20 +14,17 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from harness.config import register_configs
+from harness.config import conf_folder, register_configs
 from harness.errors import UserError
 from harness.sweeps.hydra_errors import explain
 from harness.sweeps.jobs import Session, register_launchers
 from harness.sweeps.progress import print_outcome
 from harness.sweeps.provenance import COMMAND, as_typed
-
-CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +52,7 @@ def _run_hydra(session: Session, arguments: Sequence[str]) -> None:
     """Let Hydra compose the job or sweep and call `session`; raises the first error."""
     register_configs()
     register_launchers()
-    command = hydra.main(version_base="1.3", config_path=str(CONF), config_name="run")(session)
+    command = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="run")(session)
     with as_typed(arguments), _raising():
         command()
     if session.refused:

@@ -20,9 +20,9 @@ from harness.records.record import load_records
 from harness.serving.submission import best_runs, write_submission
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harness.submit") -> int:
     """Entry point; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     try:
         records = load_records(options.results)
         best = best_runs(records, method=options.method, protocol=options.protocol, where=options.results)
@@ -35,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m harness.submit",
+        prog=prog,
         description="Write the zip that gluebenchmark.com takes. For each task it holds the test predictions of the "
         "run in RESULTS with the highest score on the selection split. The runs must have predicted the test sets: "
         "protocol=submit, or protocol.predict_test=true with another protocol.",

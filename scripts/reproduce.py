@@ -10,9 +10,9 @@ import argparse
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+from harness.config import conf_folder
+
 # The scales of `make reproduce-glue`, whose sweeps are in conf/experiment/<scale>/.
 GLUE = {
     "quick": "eight tasks with limited rows and a small grid, for any machine: not the paper's protocol",
@@ -57,7 +57,7 @@ def main() -> int:
 def sweeps(experiment: str, scale: str) -> list[list[str]]:
     """The config groups of each sweep; full fine-tuning comes first, because the others are compared with it."""
     folder, options = (scale, []) if experiment == "glue" else (experiment, [f"scale={scale}"])
-    names = sorted(path.stem for path in (CONF / "experiment" / folder).glob("*.yaml"))
+    names = sorted(path.stem for path in (conf_folder() / "experiment" / folder).glob("*.yaml"))
     names.sort(key=lambda name: not name.startswith("full"))
     return [[f"experiment={folder}/{name}", *options] for name in names]
 

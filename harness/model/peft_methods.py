@@ -32,7 +32,7 @@ def inject_peft(encoder: nn.Module, config: PeftConfig) -> None:
     try:
         import peft
     except ImportError as error:
-        raise UserError("method=peft needs peft: pip install -e '.[peft]'") from error
+        raise UserError("method=peft needs peft: pip install peft") from error
     if config.type not in CONFIGS:
         raise UserError(f"method.type={config.type} is not supported; choose one of {', '.join(CONFIGS)}")
     options = dict(config.options)

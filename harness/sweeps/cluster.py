@@ -138,5 +138,5 @@ def _submitit() -> Any:
     try:
         import submitit
     except ImportError as error:
-        raise UserError("hydra/launcher=submitit_... needs submitit: pip install -e '.[cluster]'") from error
+        raise UserError("hydra/launcher=submitit_... needs submitit: pip install submitit") from error
     return submitit

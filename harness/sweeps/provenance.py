@@ -20,8 +20,8 @@ from harness.training.device import device_title
 
 COMMAND = ("python", "-m", "harness.run")
 PACKAGES = (
-    "harness", "torch", "transformers", "tokenizers", "safetensors", "datasets", "evaluate", "peft", "hydra-core",
-    "pandas", "numpy", "scikit-learn", "scipy",
+    "glue-adapter-harness", "torch", "transformers", "tokenizers", "safetensors", "datasets", "evaluate", "peft",
+    "hydra-core", "pandas", "numpy", "scikit-learn", "scipy",
 )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ def test_help_lists_every_target_and_variable():
     [
         ("test", None),
         ("test-fast", "not process and not gpu and not peers"),
+        ("test-lowest", "not process and not gpu and not peers"),
         ("test-gpu", "gpu"),
         ("test-peers", "peers"),
     ],
