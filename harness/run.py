@@ -22,9 +22,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from harness.config import register_configs
 from harness.errors import UserError
+from harness.sweeps.command import COMMAND, as_typed
 from harness.sweeps.hydra_errors import explain
-from harness.sweeps.jobs import Session, register_launchers
-from harness.sweeps.provenance import COMMAND, as_typed
+from harness.sweeps.session import Session, register_launchers
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
