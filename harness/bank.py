@@ -17,15 +17,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from harness.config import METHOD_CONFIGS
-from harness.data import sources
+from harness.data import SOURCE_NAMES
 from harness.errors import UserError
-from harness.reporting.table import markdown, print_table
-from harness.serving import adapterhub
-from harness.serving.bank_folder import Bank, add, contents
-from harness.serving.check import check
+
+# Each command imports what it uses: torch takes seconds, and wrong arguments are refused at once.
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harness.bank") -> int:
@@ -39,6 +35,11 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harne
 
 
 def _list(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from harness.reporting.table import markdown, print_table
+    from harness.serving.bank_folder import Bank, contents
+
     table = contents(Bank.open(options.results))
     console = Console(highlight=False)
     if console.is_terminal:
@@ -49,6 +50,8 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _add(options: argparse.Namespace) -> int:
+    from harness.serving.bank_folder import add
+
     folder = options.bank or options.results / "bank"
     lines = add(
         options.results, folder, tasks=options.task, method=options.method, run_id=options.run, replace=options.replace,
@@ -59,13 +62,20 @@ def _add(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from harness.data.sources import resolve
+    from harness.serving.bank_folder import Bank
+    from harness.serving.check import check
+
     data = None
     if options.data is not None:
-        data = sources.resolve(source=options.data, path=options.data_path)
+        data = resolve(source=options.data, path=options.data_path)
     return 0 if check(Bank.open(options.results), model=options.model, data=data, say=print) else 1
 
 
 def _export(options: argparse.Namespace) -> int:
+    from harness.serving import adapterhub
+    from harness.serving.bank_folder import Bank
+
     bank = Bank.open(options.results)
     tasks = options.task or bank.tasks
     if options.out is not None and len(tasks) > 1:
@@ -107,7 +117,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     checked = command("check", "Check every task of a bank: its files, its encoder, and whether its weights fit", where)
     checked.add_argument(
         "--data",
-        choices=sources.source_names(),
+        choices=SOURCE_NAMES,
         help="also compare predictions for the evaluation rows with those of the training runs",
     )
     checked.add_argument("--data-path", metavar="DIR", help="the folder of --data=local (default: GLUE_DIR)")

@@ -8,7 +8,6 @@ from dataclasses import Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 from harness.errors import UserError
@@ -235,6 +234,8 @@ PROTOCOL_CONFIGS: dict[str, type[ProtocolConfig]] = {
 
 def register_configs() -> None:
     """Put the schemas where Hydra's defaults lists find them."""
+    from hydra.core.config_store import ConfigStore  # a third of a second, which only `run` needs
+
     store = ConfigStore.instance()
     store.store(name="run_schema", node=RunConfig)
     for group, schemas in (("method", METHOD_CONFIGS), ("protocol", PROTOCOL_CONFIGS)):

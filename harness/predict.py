@@ -18,13 +18,14 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.data.row_files import FORMATS, TASK, format_of, read_rows
 from harness.errors import UserError, writing
 from harness.records.record import write_atomically
-from harness.serving.bank_folder import Bank
-from harness.serving.predictor import Prediction, Predictor
-from harness.training.device import pick_device
+
+if TYPE_CHECKING:
+    from harness.serving.predictor import Prediction
 
 OUTPUT_FORMATS = ("tsv", "csv", "jsonl")
 
@@ -32,6 +33,11 @@ OUTPUT_FORMATS = ("tsv", "csv", "jsonl")
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harness.predict") -> int:
     """Entry point; returns the exit status."""
     options = _parser(prog).parse_args(arguments)
+    # Here, since they import torch: wrong arguments are refused at once.
+    from harness.serving.bank_folder import Bank
+    from harness.serving.predictor import Predictor
+    from harness.training.device import pick_device
+
     try:
         bank = Bank.open(options.bank)
         known = {name: bank.entry(name).task for name in [*options.task, *bank.tasks]}

@@ -6,19 +6,24 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from harness.data import SOURCE_NAMES
 from harness.errors import UserError, writing
 from harness.records.record import Record, load_planned, load_records
-from harness.reporting.bootstrap import Bootstrap
-from harness.reporting.documents import Report, make_report, section
-from harness.reporting.table import Table, print_table
+
+if TYPE_CHECKING:
+    from harness.reporting.documents import Report
+    from harness.reporting.table import Table
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harness.report") -> int:
     """Entry point; returns the exit status: 0, or 2 with one line on stderr for what the user can fix."""
     options = _parser(prog).parse_args(arguments)
+    # Here, since they import pandas and matplotlib: wrong arguments are refused at once.
+    from harness.reporting.bootstrap import Bootstrap
+    from harness.reporting.documents import make_report
+
     try:
         records = load_records(options.results)
         if options.data is not None:
@@ -62,6 +67,11 @@ def write(made: Report, out: Path) -> list[Path]:
 
 def show(tables: Iterable[Table]) -> None:
     """Print tables with their notes: laid out for a terminal, or as markdown into a file or pipe."""
+    from rich.console import Console
+
+    from harness.reporting.documents import section
+    from harness.reporting.table import print_table
+
     console = Console(highlight=False)
     for table in tables:
         if console.is_terminal:
@@ -90,7 +100,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--data",
-        choices=["auto", "hub", "local", "synthetic"],
+        choices=SOURCE_NAMES,
         help="restore gold labels that RESULTS lacks from this data; intervals need them",
     )
     parser.add_argument("--data-path", metavar="DIR", help="the folder of --data=local (default: GLUE_DIR)")

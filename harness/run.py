@@ -21,10 +21,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from harness.config import conf_folder, register_configs
 from harness.errors import UserError
+from harness.sweeps.command import COMMAND, as_typed
 from harness.sweeps.hydra_errors import explain
-from harness.sweeps.jobs import Session, register_launchers
 from harness.sweeps.progress import print_outcome
-from harness.sweeps.provenance import COMMAND, as_typed
+from harness.sweeps.session import Session, register_launchers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,19 +14,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.config import METHOD_CONFIGS, PROTOCOL_CONFIGS
-from harness.data import sources
+from harness.data import SOURCE_NAMES
 from harness.errors import UserError
 from harness.records.record import load_records
-from harness.serving.submission import best_runs, write_submission
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harness.submit") -> int:
     """Entry point; returns the exit status."""
     options = _parser(prog).parse_args(arguments)
+    # Here, since they import `datasets`: wrong arguments are refused at once.
+    from harness.data.sources import resolve
+    from harness.serving.submission import best_runs, write_submission
+
     try:
         records = load_records(options.results)
         best = best_runs(records, method=options.method, protocol=options.protocol, where=options.results)
-        data = sources.resolve(source=options.data, path=options.data_path)
+        data = resolve(source=options.data, path=options.data_path)
         out = options.out or options.results / "submission.zip"
         print("\n".join(write_submission(out, best, options.results, data)))
     except UserError as error:
@@ -53,7 +56,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--data",
         default="auto",
-        choices=sources.source_names(),
+        choices=SOURCE_NAMES,
         help="source of the rows of tasks without a run (default: auto)",
     )
     parser.add_argument("--data-path", metavar="DIR", help="the folder of --data=local (default: GLUE_DIR)")

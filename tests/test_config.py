@@ -17,7 +17,7 @@ from harness.config import (
     register_configs,
 )
 from harness.errors import UserError
-from harness.sweeps import jobs
+from harness.sweeps import session
 from harness.sweeps.resolve import resolve
 from harness.sweeps.run_id import identity, run_id
 from harness.tasks.glue import TASKS, get_task
@@ -31,7 +31,7 @@ EXPERIMENTS = sorted(str(file.relative_to(CONF / "experiment"))[:-5] for file in
 @cache
 def _composed(*overrides):
     register_configs()
-    jobs.register_launchers()
+    session.register_launchers()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("run", overrides=list(overrides), return_hydra_config=True)
@@ -43,7 +43,7 @@ def composed(*overrides):
 
 
 def config(*overrides) -> RunConfig:
-    return jobs.to_config(composed(*overrides))
+    return session.to_config(composed(*overrides))
 
 
 def test_the_defaults_are_the_papers_protocol():
@@ -70,7 +70,7 @@ def test_there_is_a_file_for_every_task():
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_names_known_tasks(name):
     whole = composed(f"experiment={name}")
-    check(jobs.to_config(whole))
+    check(session.to_config(whole))
     assert whole.hydra.mode.name == "MULTIRUN"
     assert set(whole.hydra.sweeper.params["task"].split(",")) <= set(TASKS)
 
@@ -79,7 +79,7 @@ def test_every_experiment_composes_and_names_known_tasks(name):
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name.split("/")[0] in reproduce.EXPERIMENTS])
 def test_every_scale_combines_with_every_experiment(name, scale):
     whole = composed(f"experiment={name}", f"scale={scale}")
-    check(jobs.to_config(whole))
+    check(session.to_config(whole))
     assert whole.hydra.mode.name == "MULTIRUN"
     expected = {"quick": (300, 2), "cpu": (2000, 5), "minilm": (None, composed(f"experiment={name}").train.epochs)}
     assert (whole.data.max_train_rows, whole.train.epochs) == expected[scale]

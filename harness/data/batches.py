@@ -9,19 +9,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from datasets import Dataset
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
-from harness.data.columns import LABEL_DTYPES
 from harness.errors import naming
 from harness.tasks.task import Task
 
+if TYPE_CHECKING:  # a prediction needs no datasets
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
 EVALUATION_TOKENS = {"cpu": 4096, "cuda": 65536}  # padded tokens per batch where no gradients are kept
+# The type of the gold labels in a batch, by kind of task.
+LABEL_DTYPES: dict[str, torch.dtype] = {"classification": torch.long, "regression": torch.float32}
 
 
 @dataclass(frozen=True)

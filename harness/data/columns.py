@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from datasets import ClassLabel, Features, Value
 
 from harness.tasks.task import Task
 
-# The type of the gold labels by kind of task: in a data set, and in a batch.
+# The type of the gold labels in a data set, by kind of task.
 LABEL_FEATURES: dict[str, Callable[[Task], Any]] = {
     "classification": lambda task: ClassLabel(names=list(task.kind.labels)),
     "regression": lambda task: Value("float32"),
 }
-LABEL_DTYPES: dict[str, torch.dtype] = {"classification": torch.long, "regression": torch.float32}
 
 
 def features(task: Task) -> Features:

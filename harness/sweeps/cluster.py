@@ -17,8 +17,8 @@ from harness.config import RunConfig
 from harness.errors import UserError
 from harness.records.record import Record, read_record
 from harness.sweeps import jobs
+from harness.sweeps.command import as_typed
 from harness.sweeps.progress import counted
-from harness.sweeps.provenance import as_typed
 from harness.sweeps.resolve import Run, resolve
 from harness.sweeps.sweep import MAX_STACK, Sweep
 from harness.training.device import has_bf16

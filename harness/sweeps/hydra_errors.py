@@ -11,13 +11,15 @@ import errno
 import re
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 
+from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
-from harness.config import METHOD_CONFIGS, PROTOCOL_CONFIGS, RunConfig
+from harness.config import RunConfig
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
@@ -25,6 +27,13 @@ _NO_VALUE = re.compile(r"missing mandatory value.*full_key: (\S+)", re.S)
 _NOT_IN_SCHEMA = re.compile(r"Key '([^']+)' (?:is )?not in (?:struct|'(\w+)')")  # the second group is the schema's name
 _NO_OVERRIDE = re.compile(r"Could not override '([^']+)'()")
 _FULL_KEY = re.compile(r"full_key: (\S+)")
+_OWNER = re.compile(r"object_type=(\w+)")
+_NOT_MERGED = re.compile(r"Error merging override (\S.*?)\n.*full_key: (\S+)", re.S)
+_TWICE = re.compile(r"Multiple values for (\S+)\. To override")
+_AMBIGUOUS = re.compile(r"Ambiguous value for argument '([^=]+)=([^']*)'")
+_NO_NESTED_FILE = re.compile(r"Could not find '([^']+)'\s+Config search path")
+_FOLDER = re.compile(r"path=file://(.+)")
+_TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "list[str]": "a list"}
 _NO_FILE = re.compile(r"Could not find '([^']+)'\s+Available options in [^\n]*\n(.*?)\n\s*Config search", re.S)
 
 
@@ -46,10 +55,25 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
             return f"{key}: method.options takes any field of peft's config; write it with a plus: +{key}=..."
         overrides = [argument for argument in arguments if "=" in argument]
         given = next((item for item in overrides if item.lstrip("+~").split("=")[0].endswith(unknown.group(1))), key)
-        return f"{given}: {unknown_key(key, _known_keys(key, unknown.group(2)))}"
+        schema = _schema(unknown.group(2)) if unknown.group(2) else None
+        return f"{given}: {unknown_key(key, [item.name for item in fields(schema or RunConfig)])}"
     if missing := _NO_FILE.search(text):
         options = [name for name in missing.group(2).split() if not name.endswith("_schema")]
         return f"there is no config {missing.group(1)}; choose one of {', '.join(options)}"
+    if missing := _NO_NESTED_FILE.search(text):
+        return _no_config(missing.group(1), text)
+    if wrong := _NOT_MERGED.search(text):
+        override, key = wrong.groups()
+        if override.startswith("~"):
+            return f"{override}: options cannot be removed; leave it out to keep the default of {key}"
+        return _wrong_type(override, key, text)
+    if twice := _TWICE.search(text):
+        given = next((item for item in arguments if item.startswith(f"+{twice.group(1)}=")), None)
+        if given:
+            return f"{given}: {twice.group(1)} is there already; write it without the plus: {given[1:]}"
+    if several := _AMBIGUOUS.search(text):
+        key, value = several.groups()
+        return f"{key}={value}: several values need --multirun; a list is written {key}=[{value}]"
     return "; ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
@@ -78,14 +102,41 @@ def _free_space(path: Path) -> str:
     return f"{shutil.disk_usage(existing).free / 1e6:,.0f} MB free there"
 
 
-def _known_keys(key: str, owner: str | None) -> list[str]:
-    """The keys of the section that lacks `key`, found by the name of its schema or by its path."""
-    for schema in (*METHOD_CONFIGS.values(), *PROTOCOL_CONFIGS.values()):
-        if schema.__name__ == owner:
-            return [item.name for item in fields(schema)]
-    node: object = RunConfig
-    for name in key.split(".")[:-1]:
-        node = next((getattr(RunConfig(), item.name) for item in fields(node) if item.name == name), None)
-        if not is_dataclass(node):
-            return [item.name for item in fields(RunConfig)]
-    return [item.name for item in fields(node)]
+def _schema(name: str, node: object = None) -> type | None:
+    """The dataclass of that name among the sections and config groups that Hydra has registered."""
+    if node is None:
+        node = ConfigStore.instance().repo
+        own = [type(getattr(RunConfig(), item.name)) for item in fields(RunConfig)] + [RunConfig]
+        if found := next((one for one in own if one.__name__ == name), None):
+            return found
+    if isinstance(node, dict):
+        return next((found for inner in node.values() if (found := _schema(name, inner))), None)
+    schema = OmegaConf.get_type(node.node)
+    return schema if getattr(schema, "__name__", None) == name else None
+
+
+def _wrong_type(override: str, key: str, text: str) -> str:
+    """What is wrong with an override whose value is not of the option's type."""
+    owner = _OWNER.search(text)
+    schema = _schema(owner.group(1)) if owner else None
+    item = next((item for item in fields(schema) if item.name == key.rpartition(".")[2]), None) if schema else None
+    if item is None:
+        return "; ".join(line.strip() for line in text.splitlines() if line.strip())
+    allowed = item.metadata.get("allowed")
+    base = str(item.type).removesuffix(" | None")
+    kind = _TYPES.get(base, "")
+    if allowed is None:
+        words = (kind or base) + (", or null" if base != item.type else "")
+    else:
+        words = f"{kind} {allowed.words}" if base in ("int", "float") else allowed.words
+    return f"{override} does not fit: {key} must be {words}"
+
+
+def _no_config(name: str, text: str) -> str:
+    """What is wrong with a config that is not there, in a group whose options lie in folders of their own."""
+    group = name.partition("/")[0]
+    found = set()
+    for folder in _FOLDER.findall(text):
+        files = (Path(folder) / group).rglob("*.yaml")
+        found |= {file.relative_to(Path(folder) / group).with_suffix("").as_posix() for file in files}
+    return f"there is no config {name}; choose one of {', '.join(sorted(found))}"

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import platform
-import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -16,9 +14,9 @@ from typing import Any
 
 import torch
 
+from harness.sweeps.command import command_line
 from harness.training.device import device_title
 
-COMMAND = ("python", "-m", "harness.run")
 PACKAGES = (
     "glue-adapter-harness", "torch", "transformers", "tokenizers", "safetensors", "datasets", "evaluate", "peft",
     "hydra-core", "pandas", "numpy", "scikit-learn", "scipy",
@@ -36,28 +34,6 @@ def provenance(device: torch.device, *, bf16: bool) -> dict[str, Any]:
         "precision": "bf16" if bf16 else "fp32",
         "command": command_line(sys.argv[1:]),
     }
-
-
-@contextmanager
-def as_typed(arguments: Sequence[str]) -> Iterator[None]:
-    """Give this process the arguments of a command for a while: Hydra and `provenance` read them from `sys.argv`."""
-    before = sys.argv
-    sys.argv = [shlex.join(COMMAND), *arguments]
-    try:
-        yield
-    finally:
-        sys.argv = before
-
-
-def command_line(arguments: Sequence[str]) -> str:
-    """The command with folders outside the working directory cut to their last part, so that a record holds no paths
-    of one machine.
-    """
-    parts = []
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        parts.append(f"{key}={Path(value).name}" if equals and value.startswith(("/", "~", "..")) else argument)
-    return shlex.join([*COMMAND, *parts])
 
 
 def versions(device: torch.device) -> dict[str, str]:

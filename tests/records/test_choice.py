@@ -8,7 +8,7 @@ from harness.errors import UserError
 from harness.records.choice import best_run, by_choice, selection_rows
 from harness.reporting.groups import comparable_groups
 from harness.reporting.tables import chosen_table
-from harness.sweeps import jobs
+from harness.sweeps import session
 from tests.fixtures.make_records import make_record
 
 HOLDOUT = {"name": "holdout", "fraction": 0.1, "seed": 0}
@@ -68,8 +68,8 @@ def test_runs_with_other_selection_splits_are_not_compared():
 
 def test_a_sweeper_never_sees_the_reported_scores():
     first, second = records_of_two()
-    assert (jobs.score_of(first), jobs.score_of(second)) == (0.70, 0.65)
+    assert (session.score_of(first), session.score_of(second)) == (0.70, 0.65)
     mnli = make_record(
         "mnli", score={"validation_matched": 0.8, "validation_mismatched": 0.1}, protocol={"name": "paper"}
     )
-    assert jobs.score_of(mnli) == 0.8
+    assert session.score_of(mnli) == 0.8

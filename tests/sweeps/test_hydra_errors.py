@@ -35,7 +35,19 @@ def harness_run(capsys, tmp_path):
         (["trian.epochs=3"], ["trian", "did you mean train?"]),
         (["+train.epoch=3"], ["'train.epoch'", "did you mean epochs?"]),
         (["method=lora", "method.options.rank=3"], ["+method.options.rank="]),
-        (["train.epochs=many"], ["train.epochs", "many"]),
+        (["train.epochs=many"], ["train.epochs=many", "a whole number at least 1"]),
+        (["train.epochs=2.5"], ["train.epochs=2.5 does not fit", "train.epochs must be a whole number at least 1"]),
+        (["train.learning_rate=abc"], ["train.learning_rate=abc", "must be a number above 0"]),
+        (["method.train_head=maybe"], ["method.train_head=maybe", "must be true or false"]),
+        (["data.max_train_rows=lots"], ["data.max_train_rows=lots", "a whole number at least 1, or null"]),
+        (["hydra.launcher.max_stack=x"], ["hydra.launcher.max_stack=x", "must be a whole number, or null"]),
+        (["~train.seed"], ["~train.seed", "leave it out to keep the default"]),
+        (["hydra.launcher.max_stak=2"], ["hydra.launcher.max_stak=2", "did you mean max_stack?", "devices"]),
+        (["hydra/launcher=submitit_slurm", "hydra.launcher.partitio=a"], ["partitio=a", "did you mean partition?"]),
+        (["hydra.foo=2"], ["hydra.foo=2", "sweep", "launcher"]),
+        (["experiment=typo"], ["there is no config experiment/typo", "quick/adapter, quick/full", "tradeoff/adapter"]),
+        (["experiment=quick"], ["there is no config experiment/quick", "quick/adapter, quick/full"]),
+        (["+experiment=quick/full"], ["+experiment=quick/full", "without the plus: experiment=quick/full"]),
         (["task=boolq"], ["task/boolq", "cola", "wnli"]),
         (["method=lora9"], ["method/lora9", "adapter, bitfit"]),
         (["model=local"], ["model.name has no value; give model.name=..."]),
@@ -47,6 +59,18 @@ def test_a_config_that_does_not_compose_is_one_line(harness_run, arguments, word
     for word in words:
         assert word in line
     assert "_schema" not in line
+
+
+def test_several_values_of_a_single_run_are_refused(harness_run):
+    line = harness_run("task=rte,mrpc")
+    assert "task=rte,mrpc: several values need --multirun" in line
+
+
+def test_experiments_of_a_folder_of_ones_own_are_listed(harness_run, tmp_path):
+    (tmp_path / "mine/experiment/new").mkdir(parents=True)
+    (tmp_path / "mine/experiment/new/try.yaml").write_text("# @package _global_\n")
+    line = harness_run(f"--config-dir={tmp_path / 'mine'}", "experiment=new/tyr")
+    assert "new/try" in line and "quick/adapter" in line
 
 
 def test_a_sweep_over_devices_is_refused_before_any_work(harness_run):

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.sweeps.provenance import as_typed, command_line, commit_of_code, versions
+from harness.sweeps.command import as_typed, command_line
+from harness.sweeps.provenance import commit_of_code, versions
 from tests.conftest import ROOT
 
 

@@ -1,5 +1,7 @@
 """Hydra launchers that train the jobs of a sweep as stacks of replicas, in this process (`hydra/launcher=stacked`) or
 as jobs of a cluster (`submitit_slurm`, and `submitit_local` to try that on one machine).
+
+Hydra loads this module for `--help` too: what imports torch is imported by the method that trains.
 """
 
 from __future__ import annotations
@@ -19,8 +21,7 @@ from omegaconf import DictConfig, open_dict
 
 from harness.config import RunConfig
 from harness.records.record import Record
-from harness.sweeps import jobs
-from harness.sweeps.cluster import run_on_cluster
+from harness.sweeps.session import Session, checked_configs, score_of
 
 
 @dataclass
@@ -84,7 +85,7 @@ class _Launcher(Launcher):
 
     config: DictConfig | None = None
     hydra_context: HydraContext | None = None
-    session: jobs.Session | None = None
+    session: Session | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config = config
@@ -99,13 +100,13 @@ class _Launcher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
         composed = [self._job(overrides, initial_job_idx + index) for index, overrides in enumerate(job_overrides)]
-        records = self.train([jobs.to_config(job) for job in composed])
+        records = self.train(checked_configs(composed))
         self.session.collect(records, composed[0].results_dir)
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)  # where sweepers leave their results
         returns = []
         for overrides, job, record in zip(job_overrides, composed, records, strict=True):
             done = JobReturn(overrides=list(overrides), cfg=job, status=JobStatus.COMPLETED)
-            done.return_value = jobs.score_of(record)
+            done.return_value = score_of(record)
             returns.append(done)
         return returns
 
@@ -129,7 +130,9 @@ class StackedLauncher(_Launcher):
         self.devices = list(devices) if devices else None
 
     def train(self, configs: list[RunConfig]) -> list[Record]:
-        return jobs.run_all(configs, max_stack=self.max_stack, devices=self.devices)
+        from harness.sweeps.jobs import run_all
+
+        return run_all(configs, max_stack=self.max_stack, devices=self.devices)
 
 
 class SubmititLauncher(_Launcher):
@@ -151,6 +154,8 @@ class SubmititLauncher(_Launcher):
         }
 
     def train(self, configs: list[RunConfig]) -> list[Record]:
+        from harness.sweeps.cluster import run_on_cluster
+
         return run_on_cluster(
             configs, cluster=self.cluster, folder=self.folder, max_stack=self.max_stack, parameters=self.parameters
         )

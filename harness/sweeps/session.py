@@ -1,0 +1,109 @@
+"""One command between Hydra and the sweep: jobs to checked configs, records to scores and an exit status.
+
+Nothing here imports torch before the configs of all jobs are known to be right: help, completion and typos answer at
+once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from hydra.core.plugins import Plugins
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from harness.config import RunConfig, check, check_sweep
+from harness.errors import UserError
+from harness.records.choice import choice_score
+from harness.records.record import Record
+from harness.sweeps.hydra_errors import unknown_key
+
+
+class Session:
+    """One command: the task function that Hydra calls for a job and hands to launchers, and what its jobs came to.
+
+    `records` holds the record of every run that was asked for, by id, and `results_dir` the folder where they lie;
+    `refused` the errors of single jobs.
+    """
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self.results_dir = ""
+        self.refused: list[Exception] = []
+
+    def __call__(self, job: DictConfig) -> float:
+        """Train one job: a single run, or one of a sweep under a launcher that is not ours."""
+        try:
+            configs = checked_configs([job])
+            from harness.sweeps.jobs import run_all
+
+            records = run_all(configs)
+        except (UserError, OmegaConfBaseException) as error:
+            self.refused.append(error)  # raised here, Hydra would print its overrides first
+            return float("nan")
+        self.collect(records, job.results_dir)
+        return score_of(records[0])
+
+    def collect(self, records: Iterable[Record], results_dir: str) -> None:
+        """Keep these records for the exit status and for what is said at the end."""
+        self.results_dir = results_dir
+        self.records |= {record["run_id"]: record for record in records}
+
+    @property
+    def failures(self) -> list[Record]:
+        return [record for record in self.records.values() if record["status"] != "completed"]
+
+
+def register_launchers() -> None:
+    """Make our launchers known to Hydra, which looks for plugins in the namespace `hydra_plugins` only."""
+    folder = str(Path(__file__).parents[1] / "plugins")
+    if folder not in sys.path:
+        sys.path.append(folder)
+    plugin = importlib.import_module("hydra_plugins.harness_stacked")
+    for launcher in (plugin.StackedLauncher, plugin.SubmititLauncher):
+        Plugins.instance().register(launcher)
+
+
+def checked_configs(jobs: Sequence[DictConfig]) -> list[RunConfig]:
+    """The configs of all jobs of a command; `UserError` for the first value that is wrong by itself."""
+    configs = [to_config(job) for job in jobs]
+    for config in configs:
+        check(config)
+    check_sweep(configs)
+    return configs
+
+
+def to_config(job: DictConfig) -> RunConfig:
+    """The run's own part of a composed job config, as dataclasses.
+
+    Raises `UserError` for a key that was added with a plus and that nothing reads.
+    """
+    _refuse_unknown_keys(job)
+    parts = {item.name: job[item.name] for item in fields(RunConfig)}
+    return RunConfig(
+        **{name: OmegaConf.to_object(part) if OmegaConf.is_config(part) else part for name, part in parts.items()}
+    )
+
+
+def _refuse_unknown_keys(job: DictConfig) -> None:
+    """Hydra lets `+key=value` past a schema; fields of type dict, such as `method.options`, take any key."""
+    sections = {"": RunConfig}
+    for item in fields(RunConfig):
+        if OmegaConf.is_config(job[item.name]):
+            sections[item.name] = OmegaConf.get_type(job, item.name)
+    for section, schema in sections.items():
+        known = [item.name for item in fields(schema)]
+        part = job[section] if section else job
+        for name in part:
+            if name not in known and (section, name) != ("", "hydra"):
+                raise UserError(unknown_key(f"{section}.{name}".lstrip("."), known))
+
+
+def score_of(record: Record) -> float:
+    """What a sweeper sees: the score on the selection split; NaN where there is none."""
+    score = choice_score(record)
+    return float("nan") if score is None else score
