@@ -9,11 +9,13 @@ Exit status: 0 all runs completed, 1 some failed or diverged, 2 bad input, 130 i
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import hydra
@@ -27,6 +29,7 @@ from harness.sweeps.hydra_errors import explain
 from harness.sweeps.session import Session, register_launchers
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
+_SCHEMAS = re.compile(r", \w+_schema\b")  # parts of the other options, which Hydra's list of groups cannot leave out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,9 +58,24 @@ def _run_hydra(session: Session, arguments: Sequence[str]) -> None:
     register_launchers()
     command = hydra.main(version_base="1.3", config_path=str(CONF), config_name="run")(session)
     with as_typed(arguments), _raising():
-        command()
+        if {"--help", "-h"} & set(arguments):
+            with _without_schemas():
+                command()
+        else:
+            command()
     if session.refused:
         raise session.refused[0]
+
+
+@contextmanager
+def _without_schemas() -> Iterator[None]:
+    """Print what Hydra prints, without the names of schemas."""
+    page = io.StringIO()
+    try:
+        with redirect_stdout(page):
+            yield
+    finally:  # Hydra exits
+        print(_SCHEMAS.sub("", page.getvalue()), end="")
 
 
 @contextmanager
