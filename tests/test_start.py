@@ -45,7 +45,7 @@ def ended(command, arguments, heavy=HEAVY):
         ("predict", ["--help"], 0),
         ("predict", ["--bank", "b", "--precision", "fp8"], 2),
         ("submit", ["--help"], 0),
-        ("submit", ["results", "--data", "web"], 2),
+        ("submit", ["results", "--method", "lora9"], 2),
         ("report", ["--help"], 0),
     ],
 )
