@@ -7,7 +7,7 @@ SHELL := /bin/bash
 SCALE ?= quick
 #: RESULTS=FOLDER                where records, tables and figures go (default: results/SCALE or results/TARGET-SCALE)
 RESULTS ?= results/$(SCALE)
-#: GLUE_DIR=FOLDER               GLUE in the official directory layout; otherwise the hub, otherwise synthetic data
+#: GLUE_DIR=FOLDER               GLUE in the official directory layout; otherwise the hub (reproduce-glue: or synthetic data)
 ifneq ($(GLUE_DIR),)
 export GLUE_DIR
 endif

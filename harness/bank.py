@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.config import METHOD_CONFIGS
-from harness.data import SOURCE_NAMES
 from harness.errors import UserError
 
 # Each command imports what it uses: torch takes seconds, and wrong arguments are refused at once.
@@ -117,8 +116,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     checked = command("check", "Check every task of a bank: its files, its encoder, and whether its weights fit", where)
     checked.add_argument(
         "--data",
-        choices=SOURCE_NAMES,
-        help="also compare predictions for the evaluation rows with those of the training runs",
+        metavar="SOURCE",  # checked by `resolve`, which also knows sources from outside the package
+        help="auto, hub, local or synthetic: also compare predictions for its evaluation rows with the training run's",
     )
     checked.add_argument("--data-path", metavar="DIR", help="the folder of --data=local (default: GLUE_DIR)")
     export = command("export", "Export tasks in the format of another library, with a model card", where)

@@ -9,11 +9,13 @@ Exit status: 0 all runs completed, 1 some failed or diverged, 2 bad input, 130 i
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 import hydra
 from hydra.errors import HydraException
@@ -25,6 +27,8 @@ from harness.sweeps.command import COMMAND, as_typed
 from harness.sweeps.hydra_errors import explain
 from harness.sweeps.progress import print_outcome
 from harness.sweeps.session import Session, register_launchers
+
+_SCHEMAS = re.compile(r", \w+_schema\b")  # parts of the other options, which Hydra's list of groups cannot leave out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,9 +58,24 @@ def _run_hydra(session: Session, arguments: Sequence[str]) -> None:
     register_launchers()
     command = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="run")(session)
     with as_typed(arguments), _raising():
-        command()
+        if {"--help", "-h"} & set(arguments):
+            with _without_schemas():
+                command()
+        else:
+            command()
     if session.refused:
         raise session.refused[0]
+
+
+@contextmanager
+def _without_schemas() -> Iterator[None]:
+    """Print what Hydra prints, without the names of schemas."""
+    page = io.StringIO()
+    try:
+        with redirect_stdout(page):
+            yield
+    finally:  # Hydra exits
+        print(_SCHEMAS.sub("", page.getvalue()), end="")
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.config import METHOD_CONFIGS, PROTOCOL_CONFIGS
-from harness.data import SOURCE_NAMES
 from harness.errors import UserError
 from harness.records.record import load_records
 
@@ -56,8 +55,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--data",
         default="auto",
-        choices=SOURCE_NAMES,
-        help="source of the rows of tasks without a run (default: auto)",
+        metavar="SOURCE",  # checked by `resolve`, which also knows sources from outside the package
+        help="source of the rows of tasks without a run: auto (the default), hub, local or synthetic",
     )
     parser.add_argument("--data-path", metavar="DIR", help="the folder of --data=local (default: GLUE_DIR)")
     return parser

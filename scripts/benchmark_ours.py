@@ -68,7 +68,10 @@ def measure_ours(name: str, task_name: str, rows_file: Path, model: str) -> dict
 def write_rows(task_name: str, count: int, path: Path) -> tuple[Path, str]:
     """Write the training rows that every contender gets; the file and the name of their source."""
     task = get_task(task_name)
-    source = sources.resolve(source="auto")
+    try:
+        source = sources.resolve(source="auto")
+    except sources.NoData:
+        source = sources.resolve(source="synthetic")
     split = limit_rows(source.load(task)["train"], count)
     with path.open("w", encoding="utf-8") as file:
         for row in split:

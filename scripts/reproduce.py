@@ -10,8 +10,11 @@ import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 from harness.config import conf_folder
+from harness.data.sources import NoData, resolve
+from harness.errors import UserError
 
 # The scales of `make reproduce-glue`, whose sweeps are in conf/experiment/<scale>/.
 GLUE = {
@@ -40,10 +43,15 @@ def main() -> int:
         parser.error(f"--scale {arguments.scale}: {arguments.experiment} has the scales {', '.join(scales)}")
     started = time.perf_counter()
     print(f"{arguments.experiment}, scale {arguments.scale}: {scales[arguments.scale]}", flush=True)
+    try:
+        data = fallback(arguments.experiment, arguments.scale, arguments.overrides)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     status = 0
     for sweep in sweeps(arguments.experiment, arguments.scale):
         print(f"\n== {sweep[0]} ==", flush=True)
-        overrides = [*sweep, f"results_dir={arguments.results}", *arguments.overrides]
+        overrides = [*sweep, *data, f"results_dir={arguments.results}", *arguments.overrides]
         code = subprocess.run([sys.executable, "-m", "harness.run", *overrides]).returncode
         if code not in (0, 1):  # 1: some runs failed, which the table shows
             return code
@@ -52,6 +60,20 @@ def main() -> int:
     code = subprocess.run([sys.executable, "-m", "harness.report", arguments.results]).returncode
     print(f"\n{time.perf_counter() - started:.0f} s in total")
     return code or status
+
+
+def fallback(experiment: str, scale: str, overrides: Sequence[str]) -> list[str]:
+    """`data=synthetic` for the first table of a machine without GLUE; says so. Anything else needs real data."""
+    if (experiment, scale) != ("glue", "quick") or any(
+        item.startswith(("data=", "data.source=")) for item in overrides
+    ):
+        return []
+    try:
+        resolve(source="auto")
+    except NoData as error:
+        print(f"{error.why}: the synthetic suite is used, which is not GLUE", flush=True)
+        return ["data=synthetic"]
+    return []
 
 
 def sweeps(experiment: str, scale: str) -> list[list[str]]:

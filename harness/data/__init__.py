@@ -3,5 +3,5 @@
 May import `harness.records`, `harness.tasks` and `harness.errors`; it knows nothing about models.
 """
 
-# What `--data` of the commands takes; here, because importing `harness.data.sources` imports `datasets`.
+# What `--data` of the report takes; here, because importing `harness.data.sources` imports `datasets`.
 SOURCE_NAMES = ("auto", "hub", "local", "synthetic")

@@ -233,19 +233,17 @@ def test_answers_is_true_only_for_a_hub_that_hands_out_glue(silent):
 
 
 @pytest.mark.process
-def test_auto_takes_glue_dir_then_the_hub_then_synthetic(silent, tmp_path):
+def test_auto_takes_glue_dir_then_the_hub_and_nothing_else(silent, tmp_path):
     hub, one = silent
     hub.log.clear()
     choice = one.call("resolve", {"GLUE_DIR": str(tmp_path)})
     assert (choice["source"], choice["path"]) == ("local", str(tmp_path))
-    assert one.call("resolve", {"HF_HUB_OFFLINE": "1"})["source"] == "synthetic"
+    assert "HF_HUB_OFFLINE is set" in one.call("resolve", {"HF_HUB_OFFLINE": "1"})["error"]
     assert hub.log == []
     choice = one.call("resolve", {})
     assert (choice["source"], choice["revision"]) == ("hub", REVISION)
     hub.status = 503
-    choice = one.call("resolve", {})
-    assert choice["source"] == "synthetic"
-    assert "not GLUE" in choice["why"]
+    assert "data=synthetic" in one.call("resolve", {})["error"]
 
 
 @pytest.mark.process

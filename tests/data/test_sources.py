@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.data import sources
+from harness.data import SOURCE_NAMES, sources
 from harness.data.sources import hub
 from harness.data.sources.synthetic import suite as synthetic
 from harness.errors import UserError
@@ -41,15 +41,21 @@ def test_auto_asks_the_hub_for_seconds_and_says_what_came_of_it(monkeypatch):
     assert (choice.name, choice.revision, choice.why) == ("hub", hub.REVISION, "the hub answered")
     assert asked == [3.0]
     monkeypatch.setattr(hub, "answers", lambda timeout: False)
-    choice = sources.resolve(source="auto", environ={})
-    assert choice.name == "synthetic" and not choice.is_glue
-    assert choice.why == "GLUE_DIR is not set and the hub did not answer in 3 s: synthetic data, not GLUE"
+    with pytest.raises(sources.NoData) as refused:
+        sources.resolve(source="auto", environ={})
+    assert refused.value.why == "GLUE_DIR is not set and the hub did not answer in 3 s"
+    for way in ("GLUE_DIR=", "data=hub", "data=synthetic"):
+        assert way in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"])
 def test_auto_does_not_ask_in_offline_mode(name, no_network):
-    choice = sources.resolve(source="auto", environ={name: "1"})
-    assert choice.name == "synthetic" and name in choice.why
+    with pytest.raises(sources.NoData, match=name):
+        sources.resolve(source="auto", environ={name: "1"})
+
+
+def test_the_commands_offer_all_sources():
+    assert list(SOURCE_NAMES) == sources.source_names()
 
 
 def test_hub_takes_the_pinned_commit_unless_another_is_given(glue, no_network):

@@ -165,10 +165,18 @@ def test_the_commands_as_processes(tmp_path, tiny_model, glue):
     assert len(nothing.stderr.splitlines()) == 1
 
 
-def test_the_first_run_on_an_offline_machine_uses_synthetic_data_and_says_so(harness_run, tmp_path, monkeypatch):
+def test_a_run_without_data_is_refused_with_the_ways_to_give_some(harness_run, monkeypatch):
     monkeypatch.delenv("GLUE_DIR", raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    status, out, _ = harness_run("task=rte", "data.max_train_rows=64", "data.max_eval_rows=64", data=None)
+    status, _, err = harness_run("task=rte", data=None)
+    assert (status, len(err)) == (2, 1)
+    for way in ("GLUE_DIR=", "data.path=", "data=hub", "data=synthetic"):
+        assert way in err[0]
+
+
+def test_a_run_on_synthetic_data_says_so(harness_run, tmp_path):
+    rows = ["data.max_train_rows=64", "data.max_eval_rows=64"]
+    status, out, _ = harness_run("task=rte", "data=synthetic", *rows, data=None)
     assert status == 0
     assert "NOT GLUE" in out
     assert report.main([str(tmp_path / "results")]) == 0

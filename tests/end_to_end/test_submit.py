@@ -9,7 +9,7 @@ import pytest
 from harness import submit
 from harness.records.predictions import read_predictions, write_predictions
 from harness.records.record import load_records, write_record
-from harness.serving.submission import FILES, SubmissionFile
+from harness.serving.submission import FILES, SubmissionFile, best_runs
 from harness.tasks.glue import TASKS
 from tests.fixtures.commands import assert_one_line_error, records, train
 from tests.fixtures.glue_fixture import write_diagnostic, write_glue
@@ -170,7 +170,7 @@ def test_ties_go_to_the_smaller_run(tmp_path, capsys):
         arrays = {"test": np.full(3, value, np.int8), "test.idx": np.arange(3, dtype=np.int32)}
         write_predictions(tmp_path, record["run_id"], arrays)
         write_record(tmp_path, record)
-    best = submit.best_runs(load_records(tmp_path), method=None, protocol=None, where=tmp_path)
+    best = best_runs(load_records(tmp_path), method=None, protocol=None, where=tmp_path)
     assert best["rte"]["run_id"] == small["run_id"]
     assert submit.main([str(tmp_path), "--data", "synthetic"]) == 0
     assert "3,000 ROWS EXPECTED" in capsys.readouterr().out

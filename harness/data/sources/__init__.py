@@ -23,6 +23,18 @@ HUB_SECONDS = 3.0  # how long `auto` waits for the hub
 _OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
 
 
+class NoData(UserError):  # noqa: N818
+    """`auto` found no source; `why` says where it looked."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"there is no GLUE data: {why}. Three ways to give some: set GLUE_DIR=/folder/of/GLUE (the same as "
+            "data=local data.path=...), go online for the Hugging Face hub (data=hub), or name the bundled rows, "
+            "which are not GLUE (data=synthetic)"
+        )
+        self.why = why
+
+
 def source_names() -> list[str]:
     """The allowed values of `data.source`."""
     return ["auto", *SOURCES]
@@ -34,7 +46,7 @@ def resolve(
     """The source that the settings ask for; its `why` says how it was chosen.
 
     `auto` is `GLUE_DIR` if that is set, else the hub if it answers within `HUB_SECONDS` (in offline mode it is not
-    asked), else the synthetic suite. Raises `UserError` for an unknown source and for incomplete settings.
+    asked), else `NoData`. Raises `UserError` for an unknown source and for incomplete settings.
     """
     settings = Settings(path, revision, environ)
     if source == "auto":
@@ -49,10 +61,10 @@ def _automatic(settings: Settings) -> Source:
         return replace(GlueFolder.make(replace(settings, path=None)), why="GLUE_DIR is set")
     for name in _OFFLINE_VARIABLES:
         if settings.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE"):
-            return Synthetic(f"GLUE_DIR is not set and {name} is set: synthetic data, not GLUE")
+            raise NoData(f"GLUE_DIR is not set and {name} is set")
     if hub.answers(HUB_SECONDS):
         return replace(Hub.make(settings), why="the hub answered")
-    return Synthetic(f"GLUE_DIR is not set and the hub did not answer in {HUB_SECONDS:g} s: synthetic data, not GLUE")
+    raise NoData(f"GLUE_DIR is not set and the hub did not answer in {HUB_SECONDS:g} s")
 
 
 @cache
