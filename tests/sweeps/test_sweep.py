@@ -278,11 +278,9 @@ def test_the_records_of_a_stack_survive_a_death_between_them(tmp_path, monkeypat
 
 
 def test_a_record_of_another_config_is_never_overwritten(tmp_path):
-    run = make_run()
-    write_record(tmp_path, run.record("completed"))
-    other = make_run(epochs=9)
+    write_record(tmp_path, make_run().record("completed"))
     with pytest.raises(UserError, match="another config"):
-        write_record(tmp_path, other.record("completed"))
+        write_record(tmp_path, make_run(epochs=9).record("completed"))
 
 
 @pytest.mark.parametrize("ahead", [0, 3600], ids=["clocks agree", "this machine's clock is ahead of the file server's"])
