@@ -144,7 +144,7 @@ def _stored(
 
 
 def build_classifier(runs: Sequence[Run], device: torch.device, *, bf16: bool) -> Classifier:
-    """The encoder with the runs' heads and methods, one replica a run, on the device."""
+    """The encoder with the runs' heads and methods, one replica per run, on the device."""
     return assemble(
         runs[0].checkpoint,
         [run.task.kind.outputs for run in runs],
@@ -153,6 +153,7 @@ def build_classifier(runs: Sequence[Run], device: torch.device, *, bf16: bool) -
         dropout=runs[0].config.train.dropout,
         device=device,
         bf16=bf16,
+        reads_all_tokens=HEADS[runs[0].task.kind.name].reads_all_tokens,
     )
 
 
