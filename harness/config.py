@@ -15,15 +15,15 @@ from harness.errors import UserError
 
 @dataclass(frozen=True)
 class Range:
-    """The values that an option allows: a predicate and its wording, and why some others are refused."""
+    """The values that an option allows: a predicate and its wording, and why some others are not allowed."""
 
     allows: Callable[[Any], bool]
     words: str
-    refusals: Mapping[Any, str] = field(default_factory=dict)
+    reasons: Mapping[Any, str] = field(default_factory=dict)
 
 
-def one_of(*names: str, refusals: Mapping[Any, str] | None = None) -> Range:
-    return Range(lambda value: value in names, "one of " + ", ".join(names), refusals or {})
+def one_of(*names: str, **reasons: str) -> Range:
+    return Range(lambda value: value in names, "one of " + ", ".join(names), reasons)
 
 
 def above(low: float, below: float = math.inf) -> Range:
@@ -181,10 +181,7 @@ class HoldoutConfig(ProtocolConfig):
 
 
 # The fused optimizer takes one loss scale and one flag to skip a step, for all runs of a stack.
-_NO_FP16 = (
-    "is not supported: its range needs a loss scale that skips steps, and the runs of a stack step together; "
-    "choose auto (bf16 where the hardware has it, otherwise fp32)"
-)
+_NO_FP16 = "fp16 would need a loss scale that skips steps, and the runs of a stack step together; fp32 runs anywhere"
 
 
 @dataclass
@@ -210,7 +207,7 @@ class TrainConfig:
     epsilon: float = option(1e-6, above(0))
     clip_norm: float = option(1.0, above(0))
     dropout: float = option(0.1, at_least(0, 0.99))
-    precision: str = option("auto", one_of("auto", "bf16", "fp32", refusals={"fp16": _NO_FP16}))
+    precision: str = option("auto", one_of("auto", "bf16", "fp32", fp16=_NO_FP16))
     seed: int = option(0, _SEED)
     evaluate_every_epoch: bool = option(False, one_per_sweep=True)
     evaluate_spans: bool = option(False, one_per_sweep=True)
@@ -271,8 +268,8 @@ def check(config: RunConfig) -> None:
         allowed = item.metadata.get("allowed")
         finite = not isinstance(value, float) or math.isfinite(value)
         if allowed is not None and not (allowed.allows(value) and finite):
-            reason = allowed.refusals.get(value, f"is out of range: it must be {allowed.words}")
-            raise UserError(f"{key}={value} {reason}")
+            reason = f"; {allowed.reasons[value]}" if value in allowed.reasons else ""
+            raise UserError(f"{key}={value} is out of range: it must be {allowed.words}{reason}")
 
 
 def check_sweep(configs: Iterable[RunConfig]) -> None:

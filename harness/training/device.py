@@ -134,7 +134,7 @@ def pick_device(name: str) -> torch.device:
     except RuntimeError:
         device = None
     if device is None or device.type not in ("cpu", "cuda", "mps"):
-        raise UserError(f"device={name} is unknown; choose auto, cpu, cuda, cuda:N or mps")
+        raise UserError(f"device={name} is unknown; choose auto, cpu, cuda or cuda:N, or mps")
     found = {
         "cpu": 1,
         "cuda": torch.cuda.device_count(),
