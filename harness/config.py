@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,15 @@ from harness.errors import UserError
 
 @dataclass(frozen=True)
 class Range:
-    """The values that an option allows: a predicate and its wording."""
+    """The values that an option allows: a predicate and its wording, and why some others are not allowed."""
 
     allows: Callable[[Any], bool]
     words: str
+    reasons: Mapping[Any, str] = field(default_factory=dict)
 
 
-def one_of(*names: str) -> Range:
-    return Range(lambda value: value in names, "one of " + ", ".join(names))
+def one_of(*names: str, **reasons: str) -> Range:
+    return Range(lambda value: value in names, "one of " + ", ".join(names), reasons)
 
 
 def above(low: float, below: float = math.inf) -> Range:
@@ -179,14 +180,25 @@ class HoldoutConfig(ProtocolConfig):
     seed: int = option(0, _SEED)
 
 
+# The fused optimizer takes one loss scale and one flag to skip a step, for all runs of a stack.
+_NO_FP16 = "fp16 would need a loss scale that skips steps, and the runs of a stack step together; fp32 runs anywhere"
+
+
 @dataclass
 class TrainConfig:
-    """The optimisation protocol of the paper (section 3.1) and its released code."""
+    """The optimisation protocol of the paper (section 3.1) and its released code.
+
+    `micro_batch_size`: of each batch that many rows per run are computed at once (null: all), for a run that does not
+    fit into memory otherwise. It is outside the run id, like the size of a stack: the step is the same up to rounding
+    and to which dropout masks are drawn, and a sweep that is resumed with it must not repeat what has finished.
+    Records name it.
+    """
 
     optimizer: str = option("adamw", one_of("adamw", "bert_adam"))
     learning_rate: float = option(3e-4, above(0))
     epochs: int = option(3, at_least(1))
     batch_size: int = option(32, at_least(1))
+    micro_batch_size: int | None = option(None, or_null(at_least(1)), one_per_sweep=True)
     max_length: int = option(128, between(8, 512))
     warmup_fraction: float = option(0.1, at_least(0, 1))
     weight_decay: float = option(0.01, at_least(0))
@@ -195,7 +207,7 @@ class TrainConfig:
     epsilon: float = option(1e-6, above(0))
     clip_norm: float = option(1.0, above(0))
     dropout: float = option(0.1, at_least(0, 0.99))
-    precision: str = option("auto", one_of("auto", "bf16", "fp32"))
+    precision: str = option("auto", one_of("auto", "bf16", "fp32", fp16=_NO_FP16))
     seed: int = option(0, _SEED)
     evaluate_every_epoch: bool = option(False, one_per_sweep=True)
     evaluate_spans: bool = option(False, one_per_sweep=True)
@@ -256,7 +268,8 @@ def check(config: RunConfig) -> None:
         allowed = item.metadata.get("allowed")
         finite = not isinstance(value, float) or math.isfinite(value)
         if allowed is not None and not (allowed.allows(value) and finite):
-            raise UserError(f"{key}={value} is out of range: it must be {allowed.words}")
+            reason = f"; {allowed.reasons[value]}" if value in allowed.reasons else ""
+            raise UserError(f"{key}={value} is out of range: it must be {allowed.words}{reason}")
 
 
 def check_sweep(configs: Iterable[RunConfig]) -> None:

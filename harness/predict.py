@@ -133,7 +133,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--output", metavar="FILE", type=Path, help="the predictions (default: stdout)")
     parser.add_argument("--output-format", choices=OUTPUT_FORMATS, help="default: by suffix, or tsv")
     parser.add_argument("--model", metavar="DIR", help="folder of the encoder, if it is not found by its name")
-    parser.add_argument("--device", default="auto", help="auto | cpu | cuda | cuda:N")
+    parser.add_argument("--device", default="auto", help="auto | cpu | cuda | cuda:N | mps")
     parser.add_argument(
         "--precision", choices=["auto", "bf16", "fp32"], default="auto", help="default: as each task was trained"
     )

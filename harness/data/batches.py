@@ -23,7 +23,8 @@ if TYPE_CHECKING:  # a prediction needs no datasets
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-EVALUATION_TOKENS = {"cpu": 4096, "cuda": 65536}  # padded tokens per batch where no gradients are kept
+# Padded tokens per batch where no gradients are kept; that of Apple's GPUs is a guess.
+EVALUATION_TOKENS = {"cpu": 4096, "cuda": 65536, "mps": 16384}
 # The type of the gold labels in a batch, by kind of task.
 LABEL_DTYPES: dict[str, torch.dtype] = {"classification": torch.long, "regression": torch.float32}
 

@@ -71,6 +71,7 @@ class Data(TypedDict):
 class TrainingEntry(TypedDict):
     """How the run was trained; `stack` holds the ids of all runs in its stack."""
 
+    micro_batch_size: NotRequired[int]  # where batches were divided
     steps: int
     examples: int
     padding_share: float

@@ -13,8 +13,11 @@ from harness.records.schema import SCHEMA
 from harness.tasks.glue import task_settings
 from harness.tasks.task import Task
 
-# Settings of a run that say what is kept or looked at, and change no score.
-NOT_IN_ID = {"train": ("save", "evaluate_every_epoch", "evaluate_spans"), "protocol": ("predict_test",)}
+# Settings of a run that say what is kept or looked at, and change no score; and the micro-batches (see `TrainConfig`).
+NOT_IN_ID = {
+    "train": ("micro_batch_size", "save", "evaluate_every_epoch", "evaluate_spans"),
+    "protocol": ("predict_test",),
+}
 
 
 def identity(config: RunConfig, *, task: Task, source: str, model: str, precision: str) -> dict[str, Any]:

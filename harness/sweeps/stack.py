@@ -31,7 +31,7 @@ from harness.tasks.protocols import scored_sets
 from harness.training.cuda_graphs import cuda_capture
 from harness.training.device import PeakMemory
 from harness.training.evaluation import evaluate, evaluate_spans, majority
-from harness.training.loop import predict, train
+from harness.training.loop import evaluation_tokens, predict, train
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
     settings = first.config.train
     started, clock = now(), time.perf_counter()
     bf16 = first.precision == "bf16"
+    tokens = evaluation_tokens(settings, device)
     memory = PeakMemory(device)
     splits = encoded_splits(runs, device)
     classifier = build_classifier(runs, device, bf16=bf16)
@@ -72,7 +73,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
 
     def evaluate_epoch(epoch: int) -> None:
         if settings.evaluate_every_epoch and epoch < settings.epochs:
-            scored = evaluate(classifier, first.task, splits.scored, bf16=bf16)
+            scored = evaluate(classifier, first.task, splits.scored, bf16=bf16, max_tokens=tokens)
             for history, results in zip(histories, scored, strict=True):
                 history[epoch] = results["scores"]
 
@@ -93,7 +94,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
     results = []
     for replica in range(len(runs)):
         with alone(classifier, replica):
-            results.append(_evaluate_alone(classifier, first, splits, bf16=bf16))
+            results.append(_evaluate_alone(classifier, first, splits, bf16=bf16, max_tokens=tokens))
     shared = shared_entries(first, splits.rows, splits.available) | {
         "majority": majority(first.task, splits.train, splits.scored),
         "time": {
@@ -112,20 +113,21 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
     gold = {name: split.gold.cpu().numpy() for name, split in splits.scored.items()}
     records = []
     for replica, run in enumerate(runs):
-        own = training_entries(training, replica, histories[replica], stack) | encoder_entries(run, classifier)
+        how = training_entries(training, replica, histories[replica], stack, settings.micro_batch_size)
+        own = how | encoder_entries(run, classifier)
         record = finished_record(run, results[replica], training, replica, copy.deepcopy(shared) | own)
         records.append(_stored(run, record, results[replica], gold, classifier, replica))
     return records
 
 
-def _evaluate_alone(classifier: Classifier, run: Run, splits: Splits, *, bf16: bool) -> dict[str, Any]:
+def _evaluate_alone(classifier: Classifier, run: Run, splits: Splits, *, bf16: bool, max_tokens: int) -> dict[str, Any]:
     """What `evaluate` finds for a single replica, with predictions of the test sets and, where asked for, `spans`."""
-    (result,) = evaluate(classifier, run.task, splits.scored, bf16=bf16)
+    (result,) = evaluate(classifier, run.task, splits.scored, bf16=bf16, max_tokens=max_tokens)
     for name, split in splits.tests.items():
-        (logits,) = predict(classifier, split, bf16=bf16)
+        (logits,) = predict(classifier, split, bf16=bf16, max_tokens=max_tokens)
         result["predictions"] |= {name: run.task.kind.decide(logits), f"{name}.idx": splits.test_numbers[name]}
     if run.config.train.evaluate_spans:
-        result["spans"] = evaluate_spans(classifier, run.task, splits.scored, bf16=bf16)
+        result["spans"] = evaluate_spans(classifier, run.task, splits.scored, bf16=bf16, max_tokens=max_tokens)
     return result
 
 

@@ -38,11 +38,17 @@ from harness.sweeps.locks import lock_runs
 from harness.sweeps.progress import Display, Progress, WorkerProgress
 from harness.sweeps.resolve import Run
 from harness.sweeps.stack import run_stack
-from harness.training.device import keep_freed_memory, pick_device
+from harness.training.device import (
+    free_cached_memory,
+    is_out_of_memory,
+    keep_freed_memory,
+    memory_remedy,
+    pick_device,
+)
 
 # Replicas per stack: beyond these a step is bound by arithmetic and only its memory grows. On two CPU cores stacks of
 # 4 and 8 are 1.54 and 1.58 times as fast as runs alone (CoLA), and six runs of RTE's long rows already hold 17 GB.
-MAX_STACK = {"cpu": 4, "cuda": 32}
+MAX_STACK = {"cpu": 4, "cuda": 32, "mps": 4}
 PADDED_SIZE = 64  # bottleneck sizes up to this one are padded to the largest of their stack
 _POLL_SECONDS = 0.5
 
@@ -110,7 +116,7 @@ class Sweep:
     def _work_on(self, device: torch.device, progress: Display) -> None:
         if device.type == "cpu":
             keep_freed_memory()
-        elif device.index is not None:
+        elif device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)  # streams and graphs are made on the current one
         waiting = [stack for stack in self.stacks if self.open(stack)]
         while waiting:
@@ -187,7 +193,8 @@ class Sweep:
         if records is None:
             for run in stack:
                 write_atomically(log_path(self.results_dir, run.id), log.encode())
-            records = [run.record("failed", error=one_line(error)) for run in stack]
+            remedy = f"; {memory_remedy(first.config.train)}" if is_out_of_memory(error) else ""
+            records = [run.record("failed", error=one_line(error) + remedy) for run in stack]
         write_records(self.results_dir, records)
         progress.finish(records)
 
@@ -202,8 +209,7 @@ class Sweep:
             log = traceback.format_exc()
             traceback.clear_frames(error.__traceback__)  # they hold the tensors of the failed stack
             gc.collect()
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
+            free_cached_memory(device)
             return None, error, log
 
     def _is_finished(self, run: Run) -> bool:
@@ -273,12 +279,6 @@ def default_devices(name: str) -> list[str]:
     if name == "auto" and torch.cuda.device_count() > 1:
         return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     return [str(pick_device(name))]
-
-
-def is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether the device or the host ran out of memory."""
-    words = ("can't allocate memory", "could not create a primitive")  # torch's CPU allocator, and oneDNN
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(part in str(error) for part in words)
 
 
 def _worker(sweep: Sweep, device: str, progress: WorkerProgress, errors: SimpleQueue) -> None:

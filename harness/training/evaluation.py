@@ -15,16 +15,17 @@ from harness.training.loop import predict
 
 
 def evaluate(
-    classifier: Classifier, task: Task, splits: dict[str, Encoded], *, bf16: bool
+    classifier: Classifier, task: Task, splits: dict[str, Encoded], *, bf16: bool, max_tokens: int | None = None
 ) -> list[dict[str, dict[str, Any]]]:
     """For each replica, by the names of `splits`: `scores`, `undefined`, `constant` (whether all predictions are one),
-    `finite` (whether the outputs are) and, where they are, `predictions [N]`.
+    `finite` (whether the outputs are) and, where they are, `predictions [N]`. `max_tokens` is that of `predict`.
     """
     names = ("scores", "undefined", "constant", "finite", "predictions")
     results = [{name: {} for name in names} for _ in range(classifier.replicas)]
     for name, split in splits.items():
         gold = split.gold.cpu().numpy()
-        for result, logits in zip(results, predict(classifier, split, bf16=bf16), strict=True):
+        outputs = predict(classifier, split, bf16=bf16, max_tokens=max_tokens)
+        for result, logits in zip(results, outputs, strict=True):
             result["finite"][name] = bool(np.isfinite(logits).all())
             if not result["finite"][name]:
                 result["scores"][name] = dict.fromkeys(task.metrics)
@@ -41,7 +42,7 @@ def evaluate(
 
 
 def evaluate_spans(
-    classifier: Classifier, task: Task, splits: dict[str, Encoded], *, bf16: bool
+    classifier: Classifier, task: Task, splits: dict[str, Encoded], *, bf16: bool, max_tokens: int | None = None
 ) -> list[dict[str, Any]]:
     """The scores of a single replica without the adapters of every contiguous span of layers (section 3.6).
 
@@ -51,7 +52,7 @@ def evaluate_spans(
     for first in range(len(classifier.layers)):
         for last in range(first, len(classifier.layers)):
             with without_adapters(classifier.encoder, first, last):
-                (result,) = evaluate(classifier, task, splits, bf16=bf16)
+                (result,) = evaluate(classifier, task, splits, bf16=bf16, max_tokens=max_tokens)
             entries.append({"first": first, "last": last, "scores": result["scores"]})
     return entries
 

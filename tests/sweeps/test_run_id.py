@@ -28,8 +28,8 @@ def id_of(tiny_model):
     return make
 
 
-def test_what_is_kept_or_looked_at_does_not_name_a_run(id_of):
-    settings = {"evaluate_every_epoch": True, "evaluate_spans": True, "save": "all"}
+def test_what_is_kept_or_looked_at_or_computed_at_once_does_not_name_a_run(id_of):
+    settings = {"evaluate_every_epoch": True, "evaluate_spans": True, "save": "all", "micro_batch_size": 4}
     assert id_of(train=TrainConfig(precision="fp32", **settings)) == id_of()
     assert id_of(protocol=ProtocolConfig(predict_test=True)) == id_of(protocol=ProtocolConfig())
     assert id_of(results_dir="elsewhere", cache_dir="elsewhere") == id_of()
