@@ -8,7 +8,6 @@ rows per replica, and the tensors that autograd keeps are counted.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from harness.config import TrainConfig
-from harness.data.batches import Encoded
+from harness.data.batches import EVALUATION_TOKENS, Encoded, evaluation_batches
 from harness.model.classifier import Classifier
 from harness.model.heads import Head
 from harness.model.replica_state import alone
@@ -27,8 +26,9 @@ _WIDTHS = (32, 96)  # tokens per row of the rows that are counted
 _FLOAT = 4  # bytes of fp32, which trained parameters, gradients and the optimizer's moments are held in
 # Resident memory per byte in use: glibc's heap cannot put batches of one width into the holes that those of another
 # left behind. MiniLM on MRPC, adapters alone and in stacks of 4 and full fine-tuning, batches of 8 and 32: 1.3 to 1.9.
-_HEAP = {"cpu": 1.6, "cuda": 1.0}
-_SECONDS = 2.0  # that one epoch of the measured batches takes at most, as far as a row can tell
+_HEAP = {"cpu": 1.8, "cuda": 1.0}
+# Seconds of one of the two epochs of measured batches, as far as a few rows can tell; a batch that takes longer is cut.
+_SECONDS, _LONGEST_BATCH = 2.0, 6.0
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,16 @@ class StackMemory:
     quadratic: float
 
     def peak(self, rows: int, width: int) -> int:
-        """The peak while training on such batches, in bytes, without what the process held before.
+        """The peak while training on such batches and evaluating, in bytes, without what the process held before.
 
         At the start of the backward pass everything is still kept, and the products of one layer, with their
-        gradients, need about as much again as the layer keeps.
+        gradients, need about as much again as the layer keeps. Evaluation keeps nothing, but its batches are larger:
+        it needs the products of a layer and of the one before.
         """
-        kept = rows * (self.linear * width + self.quadratic * width**2)
-        return int(self.weights + self.largest + self.casts + _HEAP[self.device] * kept * (1 + 1 / self.layers))
+        per_token = self.linear + self.quadratic * width
+        training = rows * width * per_token * (1 + 1 / self.layers)
+        evaluation = EVALUATION_TOKENS[self.device] * per_token * 2 / self.layers
+        return int(self.weights + self.largest + self.casts + _HEAP[self.device] * max(training, evaluation))
 
 
 def stack_memory(classifier: Classifier, *, bf16: bool) -> StackMemory:
@@ -101,8 +104,8 @@ def _kept_bytes(classifier: Classifier, rows: int, width: int, *, bf16: bool) ->
 
 @dataclass(frozen=True)
 class StackPace:
-    """Seconds per token: of all replicas together in each training epoch and `once` before the first (the outputs of
-    frozen layers), and of one replica alone in evaluation.
+    """Seconds per token, padding included: of all replicas together in each training epoch and `once` before the
+    first (the outputs of frozen layers), and of one replica alone in evaluation.
     """
 
     train: float
@@ -113,17 +116,16 @@ class StackPace:
 def stack_pace(classifier: Classifier, sample: Encoded, settings: TrainConfig, *, head: Head, bf16: bool) -> StackPace:
     """The pace of a stack on rows of this sample; trains the classifier, which is of no use afterwards.
 
-    The first of two epochs warms up and the second is measured. Both are as long as `_SECONDS` allow, at most eight
-    batches, and where one batch would take longer, a part of one.
+    The first of two epochs of at most eight batches warms up, and the second is measured.
     """
     replicas = classifier.replicas
-    row = int(np.argsort(sample.lengths)[len(sample) // 2])
-    started = time.perf_counter()
-    predict(classifier, _taken(sample, [row]), bf16=bf16)
-    # A training step takes two to three times as long as a forward pass; many rows take less than one times many.
-    rows = int(_SECONDS / (3 * (time.perf_counter() - started)))
-    batch_size = min(settings.batch_size, max(1, rows))
-    measured = _taken(sample, range(min(len(sample), batch_size * min(8, max(1, rows // batch_size)))))
+    seconds = 3 * _forward_seconds(classifier, sample, bf16=bf16)  # a training step takes two to three forward passes
+    batch_size = min(settings.batch_size, len(sample), max(1, int(_LONGEST_BATCH / seconds)))
+    batches = min(8, len(sample) // batch_size, max(1, int(_SECONDS / seconds / batch_size)))
+    # Rows of similar length, as in the batches of a whole split: a few rows at random would be mostly padding.
+    blocks = np.array_split(np.argsort(sample.lengths, kind="stable"), batches)
+    middles = [block[(len(block) - batch_size) // 2 :][:batch_size] for block in blocks]
+    measured = _taken(sample, np.concatenate(middles))
     ends = [0.0, 0.0]
 
     def on_epoch(epoch: int) -> None:
@@ -131,7 +133,7 @@ def stack_pace(classifier: Classifier, sample: Encoded, settings: TrainConfig, *
             torch.cuda.synchronize()
         ends[epoch - 1] = time.perf_counter()
 
-    train(
+    training = train(
         classifier,
         measured,
         replace(settings, epochs=2, batch_size=batch_size),
@@ -141,21 +143,31 @@ def stack_pace(classifier: Classifier, sample: Encoded, settings: TrainConfig, *
         bf16=bf16,
         on_epoch=on_epoch,
     )
-    tokens = int(measured.lengths.sum())
+    trained = (ends[1] - ends[0]) / (int(measured.lengths.sum()) / (1 - training.padding_share))
+    limit = EVALUATION_TOKENS[sample.ids.device.type]
+    widths = [len(batch) * int(measured.lengths[batch].max()) for batch in evaluation_batches(measured.lengths, limit)]
     with alone(classifier, 0):
         started = time.perf_counter()
         predict(classifier, measured, bf16=bf16)
-        evaluated = time.perf_counter() - started
-    once = 0.0 if classifier.frozen_layers is None else evaluated / tokens
-    return StackPace(train=(ends[1] - ends[0]) / tokens, once=once, evaluate=evaluated / tokens)
+        evaluated = (time.perf_counter() - started) / sum(widths)
+    return StackPace(trained, 0.0 if classifier.frozen_layers is None else evaluated, evaluated)
 
 
-def _taken(split: Encoded, rows: Sequence[int]) -> Encoded:
-    numbers = torch.tensor(list(rows), device=split.ids.device)
+def _forward_seconds(classifier: Classifier, sample: Encoded, *, bf16: bool) -> float:
+    """Seconds of a forward pass by all replicas, per row."""
+    rows = _taken(sample, np.arange(min(4, len(sample))))
+    predict(classifier, rows, bf16=bf16)  # the first pass over rows of some width prepares its products
+    started = time.perf_counter()
+    predict(classifier, rows, bf16=bf16)
+    return (time.perf_counter() - started) / len(rows)
+
+
+def _taken(split: Encoded, rows: np.ndarray) -> Encoded:
+    numbers = torch.from_numpy(rows).to(split.ids.device)
     return Encoded(
         ids=split.ids[numbers],
         token_types=None if split.token_types is None else split.token_types[numbers],
-        lengths=split.lengths[list(rows)],
+        lengths=split.lengths[rows],
         gold=split.gold[numbers],
         device_lengths=split.device_lengths[numbers],
     )
