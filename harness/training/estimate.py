@@ -16,13 +16,14 @@ from torch import Tensor
 
 from harness.config import TrainConfig
 from harness.data.batches import EVALUATION_TOKENS, Encoded, evaluation_batches
+from harness.model.checkpoint import longest_input
 from harness.model.classifier import Classifier
 from harness.model.heads import Head
 from harness.model.replica_state import alone
 from harness.training.device import autocast
 from harness.training.loop import predict, train
 
-_WIDTHS = (32, 96)  # tokens per row of the rows that are counted
+_WIDTHS = (24, 96)  # tokens per row of the rows that are counted, at most what the encoder takes
 _FLOAT = 4  # bytes of fp32, which trained parameters, gradients and the optimizer's moments are held in
 # Resident memory per byte in use: glibc's heap cannot put batches of one width into the holes that those of another
 # left behind. MiniLM on MRPC, adapters alone and in stacks of 4 and full fine-tuning, batches of 8 and 32: 1.3 to 1.9.
@@ -66,7 +67,7 @@ def stack_memory(classifier: Classifier, *, bf16: bool) -> StackMemory:
     parameters = list(classifier.parameters())
     trained = [parameter.numel() for parameter in parameters if parameter.requires_grad]
     # Let s(rows, width) be what is kept, by R rows and 2 R rows of the first width and by R rows of the second.
-    narrow, wide = _WIDTHS
+    narrow, wide = (min(width, longest_input(classifier.encoder)) for width in _WIDTHS)
     once, twice, wider = (_kept_bytes(classifier, *shape, bf16=bf16) for shape in ((1, narrow), (2, narrow), (1, wide)))
     casts = max(0, 2 * once - twice)
     per_row = [(once - casts) / classifier.replicas, (wider - casts) / classifier.replicas]
