@@ -18,9 +18,10 @@ from harness.errors import UserError
 from harness.records.record import Record, read_record
 from harness.sweeps import jobs
 from harness.sweeps.command import as_typed
+from harness.sweeps.placement import MAX_STACK
 from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run, resolve
-from harness.sweeps.sweep import MAX_STACK, Sweep
+from harness.sweeps.sweep import Sweep
 from harness.training.device import has_bf16
 
 _POLL_SECONDS = 1.0

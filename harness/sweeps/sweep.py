@@ -12,9 +12,10 @@ import multiprocessing
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -35,6 +36,7 @@ from harness.records.record import (
 from harness.records.weights import is_stored
 from harness.sweeps.hydra_errors import FULL_DISK
 from harness.sweeps.locks import lock_runs
+from harness.sweeps.placement import default_devices, stack_limit
 from harness.sweeps.progress import Display, Progress, WorkerProgress
 from harness.sweeps.resolve import Run
 from harness.sweeps.stack import run_stack
@@ -43,12 +45,8 @@ from harness.training.device import (
     is_out_of_memory,
     keep_freed_memory,
     memory_remedy,
-    pick_device,
 )
 
-# Replicas per stack: beyond these a step is bound by arithmetic and only its memory grows. On two CPU cores stacks of
-# 4 and 8 are 1.54 and 1.58 times as fast as runs alone (CoLA), and six runs of RTE's long rows already hold 17 GB.
-MAX_STACK = {"cpu": 4, "cuda": 32, "mps": 4}
 PADDED_SIZE = 64  # bottleneck sizes up to this one are padded to the largest of their stack
 _POLL_SECONDS = 0.5
 
@@ -74,14 +72,12 @@ class Sweep:
         train_stack: TrainStack = run_stack,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
-        if max_stack is not None and max_stack < 1:
-            raise UserError(f"hydra.launcher.max_stack={max_stack} is out of range: it must be at least 1, or null")
         self.runs = list(runs)
         self.results_dir = Path(results_dir)
         self.train_stack, self.wait = train_stack, wait
         self._started = _file_time(self.results_dir)
         self.devices = list(devices) if devices else default_devices(runs[0].config.device)
-        self.limit = max_stack or MAX_STACK[torch.device(self.devices[0]).type]
+        self.limit = stack_limit(max_stack, self.devices[0])
         # Grouped before anything is dropped: a resumed sweep trains the same stacks as an undisturbed one.
         self.stacks = make_stacks(self.runs, self.limit)
         self._done: set[str] = set()  # ids of runs that were found finished: their files are not read again
@@ -219,31 +215,12 @@ class Sweep:
         if record is None:
             return False
         if record["status"] in FINISHED:
-            if not self._lacks_files(run, record):
+            if not lacks_files(self.results_dir, run, record):
                 self._done.add(run.id)
             return run.id in self._done
         # What failed since this sweep began, in whatever process, would fail again; an interrupted run would not.
         is_recent = record_path(self.results_dir, run.id).stat().st_mtime >= self._started
         return is_recent and record["status"] == "failed" and record["error"] != "interrupted"
-
-    def _lacks_files(self, run: Run, record: Record) -> bool:
-        """Whether the config asks for something that the finished run did not keep: scores after every epoch or
-        without spans of adapters, weights, test predictions.
-        """
-        if record["status"] != "completed":
-            return False
-        if run.config.train.evaluate_spans and "spans" not in record:
-            return True
-        if run.config.train.evaluate_every_epoch:
-            before_last = record["training"]["history"][:-1]
-            if any("scores" not in entry for entry in before_last):
-                return True
-        if run.config.train.save == "all" and not is_stored(self.results_dir, run.id):
-            return True
-        if not (run.config.protocol.predict_test and run.has_test_sets):
-            return False
-        kept = read_predictions(self.results_dir, run.id) or {}
-        return not any(name.endswith(".idx") for name in kept)
 
 
 def make_stacks(runs: Iterable[Run], limit: int) -> list[list[Run]]:
@@ -265,20 +242,39 @@ def make_stacks(runs: Iterable[Run], limit: int) -> list[list[Run]]:
 
 def stack_key(run: Run) -> str:
     """Equal for runs that can be replicas of one stack."""
-    what = run.identity
-    what["train"] |= {"learning_rate": None, "seed": None}
-    for name in METHODS[run.config.method.name].per_replica or ():
-        keeps_apart = name == "bottleneck_size" and what["method"][name] > PADDED_SIZE
-        what["method"][name] = what["method"][name] if keeps_apart else None
     looked_at = [run.config.train.evaluate_every_epoch, run.config.train.evaluate_spans]
-    return json.dumps([what, looked_at, run.fingerprint, run.checkpoint.fingerprint], sort_keys=True)
+    what = [shared_settings(run.identity), looked_at, run.fingerprint, run.checkpoint.fingerprint]
+    return json.dumps(what, sort_keys=True)
 
 
-def default_devices(name: str) -> list[str]:
-    """Every visible GPU, or the CPU, for `auto`; else the device of that name."""
-    if name == "auto" and torch.cuda.device_count() > 1:
-        return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    return [str(pick_device(name))]
+def shared_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's `config`, without the values in which the replicas of a stack may differ."""
+    train = config["train"] | {"learning_rate": None, "seed": None}
+    method = dict(config["method"])
+    for name in METHODS[method["name"]].per_replica or ():
+        keeps_apart = name == "bottleneck_size" and method[name] > PADDED_SIZE
+        method[name] = method[name] if keeps_apart else None
+    return {**config, "train": train, "method": method}
+
+
+def lacks_files(results_dir: str | Path, run: Run, record: Record) -> bool:
+    """Whether the config asks for something that the finished run did not keep: scores after every epoch or
+    without spans of adapters, weights, test predictions.
+    """
+    if record["status"] != "completed":
+        return False
+    if run.config.train.evaluate_spans and "spans" not in record:
+        return True
+    if run.config.train.evaluate_every_epoch:
+        before_last = record["training"]["history"][:-1]
+        if any("scores" not in entry for entry in before_last):
+            return True
+    if run.config.train.save == "all" and not is_stored(results_dir, run.id):
+        return True
+    if not (run.config.protocol.predict_test and run.has_test_sets):
+        return False
+    kept = read_predictions(results_dir, run.id) or {}
+    return not any(name.endswith(".idx") for name in kept)
 
 
 def _worker(sweep: Sweep, device: str, progress: WorkerProgress, errors: SimpleQueue) -> None:
