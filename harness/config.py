@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
@@ -48,12 +48,24 @@ def only(name: str, group: str) -> Range:
     return Range(lambda value: value == name, f"{name} here; choose another {group} with {group}=NAME")
 
 
+def each(allowed: Range) -> Range:
+    """At least one value, and none twice."""
+
+    def allows(values: list[Any]) -> bool:
+        return bool(values) and len(set(values)) == len(values) and all(map(allowed.allows, values))
+
+    return Range(allows, f"a list of different values, each {allowed.words}")
+
+
 def option(default: Any, allowed: Range | None = None, *, one_per_sweep: bool = False) -> Any:
     """A field with the values that it allows (None: all of its type).
 
     `one_per_sweep` marks options outside the run id, on which all runs of a sweep must agree.
     """
-    return field(default=default, metadata={"allowed": allowed, "one_per_sweep": one_per_sweep})
+    metadata = {"allowed": allowed, "one_per_sweep": one_per_sweep}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 _SEED = at_least(0, 2**31)
@@ -76,6 +88,9 @@ class TaskConfig:
 
 @dataclass
 class MethodConfig:
+    """`has_encoder`: whether the method uses one; without, no option of `model` or `train` matters."""
+
+    has_encoder: ClassVar[bool] = True
     name: str = MISSING
 
 
@@ -136,6 +151,17 @@ class PeftConfig(MethodConfig):
     name: str = option("peft", only("peft", "method"))
     type: str = "LORA"
     options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class TfidfConfig(MethodConfig):
+    """TF-IDF and a linear model instead of an encoder; `features` × `inverse_penalty` is the grid that is tried."""
+
+    has_encoder: ClassVar[bool] = False
+    name: str = option("tfidf", only("tfidf", "method"))
+    features: list[str] = option(["word", "char", "word+char"], each(one_of("word", "char", "word+char")))
+    inverse_penalty: list[float] = option([0.3, 1.0, 3.0, 10.0, 30.0], each(above(0)))
+    max_features: int = option(100_000, at_least(1))
 
 
 @dataclass
@@ -225,6 +251,7 @@ METHOD_CONFIGS: dict[str, type[MethodConfig]] = {
     "bitfit": BitFitConfig,
     "head": HeadConfig,
     "peft": PeftConfig,
+    "tfidf": TfidfConfig,
 }
 PROTOCOL_CONFIGS: dict[str, type[ProtocolConfig]] = {
     "paper": ProtocolConfig,
