@@ -62,10 +62,12 @@ def option(default: Any, allowed: Range | None = None, *, one_per_sweep: bool = 
 
     `one_per_sweep` marks options outside the run id, on which all runs of a sweep must agree.
     """
-    metadata = {"allowed": allowed, "one_per_sweep": one_per_sweep}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata={"allowed": allowed, "one_per_sweep": one_per_sweep})
+
+
+def list_option(*default: Any, allowed: Range) -> Any:
+    """A field that holds a list of different values, each in that range."""
+    return field(default_factory=lambda: list(default), metadata={"allowed": each(allowed)})
 
 
 _SEED = at_least(0, 2**31)
@@ -153,14 +155,17 @@ class PeftConfig(MethodConfig):
     options: dict[str, Any] = field(default_factory=dict)
 
 
+FEATURES = ("word", "char", "word+char")  # of `method=tfidf`
+
+
 @dataclass
 class TfidfConfig(MethodConfig):
     """TF-IDF and a linear model instead of an encoder; `features` × `inverse_penalty` is the grid that is tried."""
 
     has_encoder: ClassVar[bool] = False
     name: str = option("tfidf", only("tfidf", "method"))
-    features: list[str] = option(["word", "char", "word+char"], each(one_of("word", "char", "word+char")))
-    inverse_penalty: list[float] = option([0.3, 1.0, 3.0, 10.0, 30.0], each(above(0)))
+    features: list[str] = list_option(*FEATURES, allowed=one_of(*FEATURES))
+    inverse_penalty: list[float] = list_option(0.3, 1.0, 3.0, 10.0, 30.0, allowed=above(0))
     max_features: int = option(100_000, at_least(1))
 
 

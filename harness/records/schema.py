@@ -79,7 +79,6 @@ class TrainingEntry(TypedDict):
     padding_share: float
     stack: list[str]
     history: list[dict[str, Any]]  # {epoch, loss} and, where every epoch was evaluated, scores
-    grid: NotRequired[dict[str, Any]]  # method=tfidf: {chosen: a point, tried: all points with their selection scores}
 
 
 class Time(TypedDict):
@@ -129,6 +128,7 @@ class Record(TypedDict):
     data: NotRequired[Data]
     predictions: NotRequired[dict[str, str]]  # {gold: key of the gold labels}; see harness.records.predictions
     spans: NotRequired[list[dict[str, Any]]]  # {first, last, scores}: without the adapters of those layers
+    grid: NotRequired[dict[str, Any]]  # method=tfidf: {chosen: a point, tried: all points with their selection scores}
     training: NotRequired[TrainingEntry]
     time: NotRequired[Time]
     memory: NotRequired[Memory]

@@ -16,9 +16,11 @@ from harness.reporting.facts import (
     values_of,
 )
 from harness.reporting.groups import Group
+from harness.reporting.method_variant import MethodVariant
 from harness.reporting.published import MEAN_BY_SIZE_NOTE
 from harness.reporting.scores import UNDEFINED, Scores
 from harness.reporting.table import DAGGER, NOTHING
+from harness.tasks.glue import OFFICIAL_ROWS
 from harness.tasks.metrics import metric_title
 
 
@@ -133,6 +135,11 @@ def protocol_note(group: Group) -> str:
             f"Protocol holdout: the selection split is a stratified {protocol['fraction']:.0%} of the training rows "
             f"(seed {protocol['seed']}), on which no run trains; the reported split is {split}, which selects nothing."
         )
+    elif group.is_selected_elsewhere:
+        note = (
+            f"Protocol {protocol['name']}: the selection split is the validation set; the reported split is {split}, "
+            "which selects nothing."
+        )
     else:
         note = (
             f"Protocol {protocol['name']}: selected and reported on the same split, {split}, which makes the scores "
@@ -156,24 +163,36 @@ def _setup_notes(group: Group) -> list[str]:
     """Data, encoder, rows and environment: what the runs of a group share and where they differ."""
     records = group.records
     notes = _not_glue_note(group)
-    known = next((record for record in records if record.get("encoder") and record.get("data")), None)
-    if known is None:
+    loaded = [record for record in records if record.get("data")]
+    if not loaded:
         return [*notes, "No run has come as far as loading its encoder and data."]
-    encoder = known["encoder"]
-    counts = " or ".join(f"{int(count):,}" for count in values_of(records, "parameters", "encoder"))
-    notes.append(
-        f"Encoder: {encoder['title']}, {counts or 'unknown'} parameters without head, {encoder['layers']} layers, "
-        f"width {encoder['width']}, pooling {' and '.join(values_of(records, 'encoder', 'pooling')) or 'unknown'}, "
-        f"sha256 {(encoder.get('sha256') or 'unknown')[:12]}."
-    )
+    encoder = next((record["encoder"] for record in loaded if record.get("encoder")), None)
+    if encoder is not None:
+        counts = " or ".join(f"{int(count):,}" for count in values_of(records, "parameters", "encoder"))
+        notes.append(
+            f"Encoder: {encoder['title']}, {counts or 'unknown'} parameters without head, {encoder['layers']} layers, "
+            f"width {encoder['width']}, pooling {' and '.join(values_of(records, 'encoder', 'pooling')) or 'unknown'}, "
+            f"sha256 {(encoder.get('sha256') or 'unknown')[:12]}."
+        )
+    baselines = [label for variant, label in group.labels.items() if not _has_encoder(group, variant)]
+    if baselines:
+        notes.append(
+            f"{', '.join(baselines)}: without an encoder, fitted once, since nothing is drawn at random; the selection "
+            "split has also chosen the point of its grid. It has no trained share of an encoder."
+        )
     notes.append(f"Data: {data_phrase(records)}. Rows used, training / evaluation: {rows_phrase(records)}.")
     if cut := cut_phrase(records):
         notes.append(f"Cut files, with other row counts than the official GLUE release: {cut}.")
     return [*notes, _environment_note(records)]
 
 
+def _has_encoder(group: Group, variant: MethodVariant) -> bool:
+    return any(cell.has_encoder for cell in group.row(variant).values())
+
+
 def _not_glue_note(group: Group) -> list[str]:
-    if group.key.is_glue is not False:
+    """For rows that are not GLUE's under the names of its tasks."""
+    if group.key.is_glue is not False or not any(task.name in OFFICIAL_ROWS for task in group.tasks):
         return []
     return [f"**NOT GLUE: {group.key.source} data.** These scores say nothing about the GLUE tasks of the same names."]
 
@@ -214,12 +233,14 @@ def _score_notes(group: Group) -> list[str]:
 
 
 def _seeds_note(group: Group) -> str:
-    chosen = [cell for cell in group.ordered_cells if cell.chosen]
+    chosen = [cell for cell in group.ordered_cells if cell.chosen and cell.has_encoder]
     if not chosen:
-        return "Seeds: no run has completed."
+        is_run = any(cell.chosen for cell in group.ordered_cells)
+        return "Seeds: none; nothing is drawn at random." if is_run else "Seeds: no run has completed."
     counts = Counter(len(cell.chosen.completed) for cell in chosen)
     usual = max(counts, key=lambda count: (counts[count], count))
-    seeds = sorted({record["config"]["train"]["seed"] for cell in chosen for record in cell.chosen.completed})
+    trained = [record["config"]["train"] for cell in chosen for record in cell.chosen.completed]
+    seeds = sorted({train["seed"] for train in trained if train})
     others = [f"{_place(group, cell)} {n}" for cell in chosen if (n := len(cell.chosen.completed)) != usual]
     spread = "; ± is the sample standard deviation over them" if max(counts) > 1 else "; one seed has no ±"
     exceptions = f", except {', '.join(others)}" if others else ""

@@ -63,8 +63,8 @@ def run_baseline(run: Run, on_step: Callable[[int, int, float | None], None]) ->
             "padding_share": 0.0,
             "stack": [run.id],
             "history": [],
-            "grid": {"chosen": fitted.chosen, "tried": fitted.tried},
         },
+        grid={"chosen": fitted.chosen, "tried": fitted.tried},
         time={
             "started": started,
             "finished": now(),

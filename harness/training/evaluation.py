@@ -68,9 +68,7 @@ def evaluate_spans(
     return entries
 
 
-def majority(
-    task: Task, train_gold: np.ndarray, gold: Mapping[str, np.ndarray]
-) -> dict[str, dict[str, float | None]]:
+def majority(task: Task, train_gold: np.ndarray, gold: Mapping[str, np.ndarray]) -> dict[str, dict[str, float | None]]:
     """Scores by evaluation set of the constant answer that the training labels `[N]` suggest (`Kind.constant`).
 
     `gold` holds the gold labels `[N]` by evaluation set.
