@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 from harness.errors import UserError
 
@@ -63,11 +63,6 @@ def option(default: Any, allowed: Range | None = None, *, one_per_sweep: bool = 
     `one_per_sweep` marks options outside the run id, on which all runs of a sweep must agree.
     """
     return field(default=default, metadata={"allowed": allowed, "one_per_sweep": one_per_sweep})
-
-
-def list_option(*default: Any, allowed: Range) -> Any:
-    """A field that holds a list of different values, each in that range."""
-    return field(default_factory=lambda: list(default), metadata={"allowed": each(allowed)})
 
 
 _SEED = at_least(0, 2**31)
@@ -164,8 +159,10 @@ class TfidfConfig(MethodConfig):
 
     has_encoder: ClassVar[bool] = False
     name: str = option("tfidf", only("tfidf", "method"))
-    features: list[str] = list_option(*FEATURES, allowed=one_of(*FEATURES))
-    inverse_penalty: list[float] = list_option(0.3, 1.0, 3.0, 10.0, 30.0, allowed=above(0))
+    features: list[str] = field(default_factory=lambda: list(FEATURES), metadata={"allowed": each(one_of(*FEATURES))})
+    inverse_penalty: list[float] = field(
+        default_factory=lambda: [0.3, 1.0, 3.0, 10.0, 30.0], metadata={"allowed": each(above(0))}
+    )
     max_features: int = option(100_000, at_least(1))
 
 
@@ -265,14 +262,24 @@ PROTOCOL_CONFIGS: dict[str, type[ProtocolConfig]] = {
 
 
 def register_configs() -> None:
-    """Put the schemas where Hydra's defaults lists find them."""
+    """Put the schemas where Hydra's defaults lists find them, and register the resolver `per_task`."""
     from hydra.core.config_store import ConfigStore  # a third of a second, which only `run` needs
+
+    OmegaConf.register_new_resolver("per_task", per_task, replace=True)
 
     store = ConfigStore.instance()
     store.store(name="run_schema", node=RunConfig)
     for group, schemas in (("method", METHOD_CONFIGS), ("protocol", PROTOCOL_CONFIGS)):
         for name, schema in schemas.items():
             store.store(group=group, name=f"{name}_schema", node=schema)
+
+
+def per_task(values: Mapping[str, Any], *, _root_: Any) -> Any:
+    """`${per_task:{cola: 20, rte: 50}}` in a config: the value for the task of the run."""
+    name = _root_.task.name
+    if name not in values:
+        raise UserError(f"this experiment has no value for task {name}, only for {', '.join(values)}; give one")
+    return values[name]
 
 
 def conf_folder() -> Path:

@@ -86,7 +86,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         description="Make tables and figures from the run records in RESULTS. Runs that cannot be compared "
         "(different encoder, data source, row limits or protocol) go into separate tables.",
         epilog="Writes to DIR: tables/glue.{md,csv,tex} (scores by method and task), tables/tasks.{md,csv,tex} (the "
-        "same with a row per task and each method at its best size), tables/by_size.md (adapter sizes), "
+        "same with a row per task, outside GLUE), tables/by_size.md (adapter sizes), "
         "tables/methods.md (what each method costs), tables/intervals.md (bootstrap intervals), tables/sweep.md (what "
         "was tried and chosen), figures/*.{svg,png} (those for which there are enough runs; captions in "
         "figures/README.md), and next to these folders runs.csv (one row per run). Prints the scores of "

@@ -55,11 +55,14 @@ def make_report(
     tables: list[Table] = []
     complete: list[Table] = []
     summary: list[Table] = []
-    by_task = [tasks_table(scores, missing, with_paper=with_paper) for scores in boards]
-    for scores, rows_of_tasks in zip(boards, by_task, strict=True):
+    beyond = [scores for scores in boards if is_beyond_glue(scores.group)]
+    by_task: list[Table] = []
+    for scores in boards:
         main, comparisons = main_table(scores, missing), comparison_tables(scores, bootstrap)
-        # A column per task is readable for the nine of GLUE; other suites may have many more.
-        shown = rows_of_tasks if is_beyond_glue(scores.group) else main
+        shown = main
+        if scores in beyond:  # a column per task is readable for the nine of GLUE; other suites may have many more
+            shown = tasks_table(scores, missing, with_paper=with_paper)
+            by_task.append(shown)
         tables += [main, *comparisons]
         complete += [shown, *comparisons]
         verdicts = [verdict for table in comparisons for verdict in table.verdicts]
@@ -74,15 +77,18 @@ def make_report(
         "tables/glue.md": _document("GLUE scores", tables),
         "tables/glue.tex": "\n\n".join([LATEX_HEAD, *map(latex, tables)]) + "\n",
         "tables/glue.csv": scores_frame(boards, bootstrap).to_csv(index=False),
-        "tables/tasks.md": _document("Scores by task", by_task),
-        "tables/tasks.tex": "\n\n".join([LATEX_HEAD, *map(latex, by_task)]) + "\n",
-        "tables/tasks.csv": tasks_frame(boards, bootstrap).to_csv(index=False),
         "tables/intervals.md": _document("Scores with their intervals", intervals),
         "tables/by_size.md": _document("Scores by bottleneck size", sizes, instead=NO_SIZES),
         "tables/methods.md": _document("Methods", map(methods_table, groups)),
         "tables/sweep.md": _document("What was tried and what was chosen", sweep),
         "runs.csv": runs_table(groups).to_csv(index=False),
     }
+    if beyond:
+        files |= {
+            "tables/tasks.md": _document("Scores by task", by_task),
+            "tables/tasks.tex": "\n\n".join([LATEX_HEAD, *map(latex, by_task)]) + "\n",
+            "tables/tasks.csv": tasks_frame(beyond, bootstrap).to_csv(index=False),
+        }
     return Report(complete, summary, files | (figure_files(boards, bootstrap) if with_figures else {}))
 
 

@@ -5,22 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from harness.records.record import Record
 from harness.reporting.candidates import Cell
-from harness.reporting.facts import (
-    cut_phrase,
-    data_phrase,
-    reported_detail,
-    reported_split,
-    rows_phrase,
-    values_of,
-)
+from harness.reporting.facts import reported_detail, reported_split, values_of
 from harness.reporting.groups import Group
-from harness.reporting.method_variant import MethodVariant
 from harness.reporting.published import MEAN_BY_SIZE_NOTE
 from harness.reporting.scores import UNDEFINED, Scores
+from harness.reporting.setup_notes import not_glue_note, setup_notes
 from harness.reporting.table import DAGGER, NOTHING
-from harness.tasks.glue import OFFICIAL_ROWS
 from harness.tasks.metrics import metric_title
 
 
@@ -32,7 +23,7 @@ def main_notes(scores: Scores, missing: Sequence[str]) -> list[str]:
     if constant:
         majority += f" It is undefined for {', '.join(constant)}, shown as {NOTHING}, and counts as 0 in the mean."
     return [
-        *_setup_notes(group),
+        *setup_notes(group),
         *_score_notes(group),
         _tried_note(group),
         majority,
@@ -48,13 +39,13 @@ def key_notes(scores: Scores, missing: Sequence[str]) -> list[str]:
     """Those of the main table's notes without which it would mislead: what data it is about, and what is not in it."""
     group = scores.group
     is_complete = all(record["status"] == "completed" for record in group.records)
-    return [*_not_glue_note(group), *([] if is_complete else [_runs_note(group)]), *_missing_notes(missing)]
+    return [*not_glue_note(group), *([] if is_complete else [_runs_note(group)]), *_missing_notes(missing)]
 
 
 def size_notes(group: Group) -> list[str]:
     """For the tables by bottleneck size."""
     return [
-        *_setup_notes(group),
+        *setup_notes(group),
         *_score_notes(group),
         "Best size: the size whose chosen candidate has the highest selection score, by the rule above. Mean: over all "
         "rows but WNLI, for sizes that have a score in each of them.",
@@ -71,7 +62,7 @@ def comparison_notes(group: Group) -> list[str]:
 
 def interval_notes(group: Group) -> list[str]:
     """For the tables with intervals."""
-    return [*_setup_notes(group), *_score_notes(group)]
+    return [*setup_notes(group), *_score_notes(group)]
 
 
 def methods_notes(group: Group) -> list[str]:
@@ -85,7 +76,7 @@ def methods_notes(group: Group) -> list[str]:
         "know their peak so far.",
         "Stored per task: the trained parameters in fp32, which must be kept in addition to the shared encoder.",
         _fraction_note(group),
-        *_setup_notes(group),
+        *setup_notes(group),
         *_score_notes(group),
         _runs_note(group),
     ]
@@ -98,7 +89,7 @@ def chosen_notes(group: Group) -> list[str]:
     return [
         f"{outer} of {len(edges)} cells chose the lowest or the highest learning rate of their grid: a better rate "
         f"may lie beyond it. {edges.count('one rate')} cells tried one rate only.",
-        *_setup_notes(group),
+        *setup_notes(group),
         *_score_notes(group),
         _runs_note(group),
     ]
@@ -157,62 +148,6 @@ def failure_notes(group: Group) -> list[str]:
         f"{record['status'].capitalize()}: `{record['run_id']}`: {reason}"
         for record, reason in zip(ended, reasons, strict=True)
     ]
-
-
-def _setup_notes(group: Group) -> list[str]:
-    """Data, encoder, rows and environment: what the runs of a group share and where they differ."""
-    records = group.records
-    notes = _not_glue_note(group)
-    loaded = [record for record in records if record.get("data")]
-    if not loaded:
-        return [*notes, "No run has come as far as loading its encoder and data."]
-    encoder = next((record["encoder"] for record in loaded if record.get("encoder")), None)
-    if encoder is not None:
-        counts = " or ".join(f"{int(count):,}" for count in values_of(records, "parameters", "encoder"))
-        notes.append(
-            f"Encoder: {encoder['title']}, {counts or 'unknown'} parameters without head, {encoder['layers']} layers, "
-            f"width {encoder['width']}, pooling {' and '.join(values_of(records, 'encoder', 'pooling')) or 'unknown'}, "
-            f"sha256 {(encoder.get('sha256') or 'unknown')[:12]}."
-        )
-    baselines = [label for variant, label in group.labels.items() if not _has_encoder(group, variant)]
-    if baselines:
-        notes.append(
-            f"{', '.join(baselines)}: without an encoder, fitted once, since nothing is drawn at random; the selection "
-            "split has also chosen the point of its grid. It has no trained share of an encoder."
-        )
-    notes.append(f"Data: {data_phrase(records)}. Rows used, training / evaluation: {rows_phrase(records)}.")
-    if cut := cut_phrase(records):
-        notes.append(f"Cut files, with other row counts than the official GLUE release: {cut}.")
-    return [*notes, _environment_note(records)]
-
-
-def _has_encoder(group: Group, variant: MethodVariant) -> bool:
-    return any(cell.has_encoder for cell in group.row(variant).values())
-
-
-def _not_glue_note(group: Group) -> list[str]:
-    """For rows that are not GLUE's under the names of its tasks."""
-    if group.key.is_glue is not False or not any(task.name in OFFICIAL_ROWS for task in group.tasks):
-        return []
-    return [f"**NOT GLUE: {group.key.source} data.** These scores say nothing about the GLUE tasks of the same names."]
-
-
-def _environment_note(records: Sequence[Record]) -> str:
-    origins = [record["provenance"] for record in records if record.get("provenance")]
-    versions: dict[str, set[str]] = {}
-    for origin in origins:
-        for package, version in origin.get("versions", {}).items():
-            versions.setdefault(package, set()).add(str(version))
-    packages = ", ".join(f"{name} {' and '.join(sorted(found))}" for name, found in sorted(versions.items()))
-    commits = {
-        str(origin.get("commit") or "unknown")[:10] + " (dirty: uncommitted changes)" * bool(origin.get("dirty"))
-        for origin in origins
-    }
-    devices, precisions = (", ".join(values_of(records, "provenance", name)) for name in ("device", "precision"))
-    return (
-        f"Environment: commit {', '.join(sorted(commits)) or 'unknown'}; device {devices or 'unknown'}; "
-        f"precision {precisions or 'unknown'}; {packages}."
-    )
 
 
 def _score_notes(group: Group) -> list[str]:

@@ -253,8 +253,7 @@ def make_stacks(runs: Iterable[Run], limit: int) -> list[list[Run]]:
         groups.setdefault(stack_key(run), []).append(run)
     stacks = []
     for group in groups.values():
-        has_encoder = group[0].checkpoint is not None
-        size = limit if has_encoder and can_stack(group[0].config.method) else 1
+        size = limit if group[0].checkpoint and can_stack(group[0].config.method) else 1
         stacks += [group[start : start + size] for start in range(0, len(group), size)]
     return stacks
 
