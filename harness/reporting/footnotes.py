@@ -18,18 +18,28 @@ from harness.tasks.metrics import metric_title
 def main_notes(scores: Scores, missing: Sequence[str]) -> list[str]:
     """Everything a reader needs to judge the main table; `missing` are ids of planned runs without a record."""
     group = scores.group
-    constant = [title for title, entry in scores.majority.entries.items() if entry.state == "constant"]
-    majority = "Majority class: the constant prediction of the training majority (regression: the training mean)."
-    if constant:
-        majority += f" It is undefined for {', '.join(constant)}, shown as {NOTHING}, and counts as 0 in the mean."
     return [
         *setup_notes(group),
         *_score_notes(group),
         _tried_note(group),
-        majority,
+        _majority_note(scores),
         _total_note(scores),
         _fraction_note(group),
         _mean_note(scores),
+        _runs_note(group),
+        *_missing_notes(missing),
+    ]
+
+
+def task_notes(scores: Scores, missing: Sequence[str]) -> list[str]:
+    """The same for the table with a row per task, which explains its averages and totals itself."""
+    group = scores.group
+    return [
+        *setup_notes(group),
+        *_score_notes(group),
+        _tried_note(group),
+        _majority_note(scores),
+        _fraction_note(group),
         _runs_note(group),
         *_missing_notes(missing),
     ]
@@ -198,6 +208,14 @@ def _tried_note(group: Group) -> str:
         counts = sorted({len(cell.candidates) for cell in group.row(method).values()})
         tried.append(f"{label} {counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else ""))
     return f"Configs tried per task (the best of many is more optimistic than the best of few): {', '.join(tried)}."
+
+
+def _majority_note(scores: Scores) -> str:
+    note = "Majority class: the constant prediction of the training majority (regression: the training mean)."
+    constant = [title for title, entry in scores.majority.entries.items() if entry.state == "constant"]
+    if constant:
+        note += f" It is undefined for {', '.join(constant)}, shown as {NOTHING}, and counts as 0 in the mean."
+    return note
 
 
 def _total_note(scores: Scores) -> str:

@@ -12,7 +12,7 @@ from harness.reporting import published_tasks
 from harness.reporting.bootstrap import Bootstrap
 from harness.reporting.candidates import Cell
 from harness.reporting.figure_style import encoder_title
-from harness.reporting.footnotes import failure_notes, main_notes, mark_notes
+from harness.reporting.footnotes import failure_notes, mark_notes, task_notes
 from harness.reporting.groups import Group
 from harness.reporting.method_names import family_label
 from harness.reporting.method_variant import MethodVariant
@@ -66,7 +66,7 @@ def tasks_table(scores: Scores, missing: Sequence[str] = (), *, with_paper: bool
     header = ["Task", "Majority", *(method.row.label for method in methods)]
     header += [f"Paper: {published_tasks.METHODS[name]}" for name in paper]
     lines = [[*line, *theirs] for line, theirs in zip(lines, published, strict=True)]
-    notes = [_average_note(shared, paper), *([published_tasks.NOTE] if paper else []), *main_notes(scores, missing)]
+    notes = [_average_note(shared, paper), *([published_tasks.NOTE] if paper else []), *task_notes(scores, missing)]
     return Table(group.title, header, lines, [*notes, *mark_notes(lines)], details=failure_notes(group))
 
 
