@@ -107,7 +107,7 @@ class Progress:
         epoch = step * self._epochs // steps
         if step < steps and self._is_time(epoch > self._epoch):  # the last epoch ends in results
             done = f"epoch {epoch}/{self._epochs}" if self._epochs else f"step {step}/{steps}"
-            self.say(f"{self._title}  {done} {shown}  left {left}; {self._all_runs()}")
+            self.say(f"{self._title}  {done}{shown and f' {shown}'}  left {left}; {self._all_runs()}")
         self._epoch = epoch
 
     def watch(self, board: Sequence[float]) -> None:
