@@ -43,8 +43,11 @@ def test_it_learns_what_words_say():
 
 
 def test_every_point_is_tried_and_the_best_on_the_selection_split_is_kept():
-    """Also where the training rows point elsewhere: labels of the selection split that are those of other words."""
+    """The words of the selection split have an ending that no training row has: characters tell more than words."""
     train, selection = topics(60), topics(30, seed=1)
+    selection = Texts(
+        [[" ".join(f"{word}ed" for word in text.split()) for text in selection.columns[0]]], selection.gold
+    )
     done = []
     fitted = fit(TOPICS, TfidfConfig(), train, selection, lambda *step: done.append(step))
     config = TfidfConfig()
@@ -52,6 +55,7 @@ def test_every_point_is_tried_and_the_best_on_the_selection_split_is_kept():
         (name, inverse) for name in config.features for inverse in config.inverse_penalty
     ]
     best = max(fitted.tried, key=lambda point: point["score"])
+    assert best["features"] == "char" and best["score"] > fitted.tried[0]["score"]
     assert fitted.chosen == {name: best[name] for name in ("features", "inverse_penalty")}
     assert np.mean(fitted.predict(selection.columns) == selection.gold) == best["score"]
     assert done == [(step, 15, None) for step in range(1, 16)]
