@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 from harness.errors import UserError
 
@@ -49,6 +49,15 @@ def only(name: str, group: str) -> Range:
     return Range(lambda value: value == name, f"{name} here; choose another {group} with {group}=NAME")
 
 
+def each(allowed: Range) -> Range:
+    """At least one value, and none twice."""
+
+    def allows(values: list[Any]) -> bool:
+        return bool(values) and len(set(values)) == len(values) and all(map(allowed.allows, values))
+
+    return Range(allows, f"a list of different values, each {allowed.words}")
+
+
 def option(default: Any, allowed: Range | None = None, *, one_per_sweep: bool = False) -> Any:
     """A field with the values that it allows (None: all of its type).
 
@@ -77,6 +86,9 @@ class TaskConfig:
 
 @dataclass
 class MethodConfig:
+    """`has_encoder`: whether the method uses one; without, no option of `model` or `train` matters."""
+
+    has_encoder: ClassVar[bool] = True
     name: str = MISSING
 
 
@@ -137,6 +149,22 @@ class PeftConfig(MethodConfig):
     name: str = option("peft", only("peft", "method"))
     type: str = "LORA"
     options: dict[str, Any] = field(default_factory=dict)
+
+
+FEATURES = ("word", "char", "word+char")  # of `method=tfidf`
+
+
+@dataclass
+class TfidfConfig(MethodConfig):
+    """TF-IDF and a linear model instead of an encoder; `features` × `inverse_penalty` is the grid that is tried."""
+
+    has_encoder: ClassVar[bool] = False
+    name: str = option("tfidf", only("tfidf", "method"))
+    features: list[str] = field(default_factory=lambda: list(FEATURES), metadata={"allowed": each(one_of(*FEATURES))})
+    inverse_penalty: list[float] = field(
+        default_factory=lambda: [0.3, 1.0, 3.0, 10.0, 30.0], metadata={"allowed": each(above(0))}
+    )
+    max_features: int = option(100_000, at_least(1))
 
 
 @dataclass
@@ -237,6 +265,7 @@ METHOD_CONFIGS: dict[str, type[MethodConfig]] = {
     "bitfit": BitFitConfig,
     "head": HeadConfig,
     "peft": PeftConfig,
+    "tfidf": TfidfConfig,
 }
 PROTOCOL_CONFIGS: dict[str, type[ProtocolConfig]] = {
     "paper": ProtocolConfig,
@@ -245,14 +274,24 @@ PROTOCOL_CONFIGS: dict[str, type[ProtocolConfig]] = {
 
 
 def register_configs() -> None:
-    """Put the schemas where Hydra's defaults lists find them."""
+    """Put the schemas where Hydra's defaults lists find them, and register the resolver `per_task`."""
     from hydra.core.config_store import ConfigStore  # a third of a second, which only `run` needs
+
+    OmegaConf.register_new_resolver("per_task", per_task, replace=True)
 
     store = ConfigStore.instance()
     store.store(name="run_schema", node=RunConfig)
     for group, schemas in (("method", METHOD_CONFIGS), ("protocol", PROTOCOL_CONFIGS)):
         for name, schema in schemas.items():
             store.store(group=group, name=f"{name}_schema", node=schema)
+
+
+def per_task(values: Mapping[str, Any], *, _root_: Any) -> Any:
+    """`${per_task:{cola: 20, rte: 50}}` in a config: the value for the task of the run."""
+    name = _root_.task.name
+    if name not in values:
+        raise UserError(f"this experiment has no value for task {name}, only for {', '.join(values)}; give one")
+    return values[name]
 
 
 def conf_folder() -> Path:

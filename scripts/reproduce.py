@@ -27,18 +27,26 @@ SCALES = {
     "cpu": "at most 2,000 training rows, one seed",
     "minilm": "complete data on MiniLM with three seeds, for one GPU",
 }
-EXPERIMENTS = ("glue", "tradeoff", "ablation", "init_scale", "robustness", "methods")
+FURTHER_TASKS = {
+    "quick": "300 training rows of two tasks, for any machine: shows that the experiment works, no more",
+    "cpu": "at most 2,000 training rows of five tasks, one seed",
+    "minilm": "all seventeen tasks on MiniLM with three seeds, for one GPU",
+    "paper": "BERT-base with the paper's full grid, from the hub: about 3,000 runs, weeks on one GPU",
+}
+EXPERIMENTS = {"glue": GLUE, "further_tasks": FURTHER_TASKS} | dict.fromkeys(
+    ("tradeoff", "ablation", "init_scale", "robustness", "methods"), SCALES
+)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--experiment", choices=EXPERIMENTS, default="glue", help="what to run (default: glue)")
+    parser.add_argument("--experiment", choices=list(EXPERIMENTS), default="glue", help="what to run (default: glue)")
     scale_help = "how much data, how many runs (default: quick)"
     parser.add_argument("--scale", choices=sorted({*GLUE, *SCALES}), default="quick", help=scale_help)
     parser.add_argument("--results", required=True, help="results folder; finished runs in it are kept")
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="Hydra overrides for every sweep")
     arguments = parser.parse_args()
-    scales = GLUE if arguments.experiment == "glue" else SCALES
+    scales = EXPERIMENTS[arguments.experiment]
     if arguments.scale not in scales:
         parser.error(f"--scale {arguments.scale}: {arguments.experiment} has the scales {', '.join(scales)}")
     started = time.perf_counter()
@@ -57,7 +65,8 @@ def main() -> int:
             return code
         status = max(status, code)
     print(flush=True)
-    code = subprocess.run([sys.executable, "-m", "harness.report", arguments.results]).returncode
+    options = ["--paper"] if arguments.experiment == "further_tasks" else []
+    code = subprocess.run([sys.executable, "-m", "harness.report", arguments.results, *options]).returncode
     print(f"\n{time.perf_counter() - started:.0f} s in total")
     return code or status
 

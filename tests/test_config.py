@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf.errors import OmegaConfBaseException
 
 from harness.config import (
     METHOD_CONFIGS,
@@ -72,7 +73,7 @@ def test_every_experiment_composes_and_names_known_tasks(name):
     whole = composed(f"experiment={name}")
     check(session.to_config(whole))
     assert whole.hydra.mode.name == "MULTIRUN"
-    assert set(whole.hydra.sweeper.params["task"].split(",")) <= set(TASKS)
+    assert {task.strip() for task in whole.hydra.sweeper.params["task"].split(",")} <= set(GROUPS["task"])
 
 
 @pytest.mark.parametrize("scale", GROUPS["scale"])
@@ -81,8 +82,43 @@ def test_every_scale_combines_with_every_experiment(name, scale):
     whole = composed(f"experiment={name}", f"scale={scale}")
     check(session.to_config(whole))
     assert whole.hydra.mode.name == "MULTIRUN"
-    expected = {"quick": (300, 2), "cpu": (2000, 5), "minilm": (None, composed(f"experiment={name}").train.epochs)}
+    own = (None, composed(f"experiment={name}").train.epochs)
+    expected = {"quick": (300, 2), "cpu": (2000, 5), "minilm": own, "paper": own}
     assert (whole.data.max_train_rows, whole.train.epochs) == expected[scale]
+
+
+def test_the_further_tasks_have_the_papers_sizes_layers_and_epochs_per_task():
+    """Sizes, layers and rates of section 3.3; the epochs of the supplement, by hand for each task and method."""
+    adapter, full, top = (composed(f"experiment=further_tasks/{name}") for name in ("adapter", "full", "top_layers"))
+    assert adapter.hydra.sweeper.params["method.bottleneck_size"] == "2,4,8,16,32,64"
+    assert top.hydra.sweeper.params["method.layers"] == "1,2,3,5,7,9,11,12"
+    for whole in (adapter, full, top):
+        assert whole.hydra.sweeper.params["train.learning_rate"] == "1e-5,3e-5,1e-4,3e-3"
+        assert len(whole.hydra.sweeper.params["task"].split(",")) == 17
+
+    def epochs(method, task):
+        return config(f"experiment=further_tasks/{method}", f"task={task}").train.epochs
+
+    expected = {
+        "crowdflower_airline": (50, 20), "crowdflower_global_warming": (100, 50), "news_aggregator": (20, 20),
+        "crowdflower_us_economic_performance": (100, 20), "crowdflower_primary_emotions": (100, 100),
+    }  # fmt: skip
+    for task, (of_full, of_adapter) in expected.items():
+        found = [epochs(method, task) for method in ("full", "top_layers", "adapter")]
+        assert found == [of_full, of_full, of_adapter], task
+
+
+@pytest.mark.parametrize("scale", ["quick", "cpu", "minilm"])
+def test_the_scales_for_minilm_train_no_more_layers_than_it_has(scale):
+    for name in ("further_tasks/top_layers", "tradeoff/top_layers"):
+        layers = composed(f"experiment={name}", f"scale={scale}").hydra.sweeper.params["method.layers"]
+        assert max(map(int, layers.split(","))) == 6
+
+
+def test_a_task_that_an_experiment_has_no_value_for_is_named():
+    with pytest.raises(OmegaConfBaseException, match=r"no value for task mrpc.*give one"):
+        config("experiment=further_tasks/full", "task=mrpc")
+    assert config("experiment=further_tasks/full", "task=mrpc", "train.epochs=3").train.epochs == 3
 
 
 def test_the_script_knows_every_experiment_and_runs_full_fine_tuning_first():
@@ -91,7 +127,8 @@ def test_the_script_knows_every_experiment_and_runs_full_fine_tuning_first():
     assert [sweep[0] for sweep in reproduce.sweeps("tradeoff", "cpu")] == [
         f"experiment=tradeoff/{name}" for name in ("full", "adapter", "layernorm", "top_layers")
     ]
-    assert set(reproduce.SCALES) == set(GROUPS["scale"])
+    assert {*reproduce.SCALES, *reproduce.FURTHER_TASKS} == set(GROUPS["scale"])
+    assert reproduce.sweeps("further_tasks", "paper")[0] == ["experiment=further_tasks/full", "scale=paper"]
     assert reproduce.sweeps("glue", "quick") == [["experiment=quick/full"], ["experiment=quick/adapter"]]
 
 

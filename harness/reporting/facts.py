@@ -80,14 +80,23 @@ def rows_phrase(records: Sequence[Record]) -> str:
 
 
 def reported_split(records: Sequence[Record]) -> str:
-    """`the official validation set` where every reported row set is one as a whole, else `the validation set`."""
+    """`the test set` where that is reported; `the official validation set` where every reported row set is one as a
+    whole; else `the validation set`.
+    """
+    if reports_test(records):
+        return "the test set"
     sets = evaluation_sets(records)
     whole = sets and all(one.official is not None and not one.is_cut and not one.is_sampled for one in sets)
     return "the official validation set" if whole else "the validation set"
 
 
+def reports_test(records: Sequence[Record]) -> bool:
+    """Whether the reported split of these runs is a labelled test split (protocol `test`)."""
+    return any(record["config"]["protocol"]["name"] == "test" for record in records)
+
+
 def reported_detail(records: Sequence[Record]) -> str:
-    """A sentence that says which validation sets are official, cut or sampled, where they are not all official."""
+    """A sentence that says which reported sets are official, cut or sampled, where they are not all official."""
     sets = evaluation_sets(records)
     whole = [one.title for one in sets if not one.is_cut and not one.is_sampled]
     cut = [f"{one.title} ({one.scored:,} rows, officially {one.official:,})" for one in sets if one.is_cut]
@@ -98,7 +107,7 @@ def reported_detail(records: Sequence[Record]) -> str:
     parts = [f"{'official' if is_official else 'complete'} for {', '.join(whole)}"] if whole else []
     parts += [f"cut for {', '.join(cut)}"] if cut else []
     parts += [f"a random sample{' of the official one' * is_official} for {', '.join(sampled)}"] if sampled else []
-    return f"The validation set is {'; '.join(parts)}."
+    return f"The {'test' if reports_test(records) else 'validation'} set is {'; '.join(parts)}."
 
 
 def evaluation_sets(records: Sequence[Record]) -> list[EvaluationSet]:

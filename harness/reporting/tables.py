@@ -200,7 +200,7 @@ def _choice(candidate: Candidate, cell: Cell) -> str:
 
 def _selection_header(group: Group) -> list[str]:
     """A column for the score on the selection split, where that is not the reported split."""
-    return ["Selection score"] if group.protocol["name"] == "holdout" else []
+    return ["Selection score"] if group.is_selected_elsewhere else []
 
 
 def _selection_texts(group: Group, candidate: Candidate) -> list[str]:

@@ -29,14 +29,17 @@ from harness.training.device import pick_device, pick_precision
 
 @dataclass(frozen=True)
 class Run:
-    """A checked config with everything that it names resolved; `id` is its run id."""
+    """A checked config with everything that it names resolved; `id` is its run id.
+
+    `checkpoint` is None for a method without an encoder.
+    """
 
     id: str
     config: RunConfig
     task: Task
     data: Source
     fingerprint: str
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | None
     precision: str
 
     def record(self, status: str, **entries: Any) -> Record:
@@ -51,7 +54,7 @@ class Run:
             self.config,
             task=self.task,
             source=self.data.name,
-            model=self.checkpoint.name,
+            model=None if self.checkpoint is None else self.checkpoint.name,
             precision=self.precision,
         )
 
@@ -82,6 +85,9 @@ def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
             device = pick_device(config.device)
             if config.cuda_graphs and device.type != "cuda":
                 raise UserError(f"cuda_graphs=true needs a GPU and the device is {device}; set cuda_graphs=false")
+        if not config.method.has_encoder:
+            precision = "fp32"
+        elif here:
             precision = "bf16" if pick_precision(config.train.precision, device) else "fp32"
         else:
             precision = config.train.precision
@@ -90,12 +96,32 @@ def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
         fingerprint = checked_fingerprint(data, task)
         if config.protocol.predict_test:
             test_sets(data, task)
-        checkpoint = _checkpoint(config.model.name, config.model.revision)
-        _check_length(config, checkpoint)
-        _check_method_fits(config, checkpoint)
+        checkpoint = _checkpoint_for(config)
         run = Run("", config, task, data, fingerprint, checkpoint, precision)
-        runs.append(replace(run, id=run_id(run.identity, data=fingerprint, encoder=checkpoint.fingerprint)))
+        encoder = checkpoint and checkpoint.fingerprint
+        runs.append(replace(run, id=run_id(run.identity, data=fingerprint, encoder=encoder)))
     return runs
+
+
+def _checkpoint_for(config: RunConfig) -> Checkpoint | None:
+    """The checkpoint of a run, None for a method without an encoder; `UserError` where the config does not fit it."""
+    train, method = config.train, config.method.name
+    if train.evaluate_spans and not isinstance(config.method, AdapterConfig):
+        raise UserError(f"train.evaluate_spans=true removes adapters and method={method} has none; set it to false")
+    if not config.method.has_encoder:
+        if train.save != "none":
+            raise UserError(
+                f"train.save={train.save} keeps what was trained in an encoder and method={method} has none; set it to "
+                "none, or leave this method to a command of its own"
+            )
+        return None
+    checkpoint = _checkpoint(config.model.name, config.model.revision)
+    _check_length(config, checkpoint)
+    encoder = encoder_of(checkpoint)
+    # Counting its parameters applies the method to an encoder without weights, which raises what training would raise:
+    # more layers than it has, options that peft refuses.
+    count(encoder.config, config.method, 2, has_pooler=getattr(encoder, "pooler", None) is not None)
+    return checkpoint
 
 
 def _check_length(config: RunConfig, checkpoint: Checkpoint) -> None:
@@ -105,17 +131,6 @@ def _check_length(config: RunConfig, checkpoint: Checkpoint) -> None:
             f"train.max_length={config.train.max_length} is more than the {limit} positions of {checkpoint.title}; "
             f"choose at most {limit}"
         )
-
-
-def _check_method_fits(config: RunConfig, checkpoint: Checkpoint) -> None:
-    """`UserError` for a method that the encoder cannot take: more layers than it has, options that peft refuses."""
-    if config.train.evaluate_spans and not isinstance(config.method, AdapterConfig):
-        raise UserError(
-            f"train.evaluate_spans=true removes adapters and method={config.method.name} has none; set it to false"
-        )
-    encoder = encoder_of(checkpoint)
-    # Counting its parameters applies the method to an encoder without weights, which raises what training would raise.
-    count(encoder.config, config.method, 2, has_pooler=getattr(encoder, "pooler", None) is not None)
 
 
 @cache

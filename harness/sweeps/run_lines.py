@@ -50,7 +50,8 @@ class RunLines:
         settings = flatten(record["config"])
         varying = [setting_text(field, settings[field]) for field in self._varying if field in settings]
         name = [task_of(record).title, " ".join(map(str, method_words(method) + _scale(method)))]
-        return [*name, "  ".join(varying), f"lr {short_number(train['learning_rate'])}", f"seed {train['seed']}"]
+        own = [f"lr {short_number(train['learning_rate'])}", f"seed {train['seed']}"] if train else ["", ""]
+        return [*name, "  ".join(varying), *own]
 
 
 def comparable(record: Record) -> str:

@@ -51,7 +51,7 @@ PADDED_SIZE = 64  # bottleneck sizes up to this one are padded to the largest of
 _POLL_SECONDS = 0.5
 
 # Trains one stack and returns its records: `run_stack`, or another with its signature.
-TrainStack = Callable[[Sequence[Run], torch.device, Callable[[int, int, float], None]], list[Record]]
+TrainStack = Callable[[Sequence[Run], torch.device, Callable[[int, int, float | None], None]], list[Record]]
 
 
 class Sweep:
@@ -172,7 +172,8 @@ class Sweep:
         for run in stack:
             write_record(self.results_dir, run.record("running"))
         first = stack[0]
-        progress.start(f"{first.task.title} {first.config.method.name}", len(stack), first.config.train.epochs)
+        epochs = first.config.train.epochs if first.checkpoint else 0
+        progress.start(f"{first.task.title} {first.config.method.name}", len(stack), epochs)
         records, error, log = self._attempt(stack, device, progress)
         if records is None and len(stack) > 1 and not isinstance(error, UserError):
             half = (len(stack) + 1) // 2
@@ -235,13 +236,15 @@ def make_stacks(runs: Iterable[Run], limit: int) -> list[list[Run]]:
         groups.setdefault(stack_key(run), []).append(run)
     stacks = []
     for group in groups.values():
-        size = limit if can_stack(group[0].config.method) else 1
+        size = limit if group[0].checkpoint and can_stack(group[0].config.method) else 1
         stacks += [group[start : start + size] for start in range(0, len(group), size)]
     return stacks
 
 
 def stack_key(run: Run) -> str:
     """Equal for runs that can be replicas of one stack."""
+    if run.checkpoint is None:
+        return run.id
     looked_at = [run.config.train.evaluate_every_epoch, run.config.train.evaluate_spans]
     what = [shared_settings(run.identity), looked_at, run.fingerprint, run.checkpoint.fingerprint]
     return json.dumps(what, sort_keys=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,25 +21,36 @@ def evaluate(
     """For each replica, by the names of `splits`: `scores`, `undefined`, `constant` (whether all predictions are one),
     `finite` (whether the outputs are) and, where they are, `predictions [N]`. `max_tokens` is that of `predict`.
     """
-    names = ("scores", "undefined", "constant", "finite", "predictions")
-    results = [{name: {} for name in names} for _ in range(classifier.replicas)]
+    results = [no_results() for _ in range(classifier.replicas)]
     for name, split in splits.items():
         gold = split.gold.cpu().numpy()
         outputs = predict(classifier, split, bf16=bf16, max_tokens=max_tokens)
         for result, logits in zip(results, outputs, strict=True):
-            result["finite"][name] = bool(np.isfinite(logits).all())
-            if not result["finite"][name]:
-                result["scores"][name] = dict.fromkeys(task.metrics)
-                result["undefined"][name] = dict.fromkeys(task.metrics, "the outputs are not finite")
-                result["constant"][name] = True
+            if np.isfinite(logits).all():
+                enter_scores(result, task, name, task.kind.decide(logits), gold)
                 continue
-            predictions = task.kind.decide(logits)
-            result["predictions"][name] = predictions
-            result["scores"][name], reasons = score(task, predictions, gold)
-            if reasons:
-                result["undefined"][name] = reasons
-            result["constant"][name] = bool(np.ptp(predictions) == 0)
+            result["finite"][name] = False
+            result["scores"][name] = dict.fromkeys(task.metrics)
+            result["undefined"][name] = dict.fromkeys(task.metrics, "the outputs are not finite")
+            result["constant"][name] = True
     return results
+
+
+def no_results() -> dict[str, dict[str, Any]]:
+    """What `evaluate` finds for a replica, before any split is scored."""
+    return {name: {} for name in ("scores", "undefined", "constant", "finite", "predictions")}
+
+
+def enter_scores(
+    result: dict[str, dict[str, Any]], task: Task, name: str, predictions: np.ndarray, gold: np.ndarray
+) -> None:
+    """Score the answers `[N]` to the rows of one split, and enter them under its name."""
+    result["finite"][name] = True
+    result["predictions"][name] = predictions
+    result["scores"][name], reasons = score(task, predictions, gold)
+    if reasons:
+        result["undefined"][name] = reasons
+    result["constant"][name] = bool(np.ptp(predictions) == 0)
 
 
 def evaluate_spans(
@@ -57,11 +69,9 @@ def evaluate_spans(
     return entries
 
 
-def majority(task: Task, train: Encoded, splits: dict[str, Encoded]) -> dict[str, dict[str, float | None]]:
-    """Scores by evaluation set of the constant answer that the training labels suggest (`Kind.constant`)."""
-    train_gold = train.gold.cpu().numpy()
-    scores = {}
-    for name, split in splits.items():
-        constant = task.kind.constant(train_gold, len(split))
-        scores[name], _ = score(task, constant, split.gold.cpu().numpy())
-    return scores
+def majority(task: Task, train_gold: np.ndarray, gold: Mapping[str, np.ndarray]) -> dict[str, dict[str, float | None]]:
+    """Scores by evaluation set of the constant answer that the training labels `[N]` suggest (`Kind.constant`).
+
+    `gold` holds the gold labels `[N]` by evaluation set.
+    """
+    return {name: score(task, task.kind.constant(train_gold, len(values)), values)[0] for name, values in gold.items()}

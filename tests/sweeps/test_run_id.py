@@ -6,7 +6,17 @@ import shutil
 import pytest
 import torch
 
-from harness.config import AdapterConfig, DataConfig, ModelConfig, ProtocolConfig, RunConfig, TaskConfig, TrainConfig
+from harness.config import (
+    AdapterConfig,
+    DataConfig,
+    HoldoutConfig,
+    ModelConfig,
+    ProtocolConfig,
+    RunConfig,
+    TaskConfig,
+    TfidfConfig,
+    TrainConfig,
+)
 from harness.sweeps.resolve import resolve
 from harness.training.device import has_bf16
 
@@ -75,3 +85,26 @@ def test_the_same_weights_with_another_config_or_tokenizer_are_another_run(id_of
 )
 def test_whatever_changes_a_score_names_a_run(id_of, section):
     assert id_of(**section) != id_of()
+
+
+def test_without_an_encoder_options_of_model_and_train_do_not_matter(id_of):
+    baseline = id_of(method=TfidfConfig())
+    assert baseline.startswith("rte-tfidf-")
+    assert id_of(method=TfidfConfig(), train=TrainConfig(seed=1, learning_rate=1.0, precision="bf16")) == baseline
+    assert id_of(method=TfidfConfig(), model=ModelConfig("nowhere")) == baseline
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"method": TfidfConfig(features=["word"])},
+        {"method": TfidfConfig(inverse_penalty=[1])},
+        {"method": TfidfConfig(max_features=10)},
+        {"data": DataConfig("synthetic", max_train_rows=10)},
+        {"protocol": HoldoutConfig()},
+        {"task": TaskConfig("mrpc")},
+    ],
+    ids=lambda section: repr(section)[:60],
+)
+def test_whatever_changes_a_baselines_score_names_it(id_of, section):
+    assert id_of(**({"method": TfidfConfig()} | section)) != id_of(method=TfidfConfig())
