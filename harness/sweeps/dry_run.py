@@ -37,6 +37,7 @@ _BASES = {
     "recorded": "from records of the same kind",
     "measured": "from a few batches measured now",
     "scaled": "scaled from a measured stack of the same method",
+    "baseline": "not known; no encoder, little memory",
     "unknown": "not known until records exist, since the jobs run on other machines",
 }
 
@@ -115,7 +116,8 @@ def _lines(plan: Sequence[tuple[_Stack, Expected | None]], where: str, devices: 
     yield "dry run: nothing is trained to its end, nothing is written"
     yield f"{counted(len(runs), 'run')}: {opened} to do in {counted(len(known), 'stack')}{_done(plan)}"
     yield f"data: {first.data.name} ({first.data.why}){'' if first.data.is_glue else ' - NOT GLUE'}"
-    yield f"encoder: {first.checkpoint.title} | {where} | records: {results_dir}/runs"
+    encoder = next((run.checkpoint.title for run in runs if run.checkpoint is not None), "none")
+    yield f"encoder: {encoder} | {where} | records: {results_dir}/runs"
     yield ""
     texts = []
     for stack, expected in plan:
@@ -177,7 +179,7 @@ def _total(known: Sequence[Expected], devices: int) -> str:
     seconds = [expected.seconds for expected in known if expected.seconds is not None]
     shared = f" by {devices} devices" if devices > 1 else ""
     least = "at least " if len(seconds) < len(known) else ""
-    peak = _memory(max(known, key=lambda expected: expected.peak_bytes))
+    peak = _memory(max(known, key=lambda expected: expected.peak_bytes or 0))
     time = f"{least}{_time(sum(seconds) / devices)} of training and evaluation{shared}" if seconds else "time not known"
     return f"in total: {time}; at most {peak} at once{' on each device' if devices > 1 else ''}"
 
@@ -187,4 +189,4 @@ def _time(seconds: float | None) -> str:
 
 
 def _memory(expected: Expected) -> str:
-    return f"{expected.peak_bytes / 1e9:.1f} GB"
+    return "-" if expected.peak_bytes is None else f"{expected.peak_bytes / 1e9:.1f} GB"

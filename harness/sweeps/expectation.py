@@ -34,12 +34,13 @@ _SAMPLE, _LONGEST = 256, 32  # training rows that are tokenised: at random, and 
 @dataclass(frozen=True)
 class Expected:
     """`seconds` of training and evaluation, None where not known; `basis` says from what: `recorded`, `measured`,
-    `scaled` or `unknown`. `peak_bytes` are the process's on a CPU, of the device's memory on a GPU.
+    `scaled`, `unknown`, or `baseline` for a run without an encoder. `peak_bytes` are the process's on a CPU, of the
+    device's memory on a GPU; None for a baseline.
     """
 
     seconds: float | None
     basis: str
-    peak_bytes: int
+    peak_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,13 @@ class Expectations:
 
     def of(self, stacks: Sequence[Sequence[Run]]) -> list[Expected]:
         """One for each stack; those with the most tokens are measured first."""
-        works = [self._work(stack[0]) for stack in stacks]
-        tokens = [
-            len(stack) * work.train_rows * work.sample.lengths.mean() for stack, work in zip(stacks, works, strict=True)
-        ]
-        order = sorted(range(len(stacks)), key=lambda index: -tokens[index])
+        works = {index: self._work(stack[0]) for index, stack in enumerate(stacks) if stack[0].checkpoint is not None}
+        tokens = {
+            index: len(stacks[index]) * work.train_rows * work.sample.lengths.mean() for index, work in works.items()
+        }
+        order = sorted(works, key=lambda index: -tokens[index])
         found = {index: self._expected(stacks[index], works[index]) for index in order}
-        return [found[index] for index in range(len(stacks))]
+        return [found.get(index, Expected(None, "baseline", None)) for index in range(len(stacks))]
 
     def _expected(self, stack: Sequence[Run], work: _Work) -> Expected:
         settings, shape = stack[0].config.train, _shape(stack)
@@ -196,7 +197,7 @@ def _kinds(records: Iterable[Record]) -> dict[str, Record]:
             len(record["training"]["stack"]),
         ): record
         for record in records
-        if record["status"] == "completed" and record["config"]["method"]["name"] in METHODS
+        if record["status"] == "completed" and "encoder" in record and record["config"]["method"]["name"] in METHODS
     }
 
 

@@ -31,6 +31,15 @@ def test_a_sweep_is_described_and_nothing_is_written(harness_run, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_runs_without_an_encoder_are_listed_without_a_time(harness_run):
+    out = harness_run("--dry-run", "--multirun", "method=tfidf,adapter").out
+    assert "2 runs: 2 to do in 2 stacks\n" in out
+    (line,) = [line for line in out.splitlines() if line.endswith("MRPC tfidf")]
+    assert "time not known" in line
+    assert "in total: at least 0:0" in out
+    assert "time of 1 stack: not known; no encoder, little memory" in out
+
+
 def test_finished_runs_are_kept_and_the_others_repeated(harness_run, tmp_path):
     results = tmp_path / "results"
     assert harness_run("--multirun", "train.seed=0,1", "method.bottleneck_size=4").status == 0
