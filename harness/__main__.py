@@ -13,6 +13,7 @@ COMMANDS = {
     "submit": "write the zip that gluebenchmark.com takes",
     "bank": "collect the trained weights of many tasks; list, check and export them",
     "predict": "predict rows with the tasks of a bank",
+    "describe": "show what a run would read: splits, labels, lengths, examples",
 }
 
 # Bash replaces only what follows the last `=`, hence the last step.

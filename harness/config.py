@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -11,67 +11,69 @@ from typing import Any
 from omegaconf import MISSING
 
 from harness.errors import UserError
+from harness.options import SEED, above, at_least, between, one_of, only, option, or_null
 
 
-@dataclass(frozen=True)
-class Range:
-    """The values that an option allows: a predicate and its wording."""
+@dataclass
+class FilesConfig:
+    """One file per split; paths are relative to `data.path`."""
 
-    allows: Callable[[Any], bool]
-    words: str
-
-
-def one_of(*names: str) -> Range:
-    return Range(lambda value: value in names, "one of " + ", ".join(names))
+    train: str | None = None
+    validation: str | None = None
+    test: str | None = None
 
 
-def above(low: float, below: float = math.inf) -> Range:
-    words = f"above {low:g}" if below == math.inf else f"above {low:g} and below {below:g}"
-    return Range(lambda value: low < value < below, words)
+@dataclass
+class SplitConfig:
+    """Shares of rows that become splits (of `file` 0.1 each unless given), stratified and drawn with `seed` (0)."""
+
+    validation: float | None = option(None, or_null(at_least(0, 1)))
+    test: float | None = option(None, or_null(at_least(0, 1)))
+    seed: int | None = option(None, or_null(SEED))
+    keep_duplicates_together: bool | None = None  # true: rows of equal texts go to one split
 
 
-def at_least(low: float, below: float = math.inf) -> Range:
-    words = f"at least {low:g}" if below == math.inf else f"at least {low:g} and below {below:g}"
-    return Range(lambda value: low <= value < below, words)
+@dataclass
+class HubConfig:
+    """A data set on the Hugging Face hub; `revision` is a full commit hash (null: the newest commit)."""
 
-
-def between(low: float, high: float) -> Range:
-    return Range(lambda value: low <= value <= high, f"between {low:g} and {high:g}")
-
-
-def or_null(allowed: Range) -> Range:
-    return Range(lambda value: value is None or allowed.allows(value), allowed.words + ", or null")
-
-
-def only(name: str, group: str) -> Range:
-    """The name of a schema: another name is another option of its config group, with other fields."""
-    return Range(lambda value: value == name, f"{name} here; choose another {group} with {group}=NAME")
-
-
-def option(default: Any, allowed: Range | None = None, *, one_per_sweep: bool = False) -> Any:
-    """A field with the values that it allows (None: all of its type).
-
-    `one_per_sweep` marks options outside the run id, on which all runs of a sweep must agree.
-    """
-    return field(default=default, metadata={"allowed": allowed, "one_per_sweep": one_per_sweep})
-
-
-_SEED = at_least(0, 2**31)
+    name: str | None = None
+    config: str | None = None
+    revision: str | None = None
 
 
 @dataclass
 class TaskConfig:
-    """`name`: a task of GLUE. Any other also has a `kind` and what `harness.tasks.task.task_from` takes."""
+    """`name`: a task of GLUE. Any other also has a `kind`; null is the default of each key.
+
+    `title` to `test_sets` say what the task is (`harness.tasks.task.task_from`), the keys below where its rows lie and
+    how they are read (`harness.tasks.reading`); without those, a source of your own delivers the rows.
+    """
 
     name: str = MISSING
     title: str | None = None
     kind: str | None = None
-    text: list[str] | None = None
-    labels: list[str] | None = None
+    text: list[Any] | None = None
+    labels: Any = None  # a list, or a mapping from values in the file to labels; null: the values of the training rows
     metrics: list[str] | None = None
     headline: str | None = None
     evaluation_sets: list[str] | None = None
     test_sets: list[str] | None = None
+    label: Any = None
+    unknown_labels: str | None = option(None, or_null(one_of("error", "drop")))
+    min_label_rows: int | None = option(None, or_null(at_least(1)))
+    file: str | None = None
+    files: FilesConfig = field(default_factory=FilesConfig)
+    hub: HubConfig = field(default_factory=HubConfig)
+    folder: str | None = None
+    split: SplitConfig = field(default_factory=SplitConfig)
+    format: str | None = option(None, or_null(one_of("csv", "tsv", "jsonl", "parquet")))
+    delimiter: str | None = None
+    quoting: str | None = option(None, or_null(one_of("minimal", "none")))
+    header: bool | None = None
+    encoding: str | None = None
+    missing: list[Any] | None = None
+    expected_rows: int | None = option(None, or_null(at_least(1)))
 
 
 @dataclass
@@ -148,7 +150,9 @@ class ModelConfig:
 
 @dataclass
 class DataConfig:
-    """`source`: auto, hub, local (`path` is the folder with CoLA/, MRPC/, ...) or synthetic; `revision`: the hub's."""
+    """`source`: auto, hub, local (`path` is the folder of GLUE or of a task's own files) or synthetic; `revision`: of
+    GLUE on the hub.
+    """
 
     source: str = "auto"
     path: str | None = None
@@ -176,7 +180,14 @@ class HoldoutConfig(ProtocolConfig):
 
     name: str = option("holdout", only("holdout", "protocol"))
     fraction: float = option(0.1, above(0, 1))
-    seed: int = option(0, _SEED)
+    seed: int = option(0, SEED)
+
+
+@dataclass
+class TestConfig(ProtocolConfig):
+    """Runs are selected on the validation split and reported on a test split with gold labels (section 3.3)."""
+
+    name: str = option("test", only("test", "protocol"))
 
 
 @dataclass
@@ -196,7 +207,7 @@ class TrainConfig:
     clip_norm: float = option(1.0, above(0))
     dropout: float = option(0.1, at_least(0, 0.99))
     precision: str = option("auto", one_of("auto", "bf16", "fp32"))
-    seed: int = option(0, _SEED)
+    seed: int = option(0, SEED)
     evaluate_every_epoch: bool = option(False, one_per_sweep=True)
     evaluate_spans: bool = option(False, one_per_sweep=True)
     save: str = option("none", one_of("none", "best", "all"), one_per_sweep=True)
@@ -229,6 +240,7 @@ METHOD_CONFIGS: dict[str, type[MethodConfig]] = {
 PROTOCOL_CONFIGS: dict[str, type[ProtocolConfig]] = {
     "paper": ProtocolConfig,
     "holdout": HoldoutConfig,
+    "test": TestConfig,
 }
 
 
@@ -271,12 +283,11 @@ def check_sweep(configs: Iterable[RunConfig]) -> None:
                 )
 
 
-def _options(config: RunConfig) -> Iterator[tuple[str, Field, Any]]:
+def _options(section: Any, prefix: str = "") -> Iterator[tuple[str, Field, Any]]:
     """Key, field and value of every option, whatever schemas the sections have."""
-    for item in fields(config):
-        section = getattr(config, item.name)
-        if not is_dataclass(section):
-            yield item.name, item, section
-            continue
-        for inner in fields(section):
-            yield f"{item.name}.{inner.name}", inner, getattr(section, inner.name)
+    for item in fields(section):
+        value = getattr(section, item.name)
+        if is_dataclass(value):
+            yield from _options(value, f"{prefix}{item.name}.")
+        else:
+            yield f"{prefix}{item.name}", item, value

@@ -183,5 +183,5 @@ def encoded_splits(runs: Sequence[Run], device: torch.device) -> Splits:
         scored={name: encoded(rows[name]) for name in scored_sets(protocol["name"], first.task)},
         tests={name: encoded(split) for name, split in tests.items()},
         test_numbers={name: np.asarray(split["idx"], np.int32) for name, split in tests.items()},
-        available={name: len(loaded[name]) for name in ("train", *first.task.evaluation_sets)},
+        available={name: len(loaded[name]) for name in first.task.labelled_splits},
     )
