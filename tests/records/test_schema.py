@@ -41,7 +41,7 @@ def real(tmp_path_factory, tiny_model):
 
 
 def test_a_real_record_has_the_documented_keys(real):
-    assert differences(real, documented()) == {"weights"}
+    assert differences(real, documented()) == {"weights", "data.reading"}
 
 
 def test_a_made_record_has_the_keys_of_a_real_one():
