@@ -9,7 +9,7 @@ from tests.fixtures.commands import records, train
 from tests.fixtures.glue_fixture import write_glue
 from tests.fixtures.make_records import make_record
 
-OPTIONAL = {"spans", "weights", "predictions"}  # a run asks for them, or they lie elsewhere
+OPTIONAL = {"spans", "weights", "predictions", "data.reading"}  # some runs have them, or they lie elsewhere
 
 
 def documented(kind=Record) -> dict:
