@@ -55,6 +55,11 @@ def test_rare_labels_keep_a_training_row():
     assert set(parts(rows, Division(0.4, 0.4))["train"]["label"]) == {"a", "b", "c"}
 
 
+def test_too_few_texts_for_a_split():
+    with pytest.raises(UserError, match=r"40 rows with 2 texts is an empty split.*keep_duplicates_together=false"):
+        parts(table(["a", "b"] * 20, ["one", "two"] * 20))
+
+
 def test_scores_are_spread_evenly():
     rows = table(np.linspace(0, 5, 500))
     for part in parts(rows).values():
@@ -70,7 +75,7 @@ def test_a_share_of_nothing_is_no_split():
     [
         (["a"] * 20 + ["b"], ["label 'b' has one row only", "task.min_label_rows=2"]),
         (["a"] * 20 + ["b", "c"], ["label 'b' and 1 others has one row only"]),
-        (["a", "a", "b", "b"], ["task.split.validation: 0.1 of 4 rows is an empty split"]),
+        (["a", "a", "b", "b"], ["task.split.validation: 0.1 of 4 rows with 4 texts is an empty split"]),
     ],
 )
 def test_what_cannot_be_divided(labels, words):
