@@ -146,7 +146,9 @@ def make_kind(name: str, labels: tuple[str, ...], *, may_lack_labels: bool = Fal
     `may_lack_labels`: no labels at all are allowed, since they are found in the rows later.
     """
     if name == Classification.name:
-        if (len(labels) < 2 or len(set(labels)) < len(labels)) and not (may_lack_labels and not labels):
+        if not labels and not may_lack_labels:
+            raise UserError("task.labels is empty; give the labels, or a table to find them in (task.file)")
+        if labels and (len(labels) < 2 or len(set(labels)) < len(labels)):
             raise UserError(f"task.labels={list(labels)}: a classification task needs at least two different labels")
         return Classification(labels)
     if name == Regression.name:
