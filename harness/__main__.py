@@ -13,6 +13,7 @@ COMMANDS = {
     "submit": "write the zip that gluebenchmark.com takes",
     "bank": "collect the trained weights of many tasks; list, check and export them",
     "predict": "predict rows with the tasks of a bank",
+    "describe": "show what a run would read: splits, labels, lengths, examples",
 }
 
 # Bash replaces only what follows the last `=`, hence the last step.
@@ -21,7 +22,8 @@ _harness() {
     local line="${COMP_LINE:0:COMP_POINT}" choices=
     local word="${line##* }"
     case "$line" in
-        "harness run "*) choices=$(COMP_LINE="${line#* }" harness run -sc query=bash 2>/dev/null) ;;
+        "harness run "*|"harness describe "*)
+            choices=$(COMP_LINE="${line#* }" harness run -sc query=bash 2>/dev/null) ;;
         *" "*" "*) ;;
         *) choices="{commands}" ;;
     esac

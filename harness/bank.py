@@ -17,8 +17,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.config import METHOD_CONFIGS
 from harness.errors import UserError
+from harness.method_config import METHOD_CONFIGS
 
 # Each command imports what it uses: torch takes seconds, and wrong arguments are refused at once.
 

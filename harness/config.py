@@ -3,168 +3,78 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from omegaconf import MISSING, OmegaConf
 
 from harness.errors import UserError
+from harness.method_config import METHOD_CONFIGS, MethodConfig
+from harness.options import SEED, above, at_least, between, one_of, only, option, or_null
 
 
-@dataclass(frozen=True)
-class Range:
-    """The values that an option allows: a predicate and its wording, and why some others are not allowed."""
+@dataclass
+class FilesConfig:
+    """One file per split; paths are relative to `data.path`."""
 
-    allows: Callable[[Any], bool]
-    words: str
-    reasons: Mapping[Any, str] = field(default_factory=dict)
-
-
-def one_of(*names: str, **reasons: str) -> Range:
-    return Range(lambda value: value in names, "one of " + ", ".join(names), reasons)
+    train: str | None = None
+    validation: str | None = None
+    test: str | None = None
 
 
-def above(low: float, below: float = math.inf) -> Range:
-    words = f"above {low:g}" if below == math.inf else f"above {low:g} and below {below:g}"
-    return Range(lambda value: low < value < below, words)
+@dataclass
+class SplitConfig:
+    """Shares of rows that become splits (of `file` 0.1 each unless given), stratified and drawn with `seed` (0)."""
+
+    validation: float | None = option(None, or_null(at_least(0, 1)))
+    test: float | None = option(None, or_null(at_least(0, 1)))
+    seed: int | None = option(None, or_null(SEED))
+    keep_duplicates_together: bool | None = None  # true: rows of equal texts go to one split
 
 
-def at_least(low: float, below: float = math.inf) -> Range:
-    words = f"at least {low:g}" if below == math.inf else f"at least {low:g} and below {below:g}"
-    return Range(lambda value: low <= value < below, words)
+@dataclass
+class HubConfig:
+    """A data set on the Hugging Face hub; `revision` is a full commit hash (null: the newest commit)."""
 
-
-def between(low: float, high: float) -> Range:
-    return Range(lambda value: low <= value <= high, f"between {low:g} and {high:g}")
-
-
-def or_null(allowed: Range) -> Range:
-    return Range(lambda value: value is None or allowed.allows(value), allowed.words + ", or null")
-
-
-def only(name: str, group: str) -> Range:
-    """The name of a schema: another name is another option of its config group, with other fields."""
-    return Range(lambda value: value == name, f"{name} here; choose another {group} with {group}=NAME")
-
-
-def each(allowed: Range) -> Range:
-    """At least one value, and none twice."""
-
-    def allows(values: list[Any]) -> bool:
-        return bool(values) and len(set(values)) == len(values) and all(map(allowed.allows, values))
-
-    return Range(allows, f"a list of different values, each {allowed.words}")
-
-
-def option(default: Any, allowed: Range | None = None, *, one_per_sweep: bool = False) -> Any:
-    """A field with the values that it allows (None: all of its type).
-
-    `one_per_sweep` marks options outside the run id, on which all runs of a sweep must agree.
-    """
-    return field(default=default, metadata={"allowed": allowed, "one_per_sweep": one_per_sweep})
-
-
-_SEED = at_least(0, 2**31)
+    name: str | None = None
+    config: str | None = None
+    revision: str | None = None
 
 
 @dataclass
 class TaskConfig:
-    """`name`: a task of GLUE. Any other also has a `kind` and what `harness.tasks.task.task_from` takes."""
+    """`name`: a task of GLUE. Any other also has a `kind`; null is the default of each key.
+
+    `title` to `test_sets` say what the task is (`harness.tasks.task.task_from`), the keys below where its rows lie and
+    how they are read (`harness.tasks.reading`); without those, a source of your own delivers the rows.
+    """
 
     name: str = MISSING
     title: str | None = None
     kind: str | None = None
-    text: list[str] | None = None
-    labels: list[str] | None = None
+    text: list[Any] | None = None
+    labels: Any = None  # a list, or a mapping from values in the file to labels; null: the values of the training rows
     metrics: list[str] | None = None
     headline: str | None = None
     evaluation_sets: list[str] | None = None
     test_sets: list[str] | None = None
-
-
-@dataclass
-class MethodConfig:
-    """`has_encoder`: whether the method uses one; without, no option of `model` or `train` matters."""
-
-    has_encoder: ClassVar[bool] = True
-    name: str = MISSING
-
-
-@dataclass
-class AdapterConfig(MethodConfig):
-    """Bottleneck adapters; the defaults are the paper's (sections 2.1 and 3.6)."""
-
-    name: str = option("adapter", only("adapter", "method"))
-    bottleneck_size: int = option(64, at_least(1))
-    placement: str = option("houlsby", one_of("houlsby", "pfeiffer"))
-    activation: str = option("gelu", one_of("gelu", "relu", "swish", "tanh"))
-    init_std: float = option(1e-2, above(0))
-    train_layernorms: bool = True
-    train_head: bool = True
-    train_pooler: bool = False
-
-
-@dataclass
-class FullConfig(MethodConfig):
-    """Full fine-tuning: every weight of the encoder and the head."""
-
-    name: str = option("full", only("full", "method"))
-
-
-@dataclass
-class TopLayersConfig(MethodConfig):
-    """The top `layers` layers, pooler and head train (section 3.4); the layers below run without dropout."""
-
-    name: str = option("top_layers", only("top_layers", "method"))
-    layers: int = option(1, at_least(1))
-
-
-@dataclass
-class LayerNormConfig(MethodConfig):
-    """Every LayerNorm and the head (section 3.4)."""
-
-    name: str = option("layernorm", only("layernorm", "method"))
-
-
-@dataclass
-class BitFitConfig(MethodConfig):
-    """Every bias of the encoder and the head (Ben Zaken et al. 2022)."""
-
-    name: str = option("bitfit", only("bitfit", "method"))
-
-
-@dataclass
-class HeadConfig(MethodConfig):
-    """The head alone, on the frozen encoder's pooled output."""
-
-    name: str = option("head", only("head", "method"))
-
-
-@dataclass
-class PeftConfig(MethodConfig):
-    """A method of Hugging Face's `peft`: `type` is its PeftType, `options` the fields of its config."""
-
-    name: str = option("peft", only("peft", "method"))
-    type: str = "LORA"
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-FEATURES = ("word", "char", "word+char")  # of `method=tfidf`
-
-
-@dataclass
-class TfidfConfig(MethodConfig):
-    """TF-IDF and a linear model instead of an encoder; `features` × `inverse_penalty` is the grid that is tried."""
-
-    has_encoder: ClassVar[bool] = False
-    name: str = option("tfidf", only("tfidf", "method"))
-    features: list[str] = field(default_factory=lambda: list(FEATURES), metadata={"allowed": each(one_of(*FEATURES))})
-    inverse_penalty: list[float] = field(
-        default_factory=lambda: [0.3, 1.0, 3.0, 10.0, 30.0], metadata={"allowed": each(above(0))}
-    )
-    max_features: int = option(100_000, at_least(1))
+    label: Any = None
+    unknown_labels: str | None = option(None, or_null(one_of("error", "drop")))
+    min_label_rows: int | None = option(None, or_null(at_least(1)))
+    file: str | None = None
+    files: FilesConfig = field(default_factory=FilesConfig)
+    hub: HubConfig = field(default_factory=HubConfig)
+    folder: str | None = None
+    split: SplitConfig = field(default_factory=SplitConfig)
+    format: str | None = option(None, or_null(one_of("csv", "tsv", "jsonl", "parquet")))
+    delimiter: str | None = None
+    quoting: str | None = option(None, or_null(one_of("minimal", "none")))
+    header: bool | None = None
+    encoding: str | None = None
+    missing: list[Any] | None = None
+    expected_rows: int | None = option(None, or_null(at_least(1)))
 
 
 @dataclass
@@ -177,7 +87,9 @@ class ModelConfig:
 
 @dataclass
 class DataConfig:
-    """`source`: auto, hub, local (`path` is the folder with CoLA/, MRPC/, ...) or synthetic; `revision`: the hub's."""
+    """`source`: auto, hub, local (`path` is the folder of GLUE or of a task's own files) or synthetic; `revision`: of
+    GLUE on the hub.
+    """
 
     source: str = "auto"
     path: str | None = None
@@ -205,7 +117,14 @@ class HoldoutConfig(ProtocolConfig):
 
     name: str = option("holdout", only("holdout", "protocol"))
     fraction: float = option(0.1, above(0, 1))
-    seed: int = option(0, _SEED)
+    seed: int = option(0, SEED)
+
+
+@dataclass
+class TestConfig(ProtocolConfig):
+    """Runs are selected on the validation split and reported on a test split with gold labels (section 3.3)."""
+
+    name: str = option("test", only("test", "protocol"))
 
 
 # The fused optimizer takes one loss scale and one flag to skip a step, for all runs of a stack.
@@ -236,7 +155,7 @@ class TrainConfig:
     clip_norm: float = option(1.0, above(0))
     dropout: float = option(0.1, at_least(0, 0.99))
     precision: str = option("auto", one_of("auto", "bf16", "fp32", fp16=_NO_FP16))
-    seed: int = option(0, _SEED)
+    seed: int = option(0, SEED)
     evaluate_every_epoch: bool = option(False, one_per_sweep=True)
     evaluate_spans: bool = option(False, one_per_sweep=True)
     save: str = option("none", one_of("none", "best", "all"), one_per_sweep=True)
@@ -257,19 +176,10 @@ class RunConfig:
     cuda_graphs: bool = option(False, one_per_sweep=True)
 
 
-METHOD_CONFIGS: dict[str, type[MethodConfig]] = {
-    "adapter": AdapterConfig,
-    "full": FullConfig,
-    "top_layers": TopLayersConfig,
-    "layernorm": LayerNormConfig,
-    "bitfit": BitFitConfig,
-    "head": HeadConfig,
-    "peft": PeftConfig,
-    "tfidf": TfidfConfig,
-}
 PROTOCOL_CONFIGS: dict[str, type[ProtocolConfig]] = {
     "paper": ProtocolConfig,
     "holdout": HoldoutConfig,
+    "test": TestConfig,
 }
 
 
@@ -323,12 +233,11 @@ def check_sweep(configs: Iterable[RunConfig]) -> None:
                 )
 
 
-def _options(config: RunConfig) -> Iterator[tuple[str, Field, Any]]:
+def _options(section: Any, prefix: str = "") -> Iterator[tuple[str, Field, Any]]:
     """Key, field and value of every option, whatever schemas the sections have."""
-    for item in fields(config):
-        section = getattr(config, item.name)
-        if not is_dataclass(section):
-            yield item.name, item, section
-            continue
-        for inner in fields(section):
-            yield f"{item.name}.{inner.name}", inner, getattr(section, inner.name)
+    for item in fields(section):
+        value = getattr(section, item.name)
+        if is_dataclass(value):
+            yield from _options(value, f"{prefix}{item.name}.")
+        else:
+            yield f"{prefix}{item.name}", item, value

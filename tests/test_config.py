@@ -9,21 +9,16 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf.errors import OmegaConfBaseException
 
-from harness.config import (
-    METHOD_CONFIGS,
-    PROTOCOL_CONFIGS,
-    AdapterConfig,
-    RunConfig,
-    check,
-    register_configs,
-)
+from harness.config import PROTOCOL_CONFIGS, RunConfig, check, register_configs
 from harness.errors import UserError
+from harness.method_config import METHOD_CONFIGS, AdapterConfig
 from harness.sweeps import session
 from harness.sweeps.resolve import resolve
 from harness.sweeps.run_id import identity, run_id
 from harness.tasks.glue import TASKS, get_task
 from scripts import reproduce
 from tests.conftest import CONF
+from tests.fixtures.further_tasks import FURTHER_TASKS
 
 GROUPS = {group.name: sorted(file.stem for file in group.glob("*.yaml")) for group in CONF.iterdir() if group.is_dir()}
 EXPERIMENTS = sorted(str(file.relative_to(CONF / "experiment"))[:-5] for file in CONF.glob("experiment/*/*.yaml"))
@@ -65,7 +60,7 @@ def test_every_group_option_composes(choice):
 
 
 def test_there_is_a_file_for_every_task():
-    assert GROUPS["task"] == sorted(TASKS)
+    assert GROUPS["task"] == sorted([*TASKS, *FURTHER_TASKS, "custom"])
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

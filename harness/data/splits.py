@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, DatasetDict
 
+from harness.data.sources import of_task
 from harness.data.sources.source import Source
 from harness.records.predictions import gold_key, read_gold, write_gold
 from harness.records.record import Record, task_of
@@ -32,7 +33,7 @@ def split_rows(
     if protocol["name"] == "holdout":
         options = {"fraction": protocol["fraction"], "seed": protocol["seed"]}
         rows["train"], rows[HOLDOUT] = hold_out(rows["train"], **options)
-    return rows | {name: limit_rows(loaded[name], max_eval_rows) for name in task.evaluation_sets}
+    return rows | {name: limit_rows(loaded[name], max_eval_rows) for name in task.labelled_splits if name != "train"}
 
 
 def limit_rows(split: Dataset, limit: int | None) -> Dataset:
@@ -71,7 +72,7 @@ def restore_gold(results_dir: Path, records: Sequence[Record], data: Source) -> 
 def _restore(results_dir: Path, key: str, record: Record, data: Source) -> bool:
     config, task = record["config"], task_of(record)
     limits = {name: config["data"].get(name) for name in ("max_train_rows", "max_eval_rows")}
-    rows = split_rows(data.load(task), task, config["protocol"], **limits)
+    rows = split_rows(of_task(data, task).load(task), task, config["protocol"], **limits)
     names = scored_sets(config["protocol"]["name"], task)
     arrays = {name: task.kind.compact(np.asarray(rows[name]["label"])) for name in names}
     if gold_key(task, arrays) != key:

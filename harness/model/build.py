@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from harness.config import MethodConfig
+from harness.method_config import MethodConfig
 from harness.model import attention
 from harness.model.checkpoint import Checkpoint, encoder_of
 from harness.model.classifier import Classifier

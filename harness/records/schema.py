@@ -69,6 +69,7 @@ class Data(TypedDict):
     fingerprint: str
     rows: dict[str, int]
     available: dict[str, int]
+    reading: NotRequired[dict[str, Any]]  # of a task's own rows: read by file, dropped by reason, duplicates
 
 
 class TrainingEntry(TypedDict):

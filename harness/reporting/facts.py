@@ -80,14 +80,10 @@ def rows_phrase(records: Sequence[Record]) -> str:
 
 
 def reported_split(records: Sequence[Record]) -> str:
-    """`the test set` where that is reported; `the official validation set` where every reported row set is one as a
-    whole; else `the validation set`.
-    """
-    if reports_test(records):
-        return "the test set"
+    """`the validation set` or, under the protocol of that name, `the test set`; `official` where all of them are."""
     sets = evaluation_sets(records)
     whole = sets and all(one.official is not None and not one.is_cut and not one.is_sampled for one in sets)
-    return "the official validation set" if whole else "the validation set"
+    return f"the {'official ' * bool(whole)}{_reported_name(records)} set"
 
 
 def reports_test(records: Sequence[Record]) -> bool:
@@ -107,7 +103,7 @@ def reported_detail(records: Sequence[Record]) -> str:
     parts = [f"{'official' if is_official else 'complete'} for {', '.join(whole)}"] if whole else []
     parts += [f"cut for {', '.join(cut)}"] if cut else []
     parts += [f"a random sample{' of the official one' * is_official} for {', '.join(sampled)}"] if sampled else []
-    return f"The {'test' if reports_test(records) else 'validation'} set is {'; '.join(parts)}."
+    return f"The {_reported_name(records)} set is {'; '.join(parts)}."
 
 
 def evaluation_sets(records: Sequence[Record]) -> list[EvaluationSet]:
@@ -121,6 +117,10 @@ def evaluation_sets(records: Sequence[Record]) -> list[EvaluationSet]:
             scored = data["rows"].get(name, available)
             found.append(EvaluationSet(task.column_title(name), scored, available, official.get(name)))
     return found
+
+
+def _reported_name(records: Sequence[Record]) -> str:
+    return "test" if records[0]["config"]["protocol"]["name"] == "test" else "validation"
 
 
 def own_peak(record: Record) -> int | None:

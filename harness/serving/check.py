@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from harness.data.sources import of_task
 from harness.data.sources.source import Source
 from harness.data.splits import limit_rows
 from harness.errors import UserError
@@ -48,7 +49,7 @@ def _replay(entry: Entry, bank: Bank, predictor: Predictor, data: Source) -> str
     before = read_predictions(bank.folder, entry.run["run_id"])
     if before is None:
         raise UserError("the bank does not hold the predictions of its training run; it was added without them")
-    splits = data.load(task)
+    splits = of_task(data, task).load(task)
     compared = different = 0
     for name in task.evaluation_sets:
         rows = limit_rows(splits[name], entry.run["config"]["data"]["max_eval_rows"])

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
-from harness.config import AdapterConfig, RunConfig, check, check_sweep
-from harness.data.sources import checked_fingerprint, find_source, test_sets
+from harness.config import RunConfig, check, check_sweep
+from harness.data.sources import checked_fingerprint, find_rows, test_sets
 from harness.data.sources.source import Source
 from harness.errors import UserError
+from harness.method_config import AdapterConfig
 from harness.model.checkpoint import (
     Checkpoint,
     encoder_of,
@@ -22,7 +23,7 @@ from harness.model.parameters import count
 from harness.records.schema import SCHEMA, Record
 from harness.sweeps.run_id import identity, run_id
 from harness.tasks.glue import find_task
-from harness.tasks.protocols import selection_split
+from harness.tasks.protocols import selection_split, task_under
 from harness.tasks.task import Task
 from harness.training.device import pick_device, pick_precision
 
@@ -91,8 +92,8 @@ def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
             precision = "bf16" if pick_precision(config.train.precision, device) else "fp32"
         else:
             precision = config.train.precision
-        task = find_task(asdict(config.task))
-        data = find_source(config.data.source, config.data.path, config.data.revision)
+        task = task_under(config.protocol.name, find_task(asdict(config.task)))
+        data, task = find_rows(config.data.source, config.data.path, config.data.revision, task)
         fingerprint = checked_fingerprint(data, task)
         if config.protocol.predict_test:
             test_sets(data, task)

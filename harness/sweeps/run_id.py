@@ -11,8 +11,11 @@ from typing import Any
 from harness.config import RunConfig
 from harness.records.schema import SCHEMA
 from harness.tasks.glue import task_settings
+from harness.tasks.reading import READING_KEYS
 from harness.tasks.task import Task
 
+# Of a task: its title, and where its own rows lie and how they are read, for which the data's fingerprint stands.
+NOT_HASHED = ("title", *READING_KEYS)
 # Settings of a run that say what is kept or looked at, and change no score; and the micro-batches (see `TrainConfig`).
 NOT_IN_ID = {
     "train": ("micro_batch_size", "save", "evaluate_every_epoch", "evaluate_spans"),
@@ -49,7 +52,7 @@ def run_id(what: Mapping[str, Any], *, data: str, encoder: str | None) -> str:
     the names; `encoder` is None without one. Numbers are canonical: 3e-4 is 0.0003.
     """
     hashed = {section: what[section] for section in ("task", "method", "train", "protocol")}
-    hashed["task"] = {name: value for name, value in what["task"].items() if name != "title"}
+    hashed["task"] = {name: value for name, value in what["task"].items() if name not in NOT_HASHED}
     hashed["data"] = {name: value for name, value in what["data"].items() if name != "source"}
     hashed |= {"data_fingerprint": data, "encoder_fingerprint": encoder, "schema": SCHEMA}
     digest = hashlib.sha256(json.dumps(_canonical(hashed), sort_keys=True).encode()).hexdigest()[:12]

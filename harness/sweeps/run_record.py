@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.data.sources.own import reading_summary
 from harness.model.classifier import Classifier
 from harness.model.parameters import count
 from harness.records.schema import Record, Scores
@@ -46,6 +47,7 @@ def shared_entries(run: Run, rows: Mapping[str, int], available: Mapping[str, in
             "fingerprint": run.fingerprint,
             "rows": dict(rows),
             "available": dict(available),
+            **({"reading": reading} if (reading := reading_summary(run.data, run.task)) else {}),
         },
     }
 

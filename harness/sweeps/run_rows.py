@@ -46,5 +46,5 @@ def rows_of_runs(runs: Sequence[Run]) -> RunRows:
         train=rows["train"],
         scored={name: rows[name] for name in scored_sets(protocol["name"], first.task)},
         tests=test_sets(first.data, first.task) if predict_test else {},
-        available={name: len(loaded[name]) for name in ("train", *first.task.evaluation_sets)},
+        available={name: len(loaded[name]) for name in first.task.labelled_splits},
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.tasks.kinds import Classification, Kind, Regression
+from harness.tasks.reading import given
 from harness.tasks.task import Task, describe, task_from
 
 _SENTENCES = ("sentence1", "sentence2")
@@ -136,11 +137,11 @@ def find_task(settings: Mapping[str, Any]) -> Task:
     `UserError` for an unknown name, for settings that would change a GLUE task, and for bad settings.
     """
     name = settings["name"]
-    given = {key: value for key, value in settings.items() if value is not None and key != "name"}
+    changes = {key: value for key, value in given(settings).items() if key != "name"}
     if name not in TASKS:
-        return task_from(settings) if given.get("kind") else get_task(name)
-    if given and {"name": name} | given != describe(TASKS[name]):
-        raise UserError(f"task.{next(iter(given))}: {name} is a GLUE task and cannot be changed; choose another name")
+        return task_from(settings) if changes.get("kind") else get_task(name)
+    if changes and {"name": name} | changes != describe(TASKS[name]):
+        raise UserError(f"task.{next(iter(changes))}: {name} is a GLUE task and cannot be changed; choose another name")
     return TASKS[name]
 
 

@@ -7,7 +7,6 @@ This is the numpy side. By the kind's name, `harness.model.heads` has the torch 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -57,7 +56,7 @@ class Classification:
 
     labels: tuple[str, ...]
     name: ClassVar[str] = "classification"
-    default_metrics: ClassVar[tuple[str, ...]] = ("accuracy",)
+    default_metrics: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1")
     tolerance: ClassVar[float] = 0.0  # answers are equal or not
     unlabelled: ClassVar[int] = -1
 
@@ -141,11 +140,15 @@ class Regression:
 KINDS = ("classification", "regression")
 
 
-def make_kind(name: str, settings: Mapping[str, Any]) -> Kind:
-    """The kind that a task's settings describe; `UserError` names the wrong setting."""
-    labels = tuple(str(label) for label in settings.get("labels") or ())
+def make_kind(name: str, labels: tuple[str, ...], *, may_lack_labels: bool = False) -> Kind:
+    """The kind of that name with these labels; `UserError` where the two do not fit.
+
+    `may_lack_labels`: no labels at all are allowed, since they are found in the rows later.
+    """
     if name == Classification.name:
-        if len(labels) < 2 or len(set(labels)) < len(labels):
+        if not labels and not may_lack_labels:
+            raise UserError("task.labels is empty; give the labels, or a table to find them in (task.file)")
+        if labels and (len(labels) < 2 or len(set(labels)) < len(labels)):
             raise UserError(f"task.labels={list(labels)}: a classification task needs at least two different labels")
         return Classification(labels)
     if name == Regression.name:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.errors import UserError
 from harness.tasks.kinds import Kind, make_kind
 from harness.tasks.metrics import METRICS
+from harness.tasks.reading import Reading, describe_reading, label_names, reading_from
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,9 @@ class Task:
     """One task. `text` are its one or two text columns as users name them; `kind` knows labels and answers.
 
     Runs are scored on `evaluation_sets`, the first of which is the selection split unless rows are held out;
-    `test_sets` are only predicted. `headline` is the metric that ranks runs and that tables show.
+    `test_sets` are only predicted. `headline` is the metric that ranks runs and that tables show. `reading` says where
+    the rows of a task lie that brings its own. `selection_set`: under the protocol `test`, the split that selects
+    runs and is not reported.
     """
 
     name: str
@@ -29,11 +32,19 @@ class Task:
     evaluation_sets: tuple[str, ...] = ("validation",)
     test_sets: tuple[str, ...] = ("test",)
     in_mean: bool = True  # the paper excludes WNLI
+    reading: Reading | None = None
+    selection_set: str | None = None
 
     @property
     def splits(self) -> tuple[str, ...]:
         """All splits; a diagnostic set has only a test set."""
-        return ("train", *self.evaluation_sets, *self.test_sets) if self.evaluation_sets else self.test_sets
+        return (*self.labelled_splits, *self.test_sets) if self.evaluation_sets else self.test_sets
+
+    @property
+    def labelled_splits(self) -> tuple[str, ...]:
+        """The splits whose gold labels are known: `train`, what selects and what is reported."""
+        selecting = () if self.selection_set is None else (self.selection_set,)
+        return ("train", *selecting, *self.evaluation_sets)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -48,7 +59,7 @@ class Task:
 
 def describe(task: Task) -> dict[str, Any]:
     """The settings from which `task_from` makes an equal task, as plain values; records carry them."""
-    return {
+    settings = {
         "name": task.name,
         "title": task.title,
         "kind": task.kind.name,
@@ -59,19 +70,24 @@ def describe(task: Task) -> dict[str, Any]:
         "evaluation_sets": list(task.evaluation_sets),
         "test_sets": list(task.test_sets),
     }
+    if task.selection_set is not None:
+        settings["selection_set"] = task.selection_set
+    return settings if task.reading is None else settings | describe_reading(task.reading)
 
 
 def task_from(settings: Mapping[str, Any]) -> Task:
     """The task that settings describe: `name`, `kind`, and whatever differs from the defaults.
 
     By default the title is the name, the text column `sentence`, the metrics are those of the kind with the first as
-    headline, and the sets are validation and test. Raises `UserError` that names the wrong setting.
+    headline, and the sets are validation and test. Labels may be left out where the task brings its own rows: they
+    are found there (`with_labels`). Raises `UserError` that names the wrong setting.
     """
     name = str(settings["name"])
     if not re.fullmatch("[a-z0-9][a-z0-9_]*", name):
         raise UserError(f"task.name={name}: use lower-case letters, digits and underscores")
-    kind = make_kind(settings["kind"], settings)
-    text = tuple(settings.get("text") or ("sentence",))
+    reading = reading_from(settings)
+    kind = make_kind(settings["kind"], label_names(settings.get("labels")), may_lack_labels=reading is not None)
+    text = tuple(str(column) for column in settings.get("text") or ("sentence",))
     if len(text) > 2:
         raise UserError(f"task.text={list(text)}: a task has one or two text columns")
     headline = settings.get("headline")
@@ -80,12 +96,26 @@ def task_from(settings: Mapping[str, Any]) -> Task:
         if metric not in METRICS or METRICS[metric].kind != kind.name:
             known = ", ".join(other.name for other in METRICS.values() if other.kind == kind.name)
             raise UserError(f"task.metrics: {metric} is not a metric for {kind.name} tasks; choose from {known}")
-        if METRICS[metric].labels not in (None, len(kind.labels)):
-            raise UserError(f"task.metrics: {metric} needs a task with {METRICS[metric].labels} labels; use macro_f1")
     if headline is not None and headline not in metrics:
         raise UserError(f"task.headline={headline} is not one of task.metrics={list(metrics)}")
-    sets = {
-        part: tuple(settings.get(part) or (default,))
-        for part, default in (("evaluation_sets", "validation"), ("test_sets", "test"))
-    }
-    return Task(name, settings.get("title") or name, kind, text, metrics, headline or metrics[0], **sets)
+    has_test = reading is None or reading.has("test")
+    usual = {"evaluation_sets": ("validation",), "test_sets": ("test",) if has_test else ()}
+    sets = {key: usual[key] if settings.get(key) is None else tuple(settings[key]) for key in usual}
+    if not sets["evaluation_sets"]:
+        raise UserError("task.evaluation_sets=[]: name at least one split on which runs are scored")
+    title, selection_set = settings.get("title") or name, settings.get("selection_set")
+    task = Task(name, title, kind, text, metrics, headline or metrics[0], **sets, reading=reading)
+    return _checked(replace(task, selection_set=selection_set))
+
+
+def with_labels(task: Task, labels: Iterable[str]) -> Task:
+    """A classification task with the labels that its training rows have; `UserError` where they do not fit."""
+    return _checked(replace(task, kind=make_kind(task.kind.name, tuple(labels))))
+
+
+def _checked(task: Task) -> Task:
+    """The task, whose metrics fit the number of its labels, if these are known."""
+    for metric in task.metrics:
+        if task.kind.labels and METRICS[metric].labels not in (None, len(task.kind.labels)):
+            raise UserError(f"task.metrics: {metric} needs a task with {METRICS[metric].labels} labels; use macro_f1")
+    return task

@@ -13,8 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from harness.config import TfidfConfig
 from harness.errors import UserError
+from harness.method_config import TfidfConfig
 from harness.tasks.task import Task
 from harness.training.evaluate_metrics import score
 

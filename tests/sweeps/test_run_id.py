@@ -6,17 +6,8 @@ import shutil
 import pytest
 import torch
 
-from harness.config import (
-    AdapterConfig,
-    DataConfig,
-    HoldoutConfig,
-    ModelConfig,
-    ProtocolConfig,
-    RunConfig,
-    TaskConfig,
-    TfidfConfig,
-    TrainConfig,
-)
+from harness.config import DataConfig, HoldoutConfig, ModelConfig, ProtocolConfig, RunConfig, TaskConfig, TrainConfig
+from harness.method_config import AdapterConfig, TfidfConfig
 from harness.sweeps.resolve import resolve
 from harness.training.device import has_bf16
 

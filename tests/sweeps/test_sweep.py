@@ -12,9 +12,10 @@ import pytest
 import torch
 from filelock import FileLock
 
-from harness.config import AdapterConfig, FullConfig, RunConfig, TaskConfig, TrainConfig
+from harness.config import RunConfig, TaskConfig, TrainConfig
 from harness.data.sources.synthetic.suite import Synthetic
 from harness.errors import UserError
+from harness.method_config import AdapterConfig, FullConfig
 from harness.model.checkpoint import Checkpoint
 from harness.records import record as record_files
 from harness.records.record import load_records, read_record, recover_records, write_record, write_records

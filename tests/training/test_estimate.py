@@ -2,15 +2,8 @@
 
 import pytest
 
-from harness.config import (
-    AdapterConfig,
-    BitFitConfig,
-    FullConfig,
-    HeadConfig,
-    LayerNormConfig,
-    TopLayersConfig,
-    TrainConfig,
-)
+from harness.config import TrainConfig
+from harness.method_config import AdapterConfig, BitFitConfig, FullConfig, HeadConfig, LayerNormConfig, TopLayersConfig
 from harness.model.heads import HEADS
 from harness.training import estimate
 from harness.training.estimate import stack_memory, stack_pace

@@ -8,8 +8,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from harness.config import AdapterConfig, FullConfig, HeadConfig, PeftConfig, TopLayersConfig, TrainConfig
+from harness.config import TrainConfig
 from harness.data.batches import Encoded
+from harness.method_config import AdapterConfig, FullConfig, HeadConfig, PeftConfig, TopLayersConfig
 from harness.model.build import hold_frozen_in_bf16
 from harness.model.heads import HEADS
 from harness.tasks.glue import get_task

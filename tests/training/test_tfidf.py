@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from harness.config import TfidfConfig
 from harness.errors import UserError
+from harness.method_config import TfidfConfig
 from harness.tasks.glue import get_task
 from harness.tasks.task import task_from
 from harness.training import tfidf

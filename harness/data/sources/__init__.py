@@ -12,11 +12,12 @@ from datasets import Dataset, DatasetDict
 from harness.data.sources import hub
 from harness.data.sources.glue_folder import GlueFolder
 from harness.data.sources.hub import Hub
+from harness.data.sources.own import TaskFiles, TaskHub, rows_of_task
 from harness.data.sources.source import Settings, Source
 from harness.data.sources.synthetic.suite import Synthetic
 from harness.errors import UserError
 from harness.tasks.glue import DIAGNOSTICS
-from harness.tasks.task import Task
+from harness.tasks.task import Task, with_labels
 
 SOURCES: dict[str, type[Source]] = {source.name: source for source in (Hub, GlueFolder, Synthetic)}
 HUB_SECONDS = 3.0  # how long `auto` waits for the hub
@@ -74,10 +75,48 @@ def find_source(source: str, path: str | None, revision: str | None) -> Source:
 
 
 @cache
+def find_rows(source: str, path: str | None, revision: str | None, task: Task) -> tuple[Source, Task]:
+    """The source of a task's rows, and the task with the labels that its rows have; decided once per process.
+
+    A task that brings its own rows takes them from its files (below `path`) or its data set on the hub, if `source` is
+    `auto` or names that place. Raises `UserError` where it does not fit, and as `resolve`.
+    """
+    reading = task.reading
+    if reading is None or source not in ("auto", "local", "hub", "synthetic"):
+        return find_source(source, path, revision), task
+    own = TaskFiles if reading.hub is None else TaskHub
+    if source not in ("auto", own.name):
+        raise UserError(f"data={source} has no rows of task {task.name}, which brings its own; use data={own.name}")
+    return _with_labels(own.make(Settings(path, revision, os.environ)), task)
+
+
+def of_task(source: Source, task: Task) -> Source:
+    """The source of this task's rows where `source` was asked for: the task's own files below a folder of GLUE."""
+    if task.reading is None or source.name not in (TaskFiles.name, TaskHub.name):
+        return source
+    if source.name == TaskFiles.name and task.reading.hub is None:
+        return TaskFiles(source.path, source.why)
+    return TaskHub() if task.reading.hub else source
+
+
+def _with_labels(source: Source, task: Task) -> tuple[Source, Task]:
+    if task.kind.labels or task.kind.name != "classification":
+        return source, task
+    source.check(task)
+    return source, with_labels(task, rows_of_task(source, task).labels)
+
+
+@cache
 def checked_fingerprint(source: Source, task: Task) -> str:
     """The fingerprint of a task's rows; they are checked and read once per process."""
     source.check(task)
-    rows_of(source, task)
+    rows = rows_of(source, task)
+    if task.selection_set is not None and task.kind.name == "classification":
+        for name in task.labelled_splits:
+            if min(rows[name]["label"], default=0) < 0:
+                raise UserError(
+                    f"data={source.name}: the split {name} of task {task.name} has rows without gold labels"
+                )
     return source.fingerprint(task)
 
 

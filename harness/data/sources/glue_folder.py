@@ -10,13 +10,13 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from datasets import Dataset, DatasetDict
 
 from harness.data.columns import features
+from harness.data.content import hash_file
 from harness.data.sources.source import Settings
 from harness.errors import UserError
 from harness.tasks.glue import GLUE_FILES, GlueFiles
@@ -72,8 +72,7 @@ class GlueFolder:
         """`sha256:<hash of the names and bytes of the task's files>`; a file is read again only if it has changed."""
         digest = hashlib.sha256()
         for path in _files(task, self.path).values():
-            stat = path.stat()
-            digest.update(f"{path.name} {_hash_file(path, stat.st_mtime_ns, stat.st_size)}\n".encode())
+            digest.update(f"{path.name} {hash_file(path)}\n".encode())
         return f"sha256:{digest.hexdigest()}"
 
     def load(self, task: Task) -> DatasetDict:
@@ -109,12 +108,6 @@ def _files(task: Task, folder: str) -> dict[str, Path]:
                 f"that holds {official.folder}/{path.name}"
             )
     return {split: path for split, path in paths.items() if path.is_file()}
-
-
-@lru_cache(maxsize=256)
-def _hash_file(path: Path, _mtime_ns: int, _size: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _lines(path: Path) -> Iterator[Line]:

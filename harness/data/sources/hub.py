@@ -44,7 +44,7 @@ def answers(timeout: float = 3.0) -> bool:
     try:
         _ask(REVISION, timeout)
     except Exception as error:  # errors of several libraries share no base class
-        log.info("%s cannot be used: %s", constants.ENDPOINT, _reason(error))
+        log.info("%s cannot be used: %s", constants.ENDPOINT, reason_of(error))
         return False
     return True
 
@@ -103,10 +103,10 @@ class Hub:
 
 def _ask(revision: str, timeout: float) -> None:
     """One request for the data set's description; errors of the libraries are raised as they are."""
-    _within(timeout, lambda: HfApi().dataset_info(REPO, revision=revision, timeout=timeout))
+    within(timeout, lambda: HfApi().dataset_info(REPO, revision=revision, timeout=timeout))
 
 
-def _within(seconds: float, work: Callable[[], T]) -> T:
+def within(seconds: float, work: Callable[[], T]) -> T:
     """The result of `work`, or `TimeoutError`.
 
     It runs in a thread, because the libraries' own limits cover neither a slow name lookup nor a server that sends one
@@ -130,17 +130,23 @@ def _within(seconds: float, work: Callable[[], T]) -> T:
 
 
 def _from_cache(task: Task, revision: str) -> DatasetDict | None:
+    return from_cache(REPO, task.name, revision)
+
+
+def from_cache(repo: str, config: str, revision: str) -> DatasetDict | None:
+    """What an earlier `load_dataset` of this commit left in the cache, without a request; None where there is none."""
     # `load_dataset` asks the hub even for what is in its cache, and if the hub fails it takes the newest commit there
     # instead of the one asked for. This builder, which is internal to `datasets`, reads one commit without a request.
     try:
-        return Cache(repo_id=REPO, dataset_name="glue", config_name=task.name, hash=revision).as_dataset()
+        name = repo.rpartition("/")[2]
+        return Cache(repo_id=repo, dataset_name=name, config_name=config, hash=revision).as_dataset()
     except (OSError, ValueError):
         return None
 
 
 def _from_hub(task: Task, revision: str) -> DatasetDict:
     try:
-        loaded = _within(DOWNLOAD_SECONDS, lambda: datasets.load_dataset(REPO, task.name, revision=revision))
+        loaded = within(DOWNLOAD_SECONDS, lambda: datasets.load_dataset(REPO, task.name, revision=revision))
     except Exception as error:  # errors of half a dozen libraries share no base class
         raise _cannot_load(task, revision, error) from error
     commit = Path(loaded[task.splits[0]].cache_files[0]["filename"]).parent.name
@@ -167,10 +173,10 @@ def _with_our_columns(task: Task, split: str, loaded: DatasetDict, revision: str
 
 
 def _cannot_load(task: Task, revision: str, error: BaseException) -> UserError:
-    return UserError(f"{REPO}@{revision} ({task.name}) cannot be loaded: {_reason(error)}; {_REMEDIES}")
+    return UserError(f"{REPO}@{revision} ({task.name}) cannot be loaded: {reason_of(error)}; {_REMEDIES}")
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """The cause in one line. The libraries wrap it in up to four exceptions and add many lines of advice."""
     if isinstance(error, RevisionNotFoundError):
         return "there is no such revision"
