@@ -37,7 +37,7 @@ def harness_run(capsys, tmp_path):
         (["train.seed=0", "+train.seed=1"], ["train.seed=0 and train.seed=1"]),
         (["train=null"], ["train=null", "paper"]),
         (["protocol=null,paper"], ["protocol=null,paper", "holdout, paper, submit"]),
-        (["scale="], ["scale=", "cpu, minilm, quick"]),
+        (["scale="], ["scale=", "cpu, minilm, paper, quick"]),
         (["+train.epoch=3"], ["'train.epoch'", "did you mean epochs?"]),
         (["method=lora", "method.options.rank=3"], ["+method.options.rank="]),
         (["train.epochs=many"], ["train.epochs=many", "a whole number at least 1"]),
