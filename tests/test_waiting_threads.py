@@ -4,24 +4,54 @@ import sys
 
 import pytest
 
+from harness.waiting_threads import settle
 from tests.fixtures.commands import python
 
-COMMANDS = ("run", "report", "submit", "bank", "predict", "__main__")
-CALL = "import importlib, os, sys; importlib.import_module(sys.argv[1]); print(os.environ['OMP_WAIT_POLICY'])"
+CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
-@pytest.mark.process
-@pytest.mark.parametrize(("given", "expected"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
-def test_waiting_threads_sleep_unless_the_user_wants_otherwise(given, expected, monkeypatch):
-    monkeypatch.delenv("OMP_WAIT_POLICY")  # this process has imported harness
-    for name in COMMANDS[:2]:
-        assert python("-c", CALL, f"harness.{name}", **given).stdout.split() == [expected]
+@pytest.fixture
+def environment(monkeypatch):
+    """The environment without what this process has settled."""
+    kept = {}
+    monkeypatch.setattr("os.environ", kept)
+    return kept
+
+
+def loads(folder, text):
+    path = folder / "loadavg"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="changes nothing elsewhere")
+@pytest.mark.parametrize(
+    ("load", "expected"),
+    [
+        ("0.10 0.20 0.30 1/80 4711\n", {"GOMP_SPINCOUNT": "10000"}),
+        ("3.10 0.20 0.30 1/80 4711\n", {"GOMP_SPINCOUNT": "10000"}),  # the load of a minute ago does not count
+        ("0.10 0.20 0.30 2/80 4711\n", {"OMP_WAIT_POLICY": "PASSIVE"}),
+        ("nothing to read\n", {"OMP_WAIT_POLICY": "PASSIVE"}),
+    ],
+)
+def test_threads_spin_only_on_an_idle_machine(environment, tmp_path, load, expected):
+    settle(loads(tmp_path, load))
+    assert environment == expected
+
+
+@pytest.mark.parametrize("given", [{"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "700"}])
+def test_a_choice_of_the_user_stays(environment, tmp_path, given):
+    environment.update(given)
+    settle(loads(tmp_path, "0.10 0.20 0.30 5/80 4711\n"))
+    assert environment == given
 
 
 @pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="asks GNU's OpenMP, which torch's wheels have on Linux only")
-@pytest.mark.parametrize(("given", "spins"), [({}, "0"), ({"GOMP_SPINCOUNT": "700"}, "700")])
+@pytest.mark.parametrize(("given", "spins"), [({}, {"0", "10000"}), ({"GOMP_SPINCOUNT": "700"}, {"700"})])
 def test_the_openmp_of_torch_has_read_it(given, spins, monkeypatch):
-    monkeypatch.delenv("OMP_WAIT_POLICY")
+    for name in CHOICES:
+        monkeypatch.delenv(name, raising=False)
     shown = python("-c", "import harness.training.device", OMP_DISPLAY_ENV="verbose", **given).stderr
-    assert f"GOMP_SPINCOUNT = '{spins}'" in shown
+    (read,) = [line.split("'")[1] for line in shown.splitlines() if "GOMP_SPINCOUNT" in line]
+    assert read in spins
