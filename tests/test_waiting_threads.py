@@ -15,7 +15,8 @@ CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 def environment(monkeypatch):
     """What the environment says of waiting threads: nothing, as before this process settled it."""
     for name in CHOICES:
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that what the test leaves is undone
+        monkeypatch.delenv(name)
     return lambda: {name: os.environ[name] for name in CHOICES if name in os.environ}
 
 
