@@ -171,7 +171,7 @@ def test_reports_of_the_same_person_and_thing_are_settled_by_the_verb():
         if all(told) and sides[one[2]][0] == sides[two[2]][0]:
             assert label == (0 if sides[one[2]] == sides[two[2]] else 2), (premise, hypothesis)
             checked += 1
-    assert checked > 100
+    assert checked > 50
 
 
 def test_quantified_premises_settle_their_hypotheses():
