@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.errors import naming
+from harness.tasks.kinds import Kind
 from harness.tasks.task import Task
 
 if TYPE_CHECKING:  # a prediction needs no datasets
@@ -45,6 +46,24 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def rows(self) -> int:
+        """The rows of the data set that these are."""
+        return len(self)
+
+    @property
+    def gold_labels(self) -> np.ndarray:
+        """The gold labels that answers are compared with, one per row of the data set."""
+        return self.gold.cpu().numpy()
+
+    def condense(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """What an evaluation keeps of the logits of some rows, `[R, B, ...]` -> `[R, B, n]`: here, all of them."""
+        return logits
+
+    def answers(self, kind: Kind, outputs: np.ndarray) -> np.ndarray:
+        """The answers to all rows of the data set from what was kept of their logits, `[N, n]`."""
+        return kind.decide(outputs)
+
     def gather(self, rows: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Some rows cut to `width` tokens: ids, keep (False at padding) and token types, each `[len(rows), width]`."""
         ids = self.ids[rows, :width].long()
@@ -61,14 +80,14 @@ def encode(
     The cache key is the content of rows and tokenizer, never a name or path.
     """
     columns = [list(split[column]) for column in task.columns]
-    key = _content_key(columns, tokenizer, max_length)
+    key = content_key(columns, tokenizer, str(max_length))
     path = cache_dir / "tokens" / f"{key}.npz"
-    tokens = _read_cached(path)
+    tokens = read_cached(path)
     if tokens is None:
         tokens = _tokenise(columns, tokenizer, max_length)
-        _write_cached(path, tokens)
+        write_cached(path, tokens)
     gold = torch.tensor(np.asarray(split["label"]), dtype=LABEL_DTYPES[task.kind.name])
-    return _encoded(tokens, gold, tokenizer, device)
+    return encoded(tokens, gold, tokenizer, device)
 
 
 def encode_texts(
@@ -76,7 +95,7 @@ def encode_texts(
 ) -> Encoded:
     """Tokenise rows without gold labels (-1), one list of texts per column; nothing is cached."""
     gold = torch.full((len(columns[0]),), -1)
-    return _encoded(_tokenise(columns, tokenizer, max_length), gold, tokenizer, device)
+    return encoded(_tokenise(columns, tokenizer, max_length), gold, tokenizer, device)
 
 
 def join(parts: Sequence[Encoded], *, pad: int) -> Encoded:
@@ -96,7 +115,7 @@ def join(parts: Sequence[Encoded], *, pad: int) -> Encoded:
     )
 
 
-def _encoded(tokens: dict[str, np.ndarray], gold: Tensor, tokenizer: PreTrainedTokenizerBase, device: str) -> Encoded:
+def encoded(tokens: dict[str, np.ndarray], gold: Tensor, tokenizer: PreTrainedTokenizerBase, device: str) -> Encoded:
     lengths = np.diff(tokens["offsets"])
     pad = tokenizer.pad_token_id or 0
     token_types = _padded(tokens["token_types"], lengths, 0) if "token_types" in tokens else None
@@ -141,8 +160,9 @@ def padding_share(lengths: np.ndarray, batches: Sequence[np.ndarray], widths: Se
     return 1 - int(lengths.sum()) / computed
 
 
-def _content_key(columns: list[list[str]], tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
-    digest = hashlib.sha256(f"1\0{max_length}\0{len(columns)}\0".encode())
+def content_key(columns: list[list[str]], tokenizer: PreTrainedTokenizerBase, how: str) -> str:
+    """The name in the cache of what a tokenizer makes of some texts; `how` is whatever else decides that."""
+    digest = hashlib.sha256(f"1\0{how}\0{len(columns)}\0".encode())
     digest.update(_tokenizer_key(tokenizer))
     for column in columns:
         for text in column:
@@ -174,7 +194,7 @@ def _tokenise(columns: list[list[str]], tokenizer: PreTrainedTokenizerBase, max_
     return tokens
 
 
-def _read_cached(path: Path) -> dict[str, np.ndarray] | None:
+def read_cached(path: Path) -> dict[str, np.ndarray] | None:
     try:
         with np.load(path) as file:
             return dict(file)
@@ -184,7 +204,7 @@ def _read_cached(path: Path) -> dict[str, np.ndarray] | None:
         return None
 
 
-def _write_cached(path: Path, tokens: dict[str, np.ndarray]) -> None:
+def write_cached(path: Path, tokens: dict[str, np.ndarray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with naming(path), tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
         np.savez(file, **tokens)
