@@ -59,6 +59,8 @@ class TaskConfig:
     headline: str | None = None
     evaluation_sets: list[str] | None = None
     test_sets: list[str] | None = None
+    stride: int | None = option(None, or_null(at_least(0)))  # span: tokens that windows share
+    max_answer_tokens: int | None = option(None, or_null(at_least(1)))  # span
     label: Any = None
     unknown_labels: str | None = option(None, or_null(one_of("error", "drop")))
     min_label_rows: int | None = option(None, or_null(at_least(1)))

@@ -8,8 +8,9 @@ from functools import cache
 from typing import Any
 
 from harness.config import AdapterConfig, RunConfig, check, check_sweep
-from harness.data.sources import checked_fingerprint, find_rows, test_sets
+from harness.data.sources import checked_fingerprint, find_rows, rows_of, test_sets
 from harness.data.sources.source import Source
+from harness.data.windows import check_questions
 from harness.errors import UserError
 from harness.model.checkpoint import (
     Checkpoint,
@@ -18,6 +19,7 @@ from harness.model.checkpoint import (
     longest_input,
     tokenizer_of,
 )
+from harness.model.heads import HEADS
 from harness.model.parameters import count
 from harness.records.schema import SCHEMA, Record
 from harness.sweeps.run_id import identity, run_id
@@ -92,7 +94,9 @@ def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
             test_sets(data, task)
         checkpoint = _checkpoint(config.model.name, config.model.revision)
         _check_length(config, checkpoint)
-        _check_method_fits(config, checkpoint)
+        _check_method_fits(config, checkpoint, task)
+        if task.kind.name == "span":
+            _check_questions(data, task, checkpoint, config.train.max_length)
         run = Run("", config, task, data, fingerprint, checkpoint, precision)
         runs.append(replace(run, id=run_id(run.identity, data=fingerprint, encoder=checkpoint.fingerprint)))
     return runs
@@ -107,7 +111,22 @@ def _check_length(config: RunConfig, checkpoint: Checkpoint) -> None:
         )
 
 
-def _check_method_fits(config: RunConfig, checkpoint: Checkpoint) -> None:
+@cache
+def _check_questions(data: Source, task: Task, checkpoint: Checkpoint, max_length: int) -> None:
+    """`UserError` for a question of a labelled split that is too long for windows of `max_length` tokens."""
+    for split in task.labelled_splits:
+        rows = rows_of(data, task)[split]
+        check_questions(
+            rows["sentence1"],
+            tokenizer_of(checkpoint),
+            max_length=max_length,
+            stride=task.kind.stride,
+            where=f"{task.title} {split}",
+            name=lambda row, rows=rows: rows["id"][row],
+        )
+
+
+def _check_method_fits(config: RunConfig, checkpoint: Checkpoint, task: Task) -> None:
     """`UserError` for a method that the encoder cannot take: more layers than it has, options that peft refuses."""
     if config.train.evaluate_spans and not isinstance(config.method, AdapterConfig):
         raise UserError(
@@ -115,7 +134,8 @@ def _check_method_fits(config: RunConfig, checkpoint: Checkpoint) -> None:
         )
     encoder = encoder_of(checkpoint)
     # Counting its parameters applies the method to an encoder without weights, which raises what training would raise.
-    count(encoder.config, config.method, 2, has_pooler=getattr(encoder, "pooler", None) is not None)
+    has_pooler = getattr(encoder, "pooler", None) is not None and not HEADS[task.kind.name].reads_all_tokens
+    count(encoder.config, config.method, 2, has_pooler=has_pooler)
 
 
 @cache

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from harness.data.batches import Encoded, encode
+from harness.data.batches import Encoded
+from harness.data.encode import encode
 from harness.data.sources import rows_of, test_sets
 from harness.data.splits import split_rows
 from harness.model.build import assemble
@@ -49,7 +50,7 @@ class Splits:
 
     @property
     def rows(self) -> dict[str, int]:
-        return {"train": len(self.train)} | {name: len(split) for name, split in self.scored.items()}
+        return {"train": self.train.rows} | {name: split.rows for name, split in self.scored.items()}
 
 
 def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int, int, float], None]) -> list[Record]:
@@ -109,7 +110,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
         "provenance": provenance(device, bf16=bf16),
     }
     stack = [run.id for run in runs]
-    gold = {name: split.gold.cpu().numpy() for name, split in splits.scored.items()}
+    gold = {name: split.gold_labels for name, split in splits.scored.items()}
     records = []
     for replica, run in enumerate(runs):
         own = training_entries(training, replica, histories[replica], stack) | encoder_entries(run, classifier)
@@ -123,7 +124,7 @@ def _evaluate_alone(classifier: Classifier, run: Run, splits: Splits, *, bf16: b
     (result,) = evaluate(classifier, run.task, splits.scored, bf16=bf16)
     for name, split in splits.tests.items():
         (logits,) = predict(classifier, split, bf16=bf16)
-        result["predictions"] |= {name: run.task.kind.decide(logits), f"{name}.idx": splits.test_numbers[name]}
+        result["predictions"] |= {name: split.answers(run.task.kind, logits), f"{name}.idx": splits.test_numbers[name]}
     if run.config.train.evaluate_spans:
         result["spans"] = evaluate_spans(classifier, run.task, splits.scored, bf16=bf16)
     return result

@@ -23,7 +23,7 @@ def evaluate(
     names = ("scores", "undefined", "constant", "finite", "predictions")
     results = [{name: {} for name in names} for _ in range(classifier.replicas)]
     for name, split in splits.items():
-        gold = split.gold.cpu().numpy()
+        gold = split.gold_labels
         for result, logits in zip(results, predict(classifier, split, bf16=bf16), strict=True):
             result["finite"][name] = bool(np.isfinite(logits).all())
             if not result["finite"][name]:
@@ -31,12 +31,12 @@ def evaluate(
                 result["undefined"][name] = dict.fromkeys(task.metrics, "the outputs are not finite")
                 result["constant"][name] = True
                 continue
-            predictions = task.kind.decide(logits)
+            predictions = split.answers(task.kind, logits)
             result["predictions"][name] = predictions
             result["scores"][name], reasons = score(task, predictions, gold)
             if reasons:
                 result["undefined"][name] = reasons
-            result["constant"][name] = bool(np.ptp(predictions) == 0)
+            result["constant"][name] = task.kind.is_constant(predictions)
     return results
 
 
@@ -58,9 +58,9 @@ def evaluate_spans(
 
 def majority(task: Task, train: Encoded, splits: dict[str, Encoded]) -> dict[str, dict[str, float | None]]:
     """Scores by evaluation set of the constant answer that the training labels suggest (`Kind.constant`)."""
-    train_gold = train.gold.cpu().numpy()
+    train_gold = train.gold_labels
     scores = {}
     for name, split in splits.items():
-        constant = task.kind.constant(train_gold, len(split))
-        scores[name], _ = score(task, constant, split.gold.cpu().numpy())
+        constant = task.kind.constant(train_gold, split.rows)
+        scores[name], _ = score(task, constant, split.gold_labels)
     return scores

@@ -129,7 +129,7 @@ def _losses_and_gradients(
         # Autocast's cache of cast weights serves no weight twice in a step, and must not outlive a captured one.
         with autocast(ids.device, bf16, cache_enabled=False):
             logits = classifier(ids, keep, token_types, states)
-        means = head.loss(logits, gold)
+        means = head.loss(logits, gold, keep)
         rows.zero_grad()
         # The sum of the replicas' means: each replica's gradient is its own.
         means.sum().backward()
@@ -156,16 +156,18 @@ def _plan(
 
 @torch.inference_mode()
 def predict(classifier: Classifier, split: Encoded, *, bf16: bool) -> np.ndarray:
-    """Logits of every row by every replica, `[R, N, outputs]` float32, in the split's order."""
+    """Logits of every row by every replica, or what the split keeps of them, `[R, N, n]` float32, in its order."""
     classifier.eval()
     device = split.ids.device
     replicas = classifier.replicas
     parts, order = [], []
     for batch in evaluation_batches(split.lengths, EVALUATION_TOKENS[device.type] // replicas):
-        ids, keep, token_types = split.gather(torch.from_numpy(batch).to(device), int(split.lengths[batch].max()))
+        rows = torch.from_numpy(batch).to(device)
+        ids, keep, token_types = split.gather(rows, int(split.lengths[batch].max()))
         repeated = None if token_types is None else token_types.repeat(replicas, 1)
         with autocast(device, bf16):
-            parts.append(classifier(ids.repeat(replicas, 1), keep.repeat(replicas, 1), repeated))
+            logits = classifier(ids.repeat(replicas, 1), keep.repeat(replicas, 1), repeated)
+        parts.append(split.condense(logits, rows))
         order.append(batch)
     logits = torch.cat(parts, dim=1).cpu().numpy()
     in_order = np.empty_like(logits)
