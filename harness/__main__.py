@@ -22,7 +22,8 @@ _harness() {
     local line="${COMP_LINE:0:COMP_POINT}" choices=
     local word="${line##* }"
     case "$line" in
-        "harness run "*) choices=$(COMP_LINE="${line#* }" harness run -sc query=bash 2>/dev/null) ;;
+        "harness run "*|"harness describe "*)
+            choices=$(COMP_LINE="${line#* }" harness run -sc query=bash 2>/dev/null) ;;
         *" "*" "*) ;;
         *) choices="{commands}" ;;
     esac

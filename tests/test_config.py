@@ -23,6 +23,7 @@ from harness.sweeps.run_id import identity, run_id
 from harness.tasks.glue import TASKS, get_task
 from scripts import reproduce
 from tests.conftest import CONF
+from tests.fixtures.further_tasks import FURTHER_TASKS
 
 GROUPS = {group.name: sorted(file.stem for file in group.glob("*.yaml")) for group in CONF.iterdir() if group.is_dir()}
 EXPERIMENTS = sorted(str(file.relative_to(CONF / "experiment"))[:-5] for file in CONF.glob("experiment/*/*.yaml"))
@@ -64,7 +65,7 @@ def test_every_group_option_composes(choice):
 
 
 def test_there_is_a_file_for_every_task():
-    assert GROUPS["task"] == sorted(TASKS)
+    assert GROUPS["task"] == sorted([*TASKS, *FURTHER_TASKS, "custom"])
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -72,7 +73,7 @@ def test_every_experiment_composes_and_names_known_tasks(name):
     whole = composed(f"experiment={name}")
     check(session.to_config(whole))
     assert whole.hydra.mode.name == "MULTIRUN"
-    assert set(whole.hydra.sweeper.params["task"].split(",")) <= set(TASKS)
+    assert set(whole.hydra.sweeper.params["task"].split(",")) <= set(GROUPS["task"])
 
 
 @pytest.mark.parametrize("scale", GROUPS["scale"])

@@ -72,7 +72,7 @@ def test_bash_completes_the_command():
 
 def test_bash_completes_what_follows_the_equals_sign_of_an_override():
     """Bash replaces only the part after `=`, which ends a word for it."""
-    assert completed("harness run ta") == ["task=cola", "task=rte"]
+    assert completed("harness run ta") == completed("harness describe ta") == ["task=cola", "task=rte"]
     assert completed("harness run task=r") == ["rte"]
 
 

@@ -20,8 +20,9 @@ def divide(rows: pd.DataFrame, division: Division, *, texts: Sequence[str]) -> d
     one training row; a group goes with the label of its first row. `UserError` where a label has one row only, or a
     split would be empty.
     """
-    groups = rows.groupby(list(texts), sort=False).ngroup() if division.keep_duplicates_together else None
-    groups = np.arange(len(rows)) if groups is None else groups.to_numpy()
+    groups = np.arange(len(rows))
+    if division.keep_duplicates_together:
+        groups = rows.groupby(list(texts), sort=False).ngroup().to_numpy()
     strata = _strata(rows["label"])
     shuffled = np.random.default_rng(division.seed).permutation(len(rows))
     first = pd.DataFrame({"group": groups, "stratum": strata}).drop_duplicates("group").set_index("group")["stratum"]
@@ -42,8 +43,9 @@ def divide(rows: pd.DataFrame, division: Division, *, texts: Sequence[str]) -> d
     for name, part in found.items():
         if part.empty:
             raise UserError(
-                f"task.split.{name}: {shares.get(name, 1 - sum(shares.values())):g} of {len(rows)} rows is an empty "
-                "split; give a larger share"
+                f"task.split.{name}: {shares.get(name, 1 - sum(shares.values())):g} of {len(rows)} rows with "
+                f"{len(sizes)} texts is an empty split; give a larger share"
+                + (", or task.split.keep_duplicates_together=false" if len(sizes) < len(rows) else "")
             )
     return found
 

@@ -66,7 +66,7 @@ class Data(TypedDict):
     fingerprint: str
     rows: dict[str, int]
     available: dict[str, int]
-    reading: NotRequired[dict[str, Any]]  # of a task's own rows: {read: {file: rows}, dropped: {reason: rows}, duplicates}
+    reading: NotRequired[dict[str, Any]]  # of a task's own rows: read by file, dropped by reason, duplicates
 
 
 class TrainingEntry(TypedDict):

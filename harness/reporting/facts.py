@@ -80,14 +80,14 @@ def rows_phrase(records: Sequence[Record]) -> str:
 
 
 def reported_split(records: Sequence[Record]) -> str:
-    """`the official validation set` where every reported row set is one as a whole, else `the validation set`."""
+    """`the validation set` or, under the protocol of that name, `the test set`; `official` where all of them are."""
     sets = evaluation_sets(records)
     whole = sets and all(one.official is not None and not one.is_cut and not one.is_sampled for one in sets)
-    return "the official validation set" if whole else "the validation set"
+    return f"the {'official ' * bool(whole)}{_reported_name(records)} set"
 
 
 def reported_detail(records: Sequence[Record]) -> str:
-    """A sentence that says which validation sets are official, cut or sampled, where they are not all official."""
+    """A sentence that says which reported sets are official, cut or sampled, where they are not all official."""
     sets = evaluation_sets(records)
     whole = [one.title for one in sets if not one.is_cut and not one.is_sampled]
     cut = [f"{one.title} ({one.scored:,} rows, officially {one.official:,})" for one in sets if one.is_cut]
@@ -98,7 +98,7 @@ def reported_detail(records: Sequence[Record]) -> str:
     parts = [f"{'official' if is_official else 'complete'} for {', '.join(whole)}"] if whole else []
     parts += [f"cut for {', '.join(cut)}"] if cut else []
     parts += [f"a random sample{' of the official one' * is_official} for {', '.join(sampled)}"] if sampled else []
-    return f"The validation set is {'; '.join(parts)}."
+    return f"The {_reported_name(records)} set is {'; '.join(parts)}."
 
 
 def evaluation_sets(records: Sequence[Record]) -> list[EvaluationSet]:
@@ -112,6 +112,10 @@ def evaluation_sets(records: Sequence[Record]) -> list[EvaluationSet]:
             scored = data["rows"].get(name, available)
             found.append(EvaluationSet(task.column_title(name), scored, available, official.get(name)))
     return found
+
+
+def _reported_name(records: Sequence[Record]) -> str:
+    return "test" if records[0]["config"]["protocol"]["name"] == "test" else "validation"
 
 
 def own_peak(record: Record) -> int | None:

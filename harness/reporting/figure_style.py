@@ -117,6 +117,8 @@ def _splits(group: Group, records: Sequence[Record]) -> str:
     split = reported_split(records)
     if group.protocol["name"] == "holdout":
         return f"chosen on held-out training rows, reported on {split}"
+    if group.protocol["name"] == "test":
+        return f"chosen on the validation set, reported on {split}"
     return f"chosen and reported on {split}"
 
 

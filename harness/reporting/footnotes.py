@@ -133,6 +133,8 @@ def protocol_note(group: Group) -> str:
             f"Protocol holdout: the selection split is a stratified {protocol['fraction']:.0%} of the training rows "
             f"(seed {protocol['seed']}), on which no run trains; the reported split is {split}, which selects nothing."
         )
+    elif protocol["name"] == "test":
+        note = f"Protocol test: the selection split is the validation set; {split} is reported and selects nothing."
     else:
         note = (
             f"Protocol {protocol['name']}: selected and reported on the same split, {split}, which makes the scores "

@@ -33,6 +33,7 @@ from harness.reporting.scores import (
     table_columns,
 )
 from harness.reporting.table import NOTHING, Table, number
+from harness.tasks.protocols import SELECT_APART
 
 
 def main_table(scores: Scores, missing: Sequence[str] = ()) -> Table:
@@ -200,7 +201,7 @@ def _choice(candidate: Candidate, cell: Cell) -> str:
 
 def _selection_header(group: Group) -> list[str]:
     """A column for the score on the selection split, where that is not the reported split."""
-    return ["Selection score"] if group.protocol["name"] == "holdout" else []
+    return ["Selection score"] if group.protocol["name"] in SELECT_APART else []
 
 
 def _selection_texts(group: Group, candidate: Candidate) -> list[str]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import re
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -106,13 +106,20 @@ def _schema(name: str, node: object = None) -> type | None:
     """The dataclass of that name among the sections and config groups that Hydra has registered."""
     if node is None:
         node = ConfigStore.instance().repo
-        own = [type(getattr(RunConfig(), item.name)) for item in fields(RunConfig)] + [RunConfig]
-        if found := next((one for one in own if one.__name__ == name), None):
+        if found := next((one for one in _classes(RunConfig()) if one.__name__ == name), None):
             return found
     if isinstance(node, dict):
         return next((found for inner in node.values() if (found := _schema(name, inner))), None)
     schema = OmegaConf.get_type(node.node)
     return schema if getattr(schema, "__name__", None) == name else None
+
+
+def _classes(section: object) -> Iterator[type]:
+    """The dataclass of a section and of all sections in it."""
+    if is_dataclass(section):
+        yield type(section)
+        for item in fields(section):
+            yield from _classes(getattr(section, item.name))
 
 
 def _wrong_type(override: str, key: str, text: str) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from hydra.core.plugins import Plugins
@@ -91,16 +91,20 @@ def to_config(job: DictConfig) -> RunConfig:
 
 def _refuse_unknown_keys(job: DictConfig) -> None:
     """Hydra lets `+key=value` past a schema; fields of type dict, such as `method.options`, take any key."""
-    sections = {"": RunConfig}
-    for item in fields(RunConfig):
-        if OmegaConf.is_config(job[item.name]):
-            sections[item.name] = OmegaConf.get_type(job, item.name)
-    for section, schema in sections.items():
+    for section, part, schema in _sections(job, RunConfig, ""):
         known = [item.name for item in fields(schema)]
-        part = job[section] if section else job
         for name in part:
             if name not in known and (section, name) != ("", "hydra"):
                 raise UserError(unknown_key(f"{section}.{name}".lstrip("."), known))
+
+
+def _sections(part: DictConfig, schema: type, name: str) -> Iterator[tuple[str, DictConfig, type]]:
+    """The dotted name, the config and the dataclass of a config and of all sections in it."""
+    yield name, part, schema
+    for item in fields(schema):
+        inner = OmegaConf.get_type(part, item.name)
+        if is_dataclass(inner) and OmegaConf.is_config(part[item.name]):
+            yield from _sections(part[item.name], inner, f"{name}.{item.name}".lstrip("."))
 
 
 def score_of(record: Record) -> float:

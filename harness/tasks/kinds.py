@@ -194,7 +194,9 @@ def make_kind(name: str, labels: tuple[str, ...], *, may_lack_labels: bool = Fal
     if options and name != Span.name:
         raise UserError(f"task.{next(iter(options))} is for tasks of kind span, and this one is a {name}; leave it out")
     if name == Classification.name:
-        if (len(labels) < 2 or len(set(labels)) < len(labels)) and not (may_lack_labels and not labels):
+        if not labels and not may_lack_labels:
+            raise UserError("task.labels is empty; give the labels, or a table to find them in (task.file)")
+        if labels and (len(labels) < 2 or len(set(labels)) < len(labels)):
             raise UserError(f"task.labels={list(labels)}: a classification task needs at least two different labels")
         return Classification(labels)
     if name == Regression.name:

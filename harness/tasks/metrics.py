@@ -89,26 +89,33 @@ def _f1_scores(predictions: Values, gold: Values) -> Values:
     return 2 * true / np.maximum(total, 1)
 
 
+def _label_counts(predictions: Values, gold: Values) -> tuple[Values, Values, Values]:
+    """By label id, `[..., labels]`: correct answers, answers, gold labels. As fast for 2,000 labels as for 2."""
+    predictions, gold = np.broadcast_arrays(predictions, gold)
+    labels = int(max(predictions.max(), gold.max())) + 1
+    samples = gold.reshape(-1, gold.shape[-1]).shape[0]
+    first = labels * np.arange(samples)[:, None]
+
+    def counts(values: Values, where: Values | None = None) -> Values:
+        cells = (first + values.reshape(samples, -1)).ravel()
+        found = np.bincount(cells if where is None else cells[where.ravel()], minlength=samples * labels)
+        return found.reshape(*gold.shape[:-1], labels)
+
+    return counts(gold, predictions == gold), counts(predictions), counts(gold)
+
+
 def _macro_f1_scores(predictions: Values, gold: Values) -> Values:
     """The mean over the classes that occur among predictions or gold labels, as scikit-learn computes it."""
-    sums = counted = 0
-    for label in np.union1d(predictions, gold):
-        ours, theirs = predictions == label, gold == label
-        total = np.sum(ours, axis=-1) + np.sum(theirs, axis=-1)
-        sums = sums + 2 * np.sum(ours & theirs, axis=-1) / np.maximum(total, 1)
-        counted = counted + (total > 0)
-    return sums / counted
+    right, ours, theirs = _label_counts(predictions, gold)
+    total = ours + theirs
+    return np.sum(2 * right / np.maximum(total, 1), axis=-1) / np.sum(total > 0, axis=-1)
 
 
 def _matthews_correlations(predictions: Values, gold: Values) -> Values:
     """The correlation of indicator vectors of any number of classes (Gorodkin 2004); 0 where one side is constant."""
-    covariance = np.mean(predictions == gold, axis=-1)
-    ours_squared = theirs_squared = 0.0
-    for label in np.union1d(predictions, gold):
-        ours, theirs = np.mean(predictions == label, axis=-1), np.mean(gold == label, axis=-1)
-        covariance = covariance - ours * theirs
-        ours_squared, theirs_squared = ours_squared + ours**2, theirs_squared + theirs**2
-    spread = np.sqrt(np.clip(1 - ours_squared, 0, None) * np.clip(1 - theirs_squared, 0, None))
+    right, ours, theirs = (counts / gold.shape[-1] for counts in _label_counts(predictions, gold))
+    covariance = right.sum(axis=-1) - np.sum(ours * theirs, axis=-1)
+    spread = np.sqrt(np.clip(1 - np.sum(ours**2, -1), 0, None) * np.clip(1 - np.sum(theirs**2, -1), 0, None))
     is_spread = spread > 1e-9  # a constant side leaves only rounding errors
     return np.where(is_spread, covariance / np.where(is_spread, spread, 1), 0.0)
 

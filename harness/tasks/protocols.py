@@ -9,6 +9,7 @@ from harness.tasks.glue import TASKS
 from harness.tasks.task import Task
 
 HOLDOUT = "holdout"  # the selection split that the protocol of that name takes from the training rows
+SELECT_APART = ("holdout", "test")  # protocols whose selection split is not reported
 
 
 def task_under(protocol: str, task: Task) -> Task:
@@ -31,7 +32,7 @@ def task_under(protocol: str, task: Task) -> Task:
 
 
 def selection_split(protocol: str, task: Task) -> str:
-    """The split whose headline score selects among runs: the holdout, or the first official validation set."""
+    """The split whose headline score selects among runs: the holdout, or the (first) validation set."""
     return HOLDOUT if protocol == "holdout" else task.selection_set or task.evaluation_sets[0]
 
 

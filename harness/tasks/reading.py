@@ -180,11 +180,13 @@ def _division(split: Mapping[str, Any], *, is_whole: bool, given: Mapping[str, s
         split = {"validation": 0.1, "test": 0.1} | split
     for name in given:
         if split.get(name):
-            raise UserError(f"task.split.{name}={split[name]}: task.files.{name} is that split already; give one of them")
+            raise UserError(
+                f"task.split.{name}={split[name]}: task.files.{name} is that split already; give one of them"
+            )
     division = Division(**split)
     if division.validation + division.test >= 1:
         raise UserError(
-            f"task.split.validation={division.validation:g} and task.split.test={division.test:g} leave no training rows"
+            f"task.split.validation={division.validation:g} and test={division.test:g} leave no training rows"
         )
     return division
 
@@ -198,7 +200,9 @@ def _spellings(settings: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 def _checked(reading: Reading) -> Reading:
     if reading.delimiter is not None and len(DELIMITERS.get(reading.delimiter, reading.delimiter)) != 1:
-        raise UserError(f"task.delimiter={reading.delimiter!r} is not one character; give one, or {', '.join(DELIMITERS)}")
+        raise UserError(
+            f"task.delimiter={reading.delimiter!r} is not one character; give one, or {', '.join(DELIMITERS)}"
+        )
     try:
         codecs.lookup(reading.encoding or "utf-8")
     except LookupError:
@@ -215,7 +219,7 @@ def _texts(settings: Mapping[str, Any]) -> tuple[str, ...]:
 def _word(value: Any, key: str) -> str:
     """A value or label as it stands in a file; YAML makes numbers of some and booleans of others."""
     if isinstance(value, bool) or value is None:
-        raise UserError(f"task.{key}: YAML reads yes, no, on, off and null as other things than words; put quotes around")
+        raise UserError(f"task.{key}: YAML reads yes, no, on, off and null as other things than words; quote them")
     return str(value)
 
 

@@ -215,9 +215,9 @@ def test_errors_with_advice_of_many_lines_are_cut_to_their_cause(monkeypatch):
 def test_work_that_does_not_end_is_given_up():
     released = threading.Event()
     with pytest.raises(TimeoutError, match="did not answer in time"):
-        hub_source._within(0.05, lambda: released.wait(5))
+        hub_source.within(0.05, lambda: released.wait(5))
     released.set()
-    assert hub_source._within(60, lambda: "done") == "done"
+    assert hub_source.within(60, lambda: "done") == "done"
 
 
 @pytest.mark.process

@@ -69,3 +69,11 @@ def test_the_vectorised_metrics_are_the_libraries(name, labels):
 def test_a_correlation_with_a_constant_is_nan_in_the_bootstrap(name):
     with np.errstate(invalid="ignore", divide="ignore"):
         assert np.isnan(METRICS[name].vectorised(np.full((1, 4), 2.0), np.array([[1.0, 2.0, 3.0, 4.0]]))).all()
+
+
+def test_macro_f1_averages_over_the_labels_that_occur_whatever_their_ids():
+    gold, predictions = np.array([[0, 0, 4, 4]] * 2), np.array([[0, 0, 4, 0], [0, 0, 4, 2]])
+    metric = METRICS["macro_f1"]
+    expected = [(0.8 + 2 / 3) / 2, (1 + 2 / 3 + 0) / 3]
+    assert metric.vectorised(predictions, gold) == pytest.approx(expected)
+    assert [metric.compute(*rows) for rows in zip(predictions, gold, strict=True)] == pytest.approx(expected)

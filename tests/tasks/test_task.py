@@ -30,6 +30,8 @@ def test_defaults_come_from_the_kind():
     task = task_from({"name": "age", "kind": "regression"})
     assert (task.metrics, task.headline, task.evaluation_sets) == (("spearman", "pearson"), "spearman", ("validation",))
     assert task_from({"name": "x", "kind": "regression", "headline": "pearson"}).metrics == ("pearson",)
+    topics = task_from({"name": "topics", "kind": "classification", "labels": ["a", "b", "c"]})
+    assert (topics.metrics, topics.headline) == (("accuracy", "macro_f1"), "accuracy")
 
 
 @pytest.mark.parametrize(

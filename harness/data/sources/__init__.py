@@ -138,7 +138,9 @@ def checked_fingerprint(source: Source, task: Task) -> str:
     if task.selection_set is not None and task.kind.name == "classification":
         for name in task.labelled_splits:
             if min(rows[name]["label"], default=0) < 0:
-                raise UserError(f"data={source.name}: the split {name} of task {task.name} has rows without gold labels")
+                raise UserError(
+                    f"data={source.name}: the split {name} of task {task.name} has rows without gold labels"
+                )
     return source.fingerprint(task)
 
 

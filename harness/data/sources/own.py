@@ -63,7 +63,7 @@ class TaskFiles:
         return f"sha256:{_hash_of(task, files)}"
 
     def load(self, task: Task) -> DatasetDict:
-        return to_datasets(rows_of_task(self, task), task)
+        return _load(self, task)
 
     def tables(self, task: Task) -> dict[str, Table]:
         found = {}
@@ -111,7 +111,7 @@ class TaskHub:
         return f"{hub.name}@{_commit(hub)}/{hub.config or 'default'}:{_hash_of(task, {})}"
 
     def load(self, task: Task) -> DatasetDict:
-        return to_datasets(rows_of_task(self, task), task)
+        return _load(self, task)
 
     def tables(self, task: Task) -> dict[str, Table]:
         hub, loaded = task.reading.hub, _download(task.reading.hub)
@@ -133,16 +133,17 @@ OWN_SOURCES = (TaskFiles, TaskHub)
 
 @lru_cache(maxsize=2)  # the tables of one task at a time stay in memory
 def rows_of_task(source: OwnSource, task: Task) -> OwnRows:
-    """The rows of a task that brings its own; `UserError` for what cannot be used. A number of rows other than the
-    expected one is a warning.
-    """
-    own = own_rows(source.tables(task), task)
-    expected = task.reading.expected_rows
-    rows = sum(len(part) for name, part in own.splits.items() if name not in task.test_sets or task.reading.is_whole)
-    if expected is not None and rows != expected:
-        log.warning("task %s: %s rows with a text and a label, %s expected of the complete data",
-                    task.name, f"{rows:,}", f"{expected:,}")  # fmt: skip
-    return own
+    """The rows of a task that brings its own; `UserError` for what no run could use."""
+    return own_rows(source.tables(task), task)
+
+
+def _load(source: OwnSource, task: Task) -> DatasetDict:
+    """The data sets of a task; a number of rows other than the expected one is a warning."""
+    own, expected = rows_of_task(source, task), task.reading.expected_rows
+    rows = sum(map(len, own.splits.values()))
+    if expected not in (None, rows):
+        log.warning("task %s: %s rows, and the complete data has %s", task.name, f"{rows:,}", f"{expected:,}")
+    return to_datasets(own, task)
 
 
 @cache
