@@ -27,7 +27,14 @@ SCALES = {
     "cpu": "at most 2,000 training rows, one seed",
     "minilm": "complete data on MiniLM with three seeds, for one GPU",
 }
-EXPERIMENTS = ("glue", "tradeoff", "ablation", "init_scale", "robustness", "methods")
+# The scales of `make squad`; that of the paper has a grid of its own in conf/experiment/squad/paper/.
+SQUAD = {
+    "quick": "300 training questions, for any machine: shows that the experiment works, no more",
+    "cpu": "5,000 training and 2,000 validation questions, one seed: a night on two CPU cores",
+    "minilm": "complete data on MiniLM with three seeds, for one GPU",
+    "paper": "BERT-large with the paper's full grid and three seeds, from the hub: days on one GPU",
+}
+EXPERIMENTS = ("glue", "tradeoff", "ablation", "init_scale", "robustness", "methods", "squad")
 
 
 def main() -> int:
@@ -38,7 +45,7 @@ def main() -> int:
     parser.add_argument("--results", required=True, help="results folder; finished runs in it are kept")
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="Hydra overrides for every sweep")
     arguments = parser.parse_args()
-    scales = GLUE if arguments.experiment == "glue" else SCALES
+    scales = {"glue": GLUE, "squad": SQUAD}.get(arguments.experiment, SCALES)
     if arguments.scale not in scales:
         parser.error(f"--scale {arguments.scale}: {arguments.experiment} has the scales {', '.join(scales)}")
     started = time.perf_counter()
@@ -79,6 +86,8 @@ def fallback(experiment: str, scale: str, overrides: Sequence[str]) -> list[str]
 def sweeps(experiment: str, scale: str) -> list[list[str]]:
     """The config groups of each sweep; full fine-tuning comes first, because the others are compared with it."""
     folder, options = (scale, []) if experiment == "glue" else (experiment, [f"scale={scale}"])
+    if experiment == "squad":
+        folder, options = ("squad/paper", []) if scale == "paper" else ("squad", [f"scale=squad_{scale}"])
     names = sorted(path.stem for path in (conf_folder() / "experiment" / folder).glob("*.yaml"))
     names.sort(key=lambda name: not name.startswith("full"))
     return [[f"experiment={folder}/{name}", *options] for name in names]

@@ -65,7 +65,7 @@ def test_every_group_option_composes(choice):
 
 
 def test_there_is_a_file_for_every_task():
-    assert GROUPS["task"] == sorted([*TASKS, *FURTHER_TASKS, "custom"])
+    assert GROUPS["task"] == sorted([*TASKS, *FURTHER_TASKS, "custom", "squad"])
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

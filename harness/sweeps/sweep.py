@@ -43,6 +43,9 @@ from harness.training.device import keep_freed_memory, pick_device
 # Replicas per stack: beyond these a step is bound by arithmetic and only its memory grows. On two CPU cores stacks of
 # 4 and 8 are 1.54 and 1.58 times as fast as runs alone (CoLA), and six runs of RTE's long rows already hold 17 GB.
 MAX_STACK = {"cpu": 4, "cuda": 32}
+# Tokens of a step of a stack, if its rows are as long as they may be: two runs of 32 windows of 384 on a CPU hold
+# about 14 GB. An explicit `max_stack` is taken as it is.
+STACK_TOKENS = {"cpu": 24_576, "cuda": 131_072}
 PADDED_SIZE = 64  # bottleneck sizes up to this one are padded to the largest of their stack
 _POLL_SECONDS = 0.5
 
@@ -77,7 +80,8 @@ class Sweep:
         self.devices = list(devices) if devices else default_devices(runs[0].config.device)
         self.limit = max_stack or MAX_STACK[torch.device(self.devices[0]).type]
         # Grouped before anything is dropped: a resumed sweep trains the same stacks as an undisturbed one.
-        self.stacks = make_stacks(self.runs, self.limit)
+        tokens = None if max_stack else STACK_TOKENS[torch.device(self.devices[0]).type]
+        self.stacks = make_stacks(self.runs, self.limit, tokens)
         self._done: set[str] = set()  # ids of runs that were found finished: their files are not read again
 
     def open(self, runs: Iterable[Run] | None = None) -> list[Run]:
@@ -240,8 +244,8 @@ class Sweep:
         return not any(name.endswith(".idx") for name in kept)
 
 
-def make_stacks(runs: Iterable[Run], limit: int) -> list[list[Run]]:
-    """Runs that can share one pass, at most `limit` together, in order of first appearance.
+def make_stacks(runs: Iterable[Run], limit: int, tokens: int | None = None) -> list[list[Run]]:
+    """Runs that can share one pass, at most `limit` together and `tokens` in a step, in order of first appearance.
 
     The runs of a stack differ in learning rate, seed and what their method allows, and in nothing else. Sizes above
     `PADDED_SIZE` are not mixed: padding to 256 costs 12 to 33 % more arithmetic, to 64 at most 8 % (MiniLM: 6
@@ -252,7 +256,9 @@ def make_stacks(runs: Iterable[Run], limit: int) -> list[list[Run]]:
         groups.setdefault(stack_key(run), []).append(run)
     stacks = []
     for group in groups.values():
-        size = limit if can_stack(group[0].config.method) else 1
+        train = group[0].config.train
+        fitting = limit if tokens is None else max(1, min(limit, tokens // (train.batch_size * train.max_length)))
+        size = fitting if can_stack(group[0].config.method) else 1
         stacks += [group[start : start + size] for start in range(0, len(group), size)]
     return stacks
 
