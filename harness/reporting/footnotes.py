@@ -10,6 +10,7 @@ from harness.reporting.candidates import Cell
 from harness.reporting.facts import (
     cut_phrase,
     data_phrase,
+    is_squad,
     reported_detail,
     reported_split,
     rows_phrase,
@@ -170,12 +171,13 @@ def _setup_notes(group: Group) -> list[str]:
     )
     notes.append(f"Data: {data_phrase(records)}. Rows used, training / evaluation: {rows_phrase(records)}.")
     if cut := cut_phrase(records):
-        notes.append(f"Cut files, with other row counts than the official GLUE release: {cut}.")
+        notes.append(f"Cut files, with other row counts than the official release: {cut}.")
     return [*notes, _environment_note(records)]
 
 
 def _not_glue_note(group: Group) -> list[str]:
-    if group.key.is_glue is not False:
+    loaded = [record for record in group.records if record.get("data")]
+    if group.key.is_glue is not False or all(map(is_squad, loaded)):
         return []
     return [f"**NOT GLUE: {group.key.source} data.** These scores say nothing about the GLUE tasks of the same names."]
 

@@ -50,6 +50,7 @@ def announce(sweep: Sweep) -> None:
         + (f" ({done} of {len(sweep.runs)} are done)" if done else "")
         + f": {', '.join(tasks)}; method {', '.join(methods)}"
     )
-    print(f"data: {first.data.name} ({first.data.why}){'' if first.data.is_glue else ' - NOT GLUE'}")
+    is_named = first.data.is_glue or first.task.kind.name == "span"  # which says itself what it is not
+    print(f"data: {first.data.name} ({first.data.why}){'' if is_named else ' - NOT GLUE'}")
     device = ", ".join(sweep.devices)
     print(f"encoder: {first.checkpoint.title} | device: {device} | records: {sweep.results_dir}/runs", flush=True)
