@@ -128,8 +128,6 @@ def _head_config(task: Task, has_pooler: bool) -> dict[str, Any]:
             "layers": 1,
             "activation_function": "tanh",
             "label2id": None,
-            "bias": True,
-            "dropout_prob": None,
         }
     labels = task.kind.labels or ("score",)
     return {

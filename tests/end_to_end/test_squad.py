@@ -16,6 +16,7 @@ from harness.data.encode import encode_texts
 from harness.model.checkpoint import find_checkpoint, tokenizer_of
 from harness.records.predictions import read_gold, read_predictions
 from harness.records.record import task_of
+from harness.serving.bank_folder import Bank
 from harness.tasks.answer_text import best, token_f1
 from tests.conftest import ROOT
 from tests.end_to_end.test_export import PEERS_PYTHON
@@ -100,11 +101,9 @@ def test_a_bank_checks_and_predicts(results, data, tiny_model, tmp_path, capsys)
     assert predict.main([*command, "--input", str(tmp_path / "rows.jsonl"), "--output", str(out)]) == 0
     found = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert all(row["context"][one["start"] : one["end"]] == one["prediction"] for row, one in zip(rows, found, strict=True))
-    run = next(iter((folder).glob("squad.json")))
-    kept = json.loads((folder / "predictions" / f"{json.loads(run.read_text())['run_id']}.json").read_text()) if (
-        folder / "predictions" / f"{json.loads(run.read_text())['run_id']}.json"
-    ).exists() else None  # fmt: skip
-    assert kept is None or list(kept.values()) == [one["prediction"] for one in found]
+    run = Bank.open(folder).entry("squad").run["run_id"]
+    kept = json.loads((results / "predictions" / f"{run}.json").read_text(encoding="utf-8"))
+    assert list(kept.values()) == [one["prediction"] for one in found]
     (tmp_path / "bad.jsonl").write_text(json.dumps({"question": "j1 " * 30, "context": "a1"}) + "\n")
     assert predict.main([*command, "--input", str(tmp_path / "bad.jsonl")]) == 2
     assert "has 30 tokens" in capsys.readouterr().err
