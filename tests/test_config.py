@@ -26,7 +26,7 @@ from tests.conftest import CONF
 from tests.fixtures.further_tasks import FURTHER_TASKS
 
 GROUPS = {group.name: sorted(file.stem for file in group.glob("*.yaml")) for group in CONF.iterdir() if group.is_dir()}
-EXPERIMENTS = sorted(str(file.relative_to(CONF / "experiment"))[:-5] for file in CONF.glob("experiment/*/*.yaml"))
+EXPERIMENTS = sorted(str(file.relative_to(CONF / "experiment"))[:-5] for file in CONF.glob("experiment/**/*.yaml"))
 
 
 @cache
@@ -76,13 +76,20 @@ def test_every_experiment_composes_and_names_known_tasks(name):
     assert set(whole.hydra.sweeper.params["task"].split(",")) <= set(GROUPS["task"])
 
 
-@pytest.mark.parametrize("scale", GROUPS["scale"])
-@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name.split("/")[0] in reproduce.EXPERIMENTS])
+SCALED = [name for name in EXPERIMENTS if name.split("/")[0] in reproduce.EXPERIMENTS and "/paper/" not in name]
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [(name, scale) for name in SCALED for scale in GROUPS["scale"]
+     if scale.startswith("squad_") == name.startswith("squad/")],
+)  # fmt: skip
 def test_every_scale_combines_with_every_experiment(name, scale):
     whole = composed(f"experiment={name}", f"scale={scale}")
     check(session.to_config(whole))
     assert whole.hydra.mode.name == "MULTIRUN"
-    expected = {"quick": (300, 2), "cpu": (2000, 5), "minilm": (None, composed(f"experiment={name}").train.epochs)}
+    expected = {"quick": (300, 2), "cpu": (2000, 5), "minilm": (None, composed(f"experiment={name}").train.epochs),
+                "squad_quick": (300, 1), "squad_cpu": (5000, 3), "squad_minilm": (None, 3)}  # fmt: skip
     assert (whole.data.max_train_rows, whole.train.epochs) == expected[scale]
 
 
@@ -92,7 +99,12 @@ def test_the_script_knows_every_experiment_and_runs_full_fine_tuning_first():
     assert [sweep[0] for sweep in reproduce.sweeps("tradeoff", "cpu")] == [
         f"experiment=tradeoff/{name}" for name in ("full", "adapter", "layernorm", "top_layers")
     ]
-    assert set(reproduce.SCALES) == set(GROUPS["scale"])
+    names = {"squad_" + name for name in reproduce.SQUAD.keys() - {"paper"}}
+    assert {*reproduce.SCALES, *names} == set(GROUPS["scale"])
+    assert reproduce.sweeps("squad", "cpu")[0] == ["experiment=squad/full", "scale=squad_cpu"]
+    assert reproduce.sweeps("squad", "paper") == [
+        [f"experiment=squad/paper/{name}"] for name in ("full", "adapter", "top_layers")
+    ]
     assert reproduce.sweeps("glue", "quick") == [["experiment=quick/full"], ["experiment=quick/adapter"]]
 
 

@@ -171,7 +171,8 @@ def _setup_notes(group: Group) -> list[str]:
     )
     notes.append(f"Data: {data_phrase(records)}. Rows used, training / evaluation: {rows_phrase(records)}.")
     if cut := cut_phrase(records):
-        notes.append(f"Cut files, with other row counts than the official release: {cut}.")
+        release = "SQuAD" if is_squad(known) else "GLUE"
+        notes.append(f"Cut files, with other row counts than the official {release} release: {cut}.")
     return [*notes, _environment_note(records)]
 
 
