@@ -125,7 +125,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "(columns p_<label>; an object in JSON lines).",
         epilog="Formats of the input: lines has one sentence per line, or two separated by a tab for tasks of sentence "
         "pairs. tsv (no quoting) and csv have a header with sentence1 and sentence2, or the task's own column names. "
-        "jsonl has one object per line. Spans are predicted from question and context. A column 'task' names the task of each row; different tasks share batches.",
+        "jsonl has one object per line. Spans are predicted from question and context. A column 'task' names the "
+        "task of each row; different tasks share batches.",
     )
     parser.add_argument(
         "--bank", metavar="DIR", type=Path, required=True, help="a bank, or a results folder that holds one"

@@ -69,7 +69,9 @@ def hold_out_articles(rows: Dataset, *, fraction: float, seed: int) -> tuple[Dat
     """
     names, articles, counts = np.unique(rows["article"], return_inverse=True, return_counts=True)
     if len(names) < 2:
-        raise UserError("protocol=holdout holds out whole articles and the training rows have one only; use protocol=paper")
+        raise UserError(
+            "protocol=holdout holds out whole articles and the training rows have one only; use protocol=paper"
+        )
     order = np.random.default_rng(seed).permutation(len(names))
     held = np.cumsum(counts[order])
     count = min(1 + int(np.argmin(np.abs(held - fraction * len(rows)))), len(names) - 1)

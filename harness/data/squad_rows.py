@@ -14,7 +14,10 @@ from harness.data.columns import features
 from harness.errors import UserError
 from harness.tasks.task import Task
 
-LAYOUT = '{"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers": [{"text", "answer_start"}]}]}]}]}'
+LAYOUT = (
+    '{"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", '
+    '"answers": [{"text", "answer_start"}]}]}]}]}'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def _questions(whole: Any) -> Iterator[Question]:
 
 
 def checked(questions: list[Question], where: str) -> list[Question]:
-    """The questions if a run can use them; else a `UserError` with `where`, the kind of mistake, how many, the first."""
+    """The questions if a run can use them; else a `UserError` with `where`, the mistake, how many, the first one."""
     if not questions:
         raise UserError(f"{where} has no questions")
     ids = set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
+from harness.console import shown
 from harness.data.batches import Encoded, content_key, encoded, read_cached, write_cached
-from harness.data.columns import gold_of
 from harness.errors import UserError
-from harness.tasks.span import Answer, Gold, Span, objects
+from harness.tasks.span import Answer, Span, objects
 from harness.tasks.task import Task
 
 if TYPE_CHECKING:  # a prediction needs no datasets
@@ -90,6 +87,8 @@ def encode_windows(
     split: Dataset, task: Task, tokenizer: PreTrainedTokenizerBase, *, max_length: int, cache_dir: Path, device: str
 ) -> Windows:
     """Tokenise a split into windows, or read them from the cache; see `harness.data.batches.encode`."""
+    from harness.data.columns import gold_of  # imports datasets
+
     columns = [list(split[column]) for column in task.columns]
     what = f"windows of {max_length} with {task.kind.stride}"
     path = cache_dir / "tokens" / f"{content_key(columns, tokenizer, what)}.npz"
@@ -164,9 +163,7 @@ def _tokenise(
     """
     parts: dict[str, list[np.ndarray]] = {}
     starts = range(0, len(columns[0]), CHUNK)
-    if show and len(starts) > 1 and sys.stderr.isatty():
-        starts = track(starts, "tokenising", console=Console(stderr=True), transient=True)
-    for start in starts:
+    for start in shown(starts, "tokenising") if show and len(starts) > 1 else starts:
         questions, contexts = (column[start : start + CHUNK] for column in columns)
         coded = tokenizer(
             [question.strip() for question in questions],

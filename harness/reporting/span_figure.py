@@ -38,7 +38,7 @@ def spans(scores: Scores) -> Figure | None:
             if points:
                 x, y, errors = zip(*points, strict=True)
                 ax.errorbar(x, y, yerr=errors, color=styles[label].color, marker=styles[label].marker, capsize=2,
-                            linestyle=styles[label].line if len(x) > 1 else "", markersize=4.5, label=label)  # fmt: skip
+                            linestyle=styles[label].line * (len(x) > 1), markersize=4.5, label=label)  # fmt: skip
         if is_large:
             for trained, f1, name in SQUAD_POINTS:
                 ax.plot(trained, f1, marker="x", color="0.2", linestyle="", markersize=6)

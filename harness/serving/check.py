@@ -59,7 +59,9 @@ def _replay(entry: Entry, bank: Bank, predictor: Predictor, data: Source) -> str
         if len(found) != len(before[name]):
             raise UserError(f"{name} has {len(found):,} rows here, but its training run had {len(before[name]):,}")
         compared += len(found)
-        different += task.kind.differing(objects(found) if isinstance(found[0], Answer) else np.stack(found), before[name])
+        different += task.kind.differing(
+            objects(found) if isinstance(found[0], Answer) else np.stack(found), before[name]
+        )
     summary = f"{different:,} of {compared:,} predictions differ from those of its training run"
     if different > MOST_DIFFERENT * compared:
         raise UserError(summary)

@@ -100,7 +100,7 @@ class Predictor:
         return found
 
     def _outputs(self, rows: Sequence[tuple[str, Texts]]) -> Iterator[tuple[list[int], Entry, Encoded, np.ndarray]]:
-        """For each task of the rows: their numbers, the task, its rows or windows, and what was kept of their logits."""
+        """For each task of the rows: their numbers, the task, its rows or windows, and what they keep of logits."""
         for stack in self.stacks:
             places = [[i for i, (name, _) in enumerate(rows) if name == entry.task.name] for entry in stack.entries]
             if not any(places):

@@ -22,12 +22,14 @@ def exact_match(prediction: str, answer: str) -> float:
 
 
 def token_f1(prediction: str, answer: str) -> float:
-    """F1 over the multisets of words of the normalised texts, in [0, 1]; 0 where no word is shared, or none is there."""
+    """F1 over the multisets of words of the normalised texts, in [0, 1]; 0 where they share no word or have none."""
     ours, theirs = normalise(prediction).split(), normalise(answer).split()
     shared = sum((Counter(ours) & Counter(theirs)).values())
     return 2 * shared / (len(ours) + len(theirs)) if shared else 0.0
 
 
-def best(measure: Callable[[str, str], float], predictions: Iterable[str], gold: Iterable[Sequence[str]]) -> list[float]:
+def best(
+    measure: Callable[[str, str], float], predictions: Iterable[str], gold: Iterable[Sequence[str]]
+) -> list[float]:
     """`measure` of each prediction and the best fitting of its gold answers."""
     return [max(measure(text, answer) for answer in answers) for text, answers in zip(predictions, gold, strict=True)]

@@ -71,7 +71,7 @@ OFFICIAL_ROWS: dict[str, dict[str, int]] = {
 def cut_splits(task_name: str, available: Mapping[str, int]) -> tuple[str, ...]:
     """The splits in `available` {split: rows} whose number of rows is not the official one.
 
-    Empty for complete files. Splits that GLUE does not have, and tasks that are neither GLUE's nor SQuAD, are never cut.
+    Empty for complete files. Splits that GLUE does not have, and tasks other than GLUE's and SQuAD are never cut.
     """
     official = OFFICIAL_QUESTIONS if task_name == SQUAD else OFFICIAL_ROWS.get(task_name, {})
     return tuple(split for split, rows in available.items() if split in official and rows != official[split])

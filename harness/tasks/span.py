@@ -91,7 +91,9 @@ class Span:
         return np.asarray([int.from_bytes(digest[:8], "big") for digest in digests], np.uint64)
 
     def differing(self, answers: np.ndarray, stored: np.ndarray) -> int:
-        return sum((one.start, one.end) != place for one, place in zip(answers, stored[["start", "end"]].tolist(), strict=True))
+        return sum(
+            (one.start, one.end) != place for one, place in zip(answers, stored[["start", "end"]].tolist(), strict=True)
+        )
 
     def official(self, answers: np.ndarray, gold: np.ndarray) -> dict[str, str]:
         return {one.id: answer.text for one, answer in zip(gold, answers, strict=True)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
+from rich.progress import Progress
 
 from harness.data import windows
 from harness.data.encode import encode, encode_texts
@@ -117,6 +120,17 @@ def test_chunks_change_nothing(tmp_path, monkeypatch):
     torch.testing.assert_close(whole.gold, parts.gold)
 
 
+def test_a_terminal_shows_a_bar_that_shares_the_sweeps_console(tmp_path, monkeypatch):
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, width=80)
+    monkeypatch.setattr("harness.console.stderr_console", lambda: console)
+    monkeypatch.setattr(windows, "CHUNK", 2)
+    with Progress(console=console) as bars:
+        bars.add_task("training", total=1)
+        encoded(tmp_path, *[question("d1", "a1 a2", "a2", id=str(row)) for row in range(6)])
+    assert "tokenising" in written.getvalue() and "training" in written.getvalue()
+
+
 def test_rows_to_predict_need_no_answers():
     found = encode_texts([["d1"], [" ".join(WORDS)]], TASK, tiny_tokenizer(), max_length=16, device="cpu")
     assert len(found) == 4 and found.gold.eq(0).all()
@@ -125,9 +139,11 @@ def test_rows_to_predict_need_no_answers():
 def test_questions_that_leave_no_room_are_refused():
     options = {"max_length": 16, "stride": 4, "where": "SQuAD train", "name": lambda row: f"id{row}"}
     check_questions(["d1 " * 8, "  d2" + " " * 50], tiny_tokenizer(), **options)
-    with pytest.raises(UserError, match="SQuAD train: question id1 has 9 tokens.*train.max_length=16.*task.stride=4"):
+    with pytest.raises(
+        UserError, match=r"SQuAD train: question id1 has 9 tokens.*train\.max_length=16.*task\.stride=4"
+    ):
         check_questions(["d1", "d1 " * 9], tiny_tokenizer(), **options)
-    with pytest.raises(UserError, match="task.stride=12 is too much"):
+    with pytest.raises(UserError, match=r"task\.stride=12 is too much"):
         check_questions(["d1"], tiny_tokenizer(), **options | {"stride": 12})
 
 

@@ -30,6 +30,12 @@ WINDOWS = ("task=squad", "task.stride=4", "task.max_answer_tokens=3", "train.max
 ROWS = {split: count * PARAGRAPHS * QUESTIONS for split, count in ARTICLES.items()}
 
 
+def questions():
+    """The validation questions with their contexts."""
+    paragraphs = [part for article in squad("validation")["data"] for part in article["paragraphs"]]
+    return [(part["context"], one) for part in paragraphs for one in part["qas"]]
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return write_squad(tmp_path_factory.mktemp("squad"))
@@ -55,14 +61,16 @@ def test_records_say_what_was_answered(results):
         assert record["encoder"]["pooling"] == "all tokens"
         assert record["parameters"]["groups"]["pooler"]["total"] == 0
         assert record["parameters"]["groups"]["head"]["trained"] == 2 * 32 + 2
-        assert record["scores"]["validation"].keys() == {"token_f1", "exact_match"} == record["majority"]["validation"].keys()
+        assert (
+            record["scores"]["validation"].keys()
+            == {"token_f1", "exact_match"}
+            == record["majority"]["validation"].keys()
+        )
 
 
 def test_predictions_are_in_the_official_format_and_score_what_the_record_says(results):
-    asked = [one for article in squad("validation")["data"] for part in article["paragraphs"] for one in part["qas"]]
-    contexts = {one["id"]: part["context"] for article in squad("validation")["data"] for part in article["paragraphs"]
-                for one in part["qas"]}  # fmt: skip
-    gold = {one["id"]: [answer["text"] for answer in one["answers"]] for one in asked}
+    contexts = {one["id"]: context for context, one in questions()}
+    gold = {one["id"]: [answer["text"] for answer in one["answers"]] for _, one in questions()}
     for key, record in records(results).items():
         official = json.loads((results / "predictions" / f"{key}.json").read_text(encoding="utf-8"))
         assert official.keys() == gold.keys()
@@ -93,14 +101,15 @@ def test_a_bank_checks_and_predicts(results, data, tiny_model, tmp_path, capsys)
     where = ["--data", "local", "--data-path", str(data)]
     assert bank.main(["check", str(folder), "--model", str(tiny_model), *where]) == 0, capsys.readouterr().out
     assert f"SQuAD: ok, 0 of {ROWS['validation']}" in capsys.readouterr().out
-    rows = [{"question": one["question"], "context": part["context"]}
-            for article in squad("validation")["data"] for part in article["paragraphs"] for one in part["qas"]]  # fmt: skip
+    rows = [{"question": one["question"], "context": context} for context, one in questions()]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     command = ["--bank", str(folder), "--task", "squad", "--model", str(tiny_model)]
     out = tmp_path / "out.jsonl"
     assert predict.main([*command, "--input", str(tmp_path / "rows.jsonl"), "--output", str(out)]) == 0
     found = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
-    assert all(row["context"][one["start"] : one["end"]] == one["prediction"] for row, one in zip(rows, found, strict=True))
+    assert all(
+        row["context"][one["start"] : one["end"]] == one["prediction"] for row, one in zip(rows, found, strict=True)
+    )
     run = Bank.open(folder).entry("squad").run["run_id"]
     kept = json.loads((results / "predictions" / f"{run}.json").read_text(encoding="utf-8"))
     assert list(kept.values()) == [one["prediction"] for one in found]
@@ -108,7 +117,14 @@ def test_a_bank_checks_and_predicts(results, data, tiny_model, tmp_path, capsys)
     assert predict.main([*command, "--input", str(tmp_path / "bad.jsonl")]) == 2
     assert "has 30 tokens" in capsys.readouterr().err
     assert predict.main([*command, "--input", str(tmp_path / "rows.jsonl"), "--output", str(tmp_path / "o.tsv")]) == 0
-    assert list(pd.read_csv(tmp_path / "o.tsv", sep="\t").columns) == ["index", "task", "prediction", "start", "end", "score"]
+    assert list(pd.read_csv(tmp_path / "o.tsv", sep="\t").columns) == [
+        "index",
+        "task",
+        "prediction",
+        "start",
+        "end",
+        "score",
+    ]
 
 
 def test_whole_articles_are_held_out(data, tiny_model, tmp_path):
@@ -128,8 +144,8 @@ def test_describe_shows_questions_and_answers(data, tiny_model, capsys):
 
 def test_it_comes_from_the_hub_at_the_pinned_commit(tmp_path):
     model = model_repo()
-    arguments = [*WINDOWS, "task.stride=2", "data=hub", "method=head", "train.epochs=1", f"results_dir={tmp_path / 'r'}",
-                 f"cache_dir={tmp_path / 'cache'}", "model=local", f"model.name={model.name}",
+    arguments = [*WINDOWS, "task.stride=2", "data=hub", "method=head", "train.epochs=1",
+                 f"results_dir={tmp_path / 'r'}", f"cache_dir={tmp_path / 'cache'}", "model=local", f"model.name={model.name}",
                  f"model.revision={model.commit}", "train.max_length=64"]  # fmt: skip
 
     def run(hub, *more, **changes):
@@ -217,7 +233,8 @@ def test_adapterhubs_library_computes_the_same_spans(tmp_path, data, family):
     inputs = tokenizer(*columns, padding=True)
     done = subprocess.run(
         [PEERS_PYTHON, ROOT / "scripts/peers/load_adapter.py", model, results / "bank/export/adapterhub-squad"],
-        input=json.dumps(dict(inputs)), capture_output=True, text=True, env={"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        input=json.dumps(dict(inputs)), capture_output=True, text=True,
+        env={"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     theirs = np.array(json.loads(done.stdout.splitlines()[-1]))

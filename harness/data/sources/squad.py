@@ -78,7 +78,9 @@ class SquadHub:
     def make(cls, settings: Settings) -> SquadHub:
         revision = settings.revision or REVISION
         if not re.fullmatch("[0-9a-f]{40}", revision):
-            raise UserError(f"data.revision={revision} is not a full commit hash of {REPO}; leave it out, or give 40 digits")
+            raise UserError(
+                f"data.revision={revision} is not a full commit hash of {REPO}; leave it out, or give 40 digits"
+            )
         return cls(revision, "data=hub")
 
     def check(self, task: Task) -> None:
@@ -86,7 +88,9 @@ class SquadHub:
         if from_cache(REPO, CONFIG, self.revision) is not None:
             return
         if datasets.config.HF_HUB_OFFLINE:
-            raise UserError(f"{REPO}@{self.revision} is not in the cache and HF_HUB_OFFLINE is set; unset it, or {_REMEDY}")
+            raise UserError(
+                f"{REPO}@{self.revision} is not in the cache and HF_HUB_OFFLINE is set; unset it, or {_REMEDY}"
+            )
         seconds = constants.HF_HUB_ETAG_TIMEOUT
         try:
             within(seconds, lambda: HfApi().dataset_info(REPO, revision=self.revision, timeout=seconds))
@@ -106,7 +110,9 @@ class SquadHub:
             try:
                 rows = loaded[split].select_columns(["id", "title", "context", "question", "answers"])
             except (KeyError, ValueError) as error:
-                raise UserError(f"{where} has not the columns of SQuAD ({error}); use the default data.revision") from None
+                raise UserError(
+                    f"{where} has not the columns of SQuAD ({error}); use the default data.revision"
+                ) from None
             questions = [
                 Question(
                     row["id"], row["title"], row["question"], row["context"],
