@@ -43,8 +43,7 @@ from harness.training.device import keep_freed_memory, pick_device
 # Replicas per stack: beyond these a step is bound by arithmetic and only its memory grows. On two CPU cores stacks of
 # 4 and 8 are 1.54 and 1.58 times as fast as runs alone (CoLA), and six runs of RTE's long rows already hold 17 GB.
 MAX_STACK = {"cpu": 4, "cuda": 32}
-# Tokens of a step of a stack, if its rows are as long as they may be: two runs of 32 windows of 384 on a CPU hold
-# about 14 GB. An explicit `max_stack` is taken as it is.
+# Tokens of a stack's step with the longest rows: two runs of 32 windows of 384 on a CPU. An explicit limit goes first.
 STACK_TOKENS = {"cpu": 24_576, "cuda": 131_072}
 PADDED_SIZE = 64  # bottleneck sizes up to this one are padded to the largest of their stack
 _POLL_SECONDS = 0.5
@@ -80,7 +79,7 @@ class Sweep:
         self.devices = list(devices) if devices else default_devices(runs[0].config.device)
         self.limit = max_stack or MAX_STACK[torch.device(self.devices[0]).type]
         # Grouped before anything is dropped: a resumed sweep trains the same stacks as an undisturbed one.
-        tokens = None if max_stack else STACK_TOKENS[torch.device(self.devices[0]).type]
+        tokens = None if max_stack else STACK_TOKENS.get(torch.device(self.devices[0]).type)
         self.stacks = make_stacks(self.runs, self.limit, tokens)
         self._done: set[str] = set()  # ids of runs that were found finished: their files are not read again
 
@@ -256,9 +255,9 @@ def make_stacks(runs: Iterable[Run], limit: int, tokens: int | None = None) -> l
         groups.setdefault(stack_key(run), []).append(run)
     stacks = []
     for group in groups.values():
-        train = group[0].config.train
-        fitting = limit if tokens is None else max(1, min(limit, tokens // (train.batch_size * train.max_length)))
-        size = fitting if can_stack(group[0].config.method) else 1
+        first = group[0].config
+        fitting = limit if tokens is None else tokens // (first.train.batch_size * first.train.max_length)
+        size = max(1, min(limit, fitting)) if can_stack(first.method) else 1
         stacks += [group[start : start + size] for start in range(0, len(group), size)]
     return stacks
 

@@ -145,8 +145,8 @@ def test_describe_shows_questions_and_answers(data, tiny_model, capsys):
 def test_it_comes_from_the_hub_at_the_pinned_commit(tmp_path):
     model = model_repo()
     arguments = [*WINDOWS, "task.stride=2", "data=hub", "method=head", "train.epochs=1",
-                 f"results_dir={tmp_path / 'r'}", f"cache_dir={tmp_path / 'cache'}", "model=local", f"model.name={model.name}",
-                 f"model.revision={model.commit}", "train.max_length=64"]  # fmt: skip
+                 f"results_dir={tmp_path / 'r'}", f"cache_dir={tmp_path / 'cache'}", "model=local",
+                 f"model.name={model.name}", f"model.revision={model.commit}", "train.max_length=64"]  # fmt: skip
 
     def run(hub, *more, **changes):
         return subprocess.run(
