@@ -9,7 +9,10 @@ from harness.data.sources import hub
 from harness.data.sources.synthetic import suite as synthetic
 from harness.errors import UserError
 from harness.tasks.glue import TASKS
+from harness.tasks.protocols import task_under
+from harness.tasks.task import task_from
 from tests.fixtures.glue_fixture import write_glue
+from tests.fixtures.listed_source import LABELS, Listed
 
 
 @pytest.fixture
@@ -104,3 +107,9 @@ def test_the_choice_reaches_the_synthetic_source():
     assert set(choice.load(task)["train"].column_names) == {"sentence1", "label", "idx"}
     with pytest.raises(UserError):
         choice.check(TASKS["wnli"])  # the suite has no such task
+
+
+def test_the_protocol_test_needs_gold_labels_from_any_source():
+    described = task_from({"name": "topics", "kind": "classification", "labels": [f"t{n}" for n in range(LABELS)]})
+    with pytest.raises(UserError, match="data=listed has no split test with gold labels of task topics"):
+        sources.checked_fingerprint(Listed("test"), task_under("test", described))

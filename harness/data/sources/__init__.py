@@ -135,11 +135,11 @@ def checked_fingerprint(source: Source, task: Task) -> str:
     """The fingerprint of a task's rows; they are checked and read once per process."""
     source.check(task)
     rows = rows_of(source, task)
-    if task.selection_set is not None and task.kind.name == "classification":
+    if task.selection_set is not None:  # a source from outside the package may know the usual splits only
         for name in task.labelled_splits:
-            if min(rows[name]["label"], default=0) < 0:
+            if name not in rows or (task.kind.labels and min(rows[name]["label"]) < 0):
                 raise UserError(
-                    f"data={source.name}: the split {name} of task {task.name} has rows without gold labels"
+                    f"data={source.name} has no split {name} with gold labels of task {task.name}; use protocol=holdout"
                 )
     return source.fingerprint(task)
 
