@@ -179,7 +179,9 @@ def _tokenise(
         mapping = np.asarray(coded["overflow_to_sample_mapping"], np.int32) + start
         for window, (ids, offsets) in enumerate(zip(coded["input_ids"], coded["offset_mapping"], strict=True)):
             kept = np.flatnonzero(np.asarray(coded.sequence_ids(window), float) == 1)
-            first, count = (int(kept[0]), len(kept)) if len(kept) else (0, 0)
+            if not len(kept):
+                raise UserError(f"the context of question number {mapping[window] + 1} has no token; take it out")
+            first, count = int(kept[0]), len(kept)
             _add(parts, "ids", np.asarray(ids, np.int32))
             _add(parts, "lengths", np.asarray([len(ids)], np.int64))
             _add(parts, "first", np.asarray([first], np.int64))

@@ -43,8 +43,7 @@ from harness.training.device import keep_freed_memory, pick_device
 # Replicas per stack: beyond these a step is bound by arithmetic and only its memory grows. On two CPU cores stacks of
 # 4 and 8 are 1.54 and 1.58 times as fast as runs alone (CoLA), and six runs of RTE's long rows already hold 17 GB.
 MAX_STACK = {"cpu": 4, "cuda": 32}
-# Tokens of a stack's step with the longest rows: two runs of 32 windows of 384 on a CPU. An explicit limit goes first.
-STACK_TOKENS = {"cpu": 24_576, "cuda": 131_072}
+STACK_TOKENS = {"cpu": 24_576, "cuda": 131_072}  # of a step with the longest rows; on a CPU two runs of 32 x 384
 PADDED_SIZE = 64  # bottleneck sizes up to this one are padded to the largest of their stack
 _POLL_SECONDS = 0.5
 
@@ -72,15 +71,14 @@ class Sweep:
     ) -> None:
         if max_stack is not None and max_stack < 1:
             raise UserError(f"hydra.launcher.max_stack={max_stack} is out of range: it must be at least 1, or null")
-        self.runs = list(runs)
-        self.results_dir = Path(results_dir)
+        self.runs, self.results_dir = list(runs), Path(results_dir)
         self.train_stack, self.wait = train_stack, wait
         self._started = _file_time(self.results_dir)
         self.devices = list(devices) if devices else default_devices(runs[0].config.device)
-        self.limit = max_stack or MAX_STACK[torch.device(self.devices[0]).type]
+        device = torch.device(self.devices[0]).type
+        self.limit = max_stack or MAX_STACK[device]
         # Grouped before anything is dropped: a resumed sweep trains the same stacks as an undisturbed one.
-        tokens = None if max_stack else STACK_TOKENS.get(torch.device(self.devices[0]).type)
-        self.stacks = make_stacks(self.runs, self.limit, tokens)
+        self.stacks = make_stacks(self.runs, self.limit, None if max_stack else STACK_TOKENS.get(device))
         self._done: set[str] = set()  # ids of runs that were found finished: their files are not read again
 
     def open(self, runs: Iterable[Run] | None = None) -> list[Run]:
@@ -255,9 +253,9 @@ def make_stacks(runs: Iterable[Run], limit: int, tokens: int | None = None) -> l
         groups.setdefault(stack_key(run), []).append(run)
     stacks = []
     for group in groups.values():
-        first = group[0].config
-        fitting = limit if tokens is None else tokens // (first.train.batch_size * first.train.max_length)
-        size = max(1, min(limit, fitting)) if can_stack(first.method) else 1
+        train = group[0].config.train
+        fitting = limit if tokens is None else max(1, min(limit, tokens // (train.batch_size * train.max_length)))
+        size = fitting if can_stack(group[0].config.method) else 1
         stacks += [group[start : start + size] for start in range(0, len(group), size)]
     return stacks
 

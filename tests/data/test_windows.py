@@ -163,3 +163,8 @@ def test_every_answer_of_the_official_dev_set_is_found_again(tmp_path):
     differ = [(ours, gold) for ours, gold in differ if ours != gold]
     assert len(differ) == 32  # answers that begin or end inside a word piece: "golden" for "gold", "18" for "8"
     assert all(gold in ours for ours, gold in differ)
+
+
+def test_a_context_without_a_token_is_refused(tmp_path):
+    with pytest.raises(UserError, match="the context of question number 2 has no token"):
+        encoded(tmp_path, question("d1", "a1 a2", "a2"), question("d1", "\u2003 ", "\u2003"))
