@@ -20,15 +20,15 @@ class Head:
     `reads_all_tokens`: the head is applied to every token, and logits are `[R, B, T, outputs]`.
     """
 
-    loss: Callable[[Tensor, Tensor, Tensor], Tensor]
+    loss: Callable[..., Tensor]
     reads_all_tokens: bool = False
 
 
-def _cross_entropy(logits: Tensor, gold: Tensor, _keep: Tensor) -> Tensor:
+def _cross_entropy(logits: Tensor, gold: Tensor, _keep: Tensor | None = None) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), gold, reduction="none").view(len(logits), -1).mean(1)
 
 
-def _squared_error(logits: Tensor, gold: Tensor, _keep: Tensor) -> Tensor:
+def _squared_error(logits: Tensor, gold: Tensor, _keep: Tensor | None = None) -> Tensor:
     return F.mse_loss(logits.flatten(), gold, reduction="none").view(len(logits), -1).mean(1)
 
 
