@@ -17,8 +17,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.config import METHOD_CONFIGS
 from harness.errors import UserError
+from harness.method_config import METHOD_CONFIGS
 
 # Each command imports what it uses: torch takes seconds, and wrong arguments are refused at once.
 
@@ -110,7 +110,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     one.add_argument("--bank", metavar="DIR", type=Path, help="the bank (default: RESULTS/bank)")
     one.add_argument("--task", action="append", default=[], metavar="TASK", help="only this task (repeatable)")
-    one.add_argument("--method", choices=list(METHOD_CONFIGS), help="only runs of this method")
+    methods = [name for name, schema in METHOD_CONFIGS.items() if schema.has_encoder]
+    one.add_argument("--method", choices=methods, help="only runs of this method")
     one.add_argument("--run", metavar="RUN_ID", help="this run instead of the best one")
     one.add_argument("--replace", action="store_true", help="replace tasks that are already in the bank")
     checked = command("check", "Check every task of a bank: its files, its encoder, and whether its weights fit", where)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 from harness.errors import UserError
+from harness.method_config import METHOD_CONFIGS, MethodConfig
 from harness.options import SEED, above, at_least, between, one_of, only, option, or_null
 
 
@@ -79,70 +80,6 @@ class TaskConfig:
 
 
 @dataclass
-class MethodConfig:
-    name: str = MISSING
-
-
-@dataclass
-class AdapterConfig(MethodConfig):
-    """Bottleneck adapters; the defaults are the paper's (sections 2.1 and 3.6)."""
-
-    name: str = option("adapter", only("adapter", "method"))
-    bottleneck_size: int = option(64, at_least(1))
-    placement: str = option("houlsby", one_of("houlsby", "pfeiffer"))
-    activation: str = option("gelu", one_of("gelu", "relu", "swish", "tanh"))
-    init_std: float = option(1e-2, above(0))
-    train_layernorms: bool = True
-    train_head: bool = True
-    train_pooler: bool = False
-
-
-@dataclass
-class FullConfig(MethodConfig):
-    """Full fine-tuning: every weight of the encoder and the head."""
-
-    name: str = option("full", only("full", "method"))
-
-
-@dataclass
-class TopLayersConfig(MethodConfig):
-    """The top `layers` layers, pooler and head train (section 3.4); the layers below run without dropout."""
-
-    name: str = option("top_layers", only("top_layers", "method"))
-    layers: int = option(1, at_least(1))
-
-
-@dataclass
-class LayerNormConfig(MethodConfig):
-    """Every LayerNorm and the head (section 3.4)."""
-
-    name: str = option("layernorm", only("layernorm", "method"))
-
-
-@dataclass
-class BitFitConfig(MethodConfig):
-    """Every bias of the encoder and the head (Ben Zaken et al. 2022)."""
-
-    name: str = option("bitfit", only("bitfit", "method"))
-
-
-@dataclass
-class HeadConfig(MethodConfig):
-    """The head alone, on the frozen encoder's pooled output."""
-
-    name: str = option("head", only("head", "method"))
-
-
-@dataclass
-class PeftConfig(MethodConfig):
-    """A method of Hugging Face's `peft`: `type` is its PeftType, `options` the fields of its config."""
-
-    name: str = option("peft", only("peft", "method"))
-    type: str = "LORA"
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
 class ModelConfig:
     """`name`: minilm (the installed package), a folder, or an id on the hub with its `revision`."""
 
@@ -192,14 +129,25 @@ class TestConfig(ProtocolConfig):
     name: str = option("test", only("test", "protocol"))
 
 
+# The fused optimizer takes one loss scale and one flag to skip a step, for all runs of a stack.
+_NO_FP16 = "fp16 would need a loss scale that skips steps, and the runs of a stack step together; fp32 runs anywhere"
+
+
 @dataclass
 class TrainConfig:
-    """The optimisation protocol of the paper (section 3.1) and its released code."""
+    """The optimisation protocol of the paper (section 3.1) and its released code.
+
+    `micro_batch_size`: of each batch that many rows per run are computed at once (null: all), for a run that does not
+    fit into memory otherwise. It is outside the run id, like the size of a stack: the step is the same up to rounding
+    and to which dropout masks are drawn, and a sweep that is resumed with it must not repeat what has finished.
+    Records name it.
+    """
 
     optimizer: str = option("adamw", one_of("adamw", "bert_adam"))
     learning_rate: float = option(3e-4, above(0))
     epochs: int = option(3, at_least(1))
     batch_size: int = option(32, at_least(1))
+    micro_batch_size: int | None = option(None, or_null(at_least(1)), one_per_sweep=True)
     max_length: int = option(128, between(8, 512))
     warmup_fraction: float = option(0.1, at_least(0, 1))
     weight_decay: float = option(0.01, at_least(0))
@@ -208,7 +156,7 @@ class TrainConfig:
     epsilon: float = option(1e-6, above(0))
     clip_norm: float = option(1.0, above(0))
     dropout: float = option(0.1, at_least(0, 0.99))
-    precision: str = option("auto", one_of("auto", "bf16", "fp32"))
+    precision: str = option("auto", one_of("auto", "bf16", "fp32", fp16=_NO_FP16))
     seed: int = option(0, SEED)
     evaluate_every_epoch: bool = option(False, one_per_sweep=True)
     evaluate_spans: bool = option(False, one_per_sweep=True)
@@ -230,15 +178,6 @@ class RunConfig:
     cuda_graphs: bool = option(False, one_per_sweep=True)
 
 
-METHOD_CONFIGS: dict[str, type[MethodConfig]] = {
-    "adapter": AdapterConfig,
-    "full": FullConfig,
-    "top_layers": TopLayersConfig,
-    "layernorm": LayerNormConfig,
-    "bitfit": BitFitConfig,
-    "head": HeadConfig,
-    "peft": PeftConfig,
-}
 PROTOCOL_CONFIGS: dict[str, type[ProtocolConfig]] = {
     "paper": ProtocolConfig,
     "holdout": HoldoutConfig,
@@ -247,14 +186,24 @@ PROTOCOL_CONFIGS: dict[str, type[ProtocolConfig]] = {
 
 
 def register_configs() -> None:
-    """Put the schemas where Hydra's defaults lists find them."""
+    """Put the schemas where Hydra's defaults lists find them, and register the resolver `per_task`."""
     from hydra.core.config_store import ConfigStore  # a third of a second, which only `run` needs
+
+    OmegaConf.register_new_resolver("per_task", per_task, replace=True)
 
     store = ConfigStore.instance()
     store.store(name="run_schema", node=RunConfig)
     for group, schemas in (("method", METHOD_CONFIGS), ("protocol", PROTOCOL_CONFIGS)):
         for name, schema in schemas.items():
             store.store(group=group, name=f"{name}_schema", node=schema)
+
+
+def per_task(values: Mapping[str, Any], *, _root_: Any) -> Any:
+    """`${per_task:{cola: 20, rte: 50}}` in a config: the value for the task of the run."""
+    name = _root_.task.name
+    if name not in values:
+        raise UserError(f"this experiment has no value for task {name}, only for {', '.join(values)}; give one")
+    return values[name]
 
 
 def conf_folder() -> Path:
@@ -270,7 +219,8 @@ def check(config: RunConfig) -> None:
         allowed = item.metadata.get("allowed")
         finite = not isinstance(value, float) or math.isfinite(value)
         if allowed is not None and not (allowed.allows(value) and finite):
-            raise UserError(f"{key}={value} is out of range: it must be {allowed.words}")
+            reason = f"; {allowed.reasons[value]}" if value in allowed.reasons else ""
+            raise UserError(f"{key}={value} is out of range: it must be {allowed.words}{reason}")
 
 
 def check_sweep(configs: Iterable[RunConfig]) -> None:

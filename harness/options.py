@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Range:
-    """The values that an option allows: a predicate and its wording."""
+    """The values that an option allows: a predicate and its wording, and why some others are not allowed."""
 
     allows: Callable[[Any], bool]
     words: str
+    reasons: Mapping[Any, str] = field(default_factory=dict)
 
 
-def one_of(*names: str) -> Range:
-    return Range(lambda value: value in names, "one of " + ", ".join(names))
+def one_of(*names: str, **reasons: str) -> Range:
+    return Range(lambda value: value in names, "one of " + ", ".join(names), reasons)
 
 
 def above(low: float, below: float = math.inf) -> Range:
@@ -41,6 +42,15 @@ def or_null(allowed: Range) -> Range:
 def only(name: str, group: str) -> Range:
     """The name of a schema: another name is another option of its config group, with other fields."""
     return Range(lambda value: value == name, f"{name} here; choose another {group} with {group}=NAME")
+
+
+def each(allowed: Range) -> Range:
+    """At least one value, and none twice."""
+
+    def allows(values: list[Any]) -> bool:
+        return bool(values) and len(set(values)) == len(values) and all(map(allowed.allows, values))
+
+    return Range(allows, f"a list of different values, each {allowed.words}")
 
 
 def option(default: Any, allowed: Range | None = None, *, one_per_sweep: bool = False) -> Any:

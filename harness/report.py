@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harne
         if options.data is not None:
             restore_gold_labels(options, records)
         missing = sorted(load_planned(options.results) - {record["run_id"] for record in records})
-        made = make_report(records, Bootstrap(options.results), missing=missing)
+        made = make_report(records, Bootstrap(options.results), missing=missing, with_paper=options.paper)
         paths = write(made, options.out or options.results)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -85,11 +85,13 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         prog=prog,
         description="Make tables and figures from the run records in RESULTS. Runs that cannot be compared "
         "(different encoder, data source, row limits or protocol) go into separate tables.",
-        epilog="Writes to DIR: tables/glue.{md,csv,tex} (scores by method and task), tables/by_size.md (adapter "
-        "sizes), tables/methods.md (what each method costs), tables/intervals.md (bootstrap intervals), "
-        "tables/sweep.md (what was tried and chosen), figures/*.{svg,png} (those for which there are enough runs; "
-        "captions in figures/README.md), and next to these folders runs.csv (one row per run). Prints "
-        "the scores of tables/glue.md with its verdicts; with --notes all of it.",
+        epilog="Writes to DIR: tables/glue.{md,csv,tex} (scores by method and task), tables/tasks.{md,csv,tex} (the "
+        "same with a row per task, outside GLUE), tables/by_size.md (adapter sizes), "
+        "tables/methods.md (what each method costs), tables/intervals.md (bootstrap intervals), tables/sweep.md (what "
+        "was tried and chosen), figures/*.{svg,png} (those for which there are enough runs; captions in "
+        "figures/README.md), and next to these folders runs.csv (one row per run). Prints the scores of "
+        "tables/glue.md, or of tables/tasks.md where there are tasks outside GLUE, with the verdicts; with --notes all "
+        "of it.",
     )
     parser.add_argument("results", metavar="RESULTS", type=Path, help="the results_dir that `harness.run` wrote")
     parser.add_argument("--out", metavar="DIR", type=Path, help="where the files go (default: RESULTS)")
@@ -97,6 +99,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "--notes",
         action="store_true",
         help="also print all notes, differences and published tables, and the list of files",
+    )
+    parser.add_argument(
+        "--paper",
+        action="store_true",
+        help="show the paper's scores of its seventeen further tasks in tables/tasks.md, whatever the encoder "
+        "(default: next to BERT-base)",
     )
     parser.add_argument(
         "--data",

@@ -2,20 +2,19 @@
 
     python -m harness.run task=mrpc method=adapter method.bottleneck_size=64 train.learning_rate=1e-3
     python -m harness.run --multirun task=cola,mrpc method.bottleneck_size=8,64 train.learning_rate=3e-4,1e-3
-    python -m harness.run experiment=quick/adapter
+    python -m harness.run --dry-run experiment=quick/adapter
 
 Exit status: 0 all runs completed, 1 some failed or diverged, 2 bad input, 130 interrupted.
 """
 
 from __future__ import annotations
 
-import io
 import os
-import re
 import shlex
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 
 import hydra
 from hydra.errors import HydraException
@@ -23,21 +22,34 @@ from omegaconf.errors import OmegaConfBaseException
 
 from harness.config import conf_folder, register_configs
 from harness.errors import UserError
-from harness.sweeps.command import COMMAND, as_typed
+from harness.sweeps.command import COMMAND, as_typed, check_arguments, with_override
+from harness.sweeps.help_page import help_page
 from harness.sweeps.hydra_errors import explain
 from harness.sweeps.progress import print_outcome
 from harness.sweeps.session import Session, register_launchers
 
-_SCHEMAS = re.compile(r", \w+_schema\b")  # parts of the other options, which Hydra's list of groups cannot leave out
+DRY_RUN = "--dry-run"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status. `arguments` are those of the command line (None: of this process)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    session = Session()
+    session = Session(dry_run=DRY_RUN in arguments)
+    hydra_arguments = [argument for argument in arguments if argument != DRY_RUN]
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        _run_hydra(session, arguments)
+        check_arguments(hydra_arguments)
+        if {"--help", "-h"} & set(hydra_arguments):
+            register_configs()
+            register_launchers()
+            print(help_page(hydra_arguments))
+            return 0
+        if session.dry_run:
+            with tempfile.TemporaryDirectory() as folder:
+                _run_hydra(session, with_override(hydra_arguments, f"hydra.sweep.dir={folder}"))
+            _print_plan(session)
+            return 0
+        _run_hydra(session, hydra_arguments)
     except UserError as error:
         return _fail(str(error))
     except (HydraException, OmegaConfBaseException, OSError) as error:
@@ -58,24 +70,17 @@ def _run_hydra(session: Session, arguments: Sequence[str]) -> None:
     register_launchers()
     command = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="run")(session)
     with as_typed(arguments), _raising():
-        if {"--help", "-h"} & set(arguments):
-            with _without_schemas():
-                command()
-        else:
-            command()
+        command()
     if session.refused:
         raise session.refused[0]
 
 
-@contextmanager
-def _without_schemas() -> Iterator[None]:
-    """Print what Hydra prints, without the names of schemas."""
-    page = io.StringIO()
-    try:
-        with redirect_stdout(page):
-            yield
-    finally:  # Hydra exits
-        print(_SCHEMAS.sub("", page.getvalue()), end="")
+def _print_plan(session: Session) -> None:
+    """What the launches of a dry run come to; nothing where Hydra only showed something, such as a config."""
+    if session.planned:
+        from harness.sweeps.dry_run import print_plan  # imports torch
+
+        print_plan(session.planned)
 
 
 @contextmanager

@@ -13,8 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.config import METHOD_CONFIGS, PROTOCOL_CONFIGS
+from harness.config import PROTOCOL_CONFIGS
 from harness.errors import UserError
+from harness.method_config import METHOD_CONFIGS
 from harness.records.record import load_records
 
 

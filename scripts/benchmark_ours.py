@@ -12,10 +12,11 @@ from datasets import Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertModel
 
-from harness.config import AdapterConfig, FullConfig, TrainConfig
+from harness.config import TrainConfig
 from harness.data import sources
 from harness.data.batches import encode
 from harness.data.splits import limit_rows
+from harness.method_config import AdapterConfig, FullConfig
 from harness.model.build import assemble
 from harness.model.checkpoint import find_checkpoint, load_tokenizer
 from harness.model.heads import HEADS

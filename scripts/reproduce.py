@@ -27,25 +27,33 @@ SCALES = {
     "cpu": "at most 2,000 training rows, one seed",
     "minilm": "complete data on MiniLM with three seeds, for one GPU",
 }
-# The scales of `make squad`; that of the paper has a grid of its own in conf/experiment/squad/paper/.
+# The paper's scale has grids of its own for BERT-large, in conf/experiment/squad/paper/.
 SQUAD = {
     "quick": "300 training questions, for any machine: shows that the experiment works, no more",
     "cpu": "5,000 training and 2,000 validation questions, one seed: a night on two CPU cores",
     "minilm": "complete data on MiniLM with three seeds, for one GPU",
     "paper": "BERT-large with the paper's full grid and three seeds, from the hub: days on one GPU",
 }
-EXPERIMENTS = ("glue", "tradeoff", "ablation", "init_scale", "robustness", "methods", "squad")
+FURTHER_TASKS = {
+    "quick": "300 training rows of two tasks, for any machine: shows that the experiment works, no more",
+    "cpu": "at most 2,000 training rows of five tasks, one seed",
+    "minilm": "all seventeen tasks on MiniLM with three seeds, for one GPU",
+    "paper": "BERT-base with the paper's full grid, from the hub: about 3,000 runs, weeks on one GPU",
+}
+EXPERIMENTS = {"glue": GLUE, "squad": SQUAD, "further_tasks": FURTHER_TASKS} | dict.fromkeys(
+    ("tradeoff", "ablation", "init_scale", "robustness", "methods"), SCALES
+)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--experiment", choices=EXPERIMENTS, default="glue", help="what to run (default: glue)")
+    parser.add_argument("--experiment", choices=list(EXPERIMENTS), default="glue", help="what to run (default: glue)")
     scale_help = "how much data, how many runs (default: quick)"
     parser.add_argument("--scale", choices=sorted({*GLUE, *SCALES}), default="quick", help=scale_help)
     parser.add_argument("--results", required=True, help="results folder; finished runs in it are kept")
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="Hydra overrides for every sweep")
     arguments = parser.parse_args()
-    scales = {"glue": GLUE, "squad": SQUAD}.get(arguments.experiment, SCALES)
+    scales = EXPERIMENTS[arguments.experiment]
     if arguments.scale not in scales:
         parser.error(f"--scale {arguments.scale}: {arguments.experiment} has the scales {', '.join(scales)}")
     started = time.perf_counter()
@@ -64,7 +72,8 @@ def main() -> int:
             return code
         status = max(status, code)
     print(flush=True)
-    code = subprocess.run([sys.executable, "-m", "harness.report", arguments.results]).returncode
+    options = ["--paper"] if arguments.experiment == "further_tasks" else []
+    code = subprocess.run([sys.executable, "-m", "harness.report", arguments.results, *options]).returncode
     print(f"\n{time.perf_counter() - started:.0f} s in total")
     return code or status
 
@@ -86,8 +95,8 @@ def fallback(experiment: str, scale: str, overrides: Sequence[str]) -> list[str]
 def sweeps(experiment: str, scale: str) -> list[list[str]]:
     """The config groups of each sweep; full fine-tuning comes first, because the others are compared with it."""
     folder, options = (scale, []) if experiment == "glue" else (experiment, [f"scale={scale}"])
-    if experiment == "squad":
-        folder, options = ("squad/paper", []) if scale == "paper" else ("squad", [f"scale=squad_{scale}"])
+    if (experiment, scale) == ("squad", "paper"):
+        folder, options = "squad/paper", []
     names = sorted(path.stem for path in (conf_folder() / "experiment" / folder).glob("*.yaml"))
     names.sort(key=lambda name: not name.startswith("full"))
     return [[f"experiment={folder}/{name}", *options] for name in names]

@@ -1,6 +1,6 @@
-"""Put the generated tables of results/minilm into README.md, between its markers.
+"""Put the generated tables of the committed results into README.md, between its markers.
 
-python scripts/update_readme.py    # after `python -m harness.report results/minilm`
+python scripts/update_readme.py    # after `python -m harness.report results/minilm` or `... results/quick`
 """
 
 from __future__ import annotations
@@ -10,26 +10,28 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TABLES = ROOT / "results/minilm/tables/glue.md"
+RESULTS = ROOT / "results"
 README = ROOT / "README.md"
 
 
-def with_tables(readme: str, tables: str) -> str:
-    """The README, each of its blocks `<!-- table N -->` ... `<!-- /table -->` filled with the N-th table, from 1 on."""
-    found = re.findall(r"(?:^\|.*\n)+", tables, re.M)
+def with_tables(readme: str, results: Path = RESULTS) -> str:
+    """The README, each of its blocks `<!-- FOLDER table N -->` ... `<!-- /table -->` filled with the N-th table, from
+    1 on, of that results folder's `tables/glue.md`.
+    """
 
     def block(match: re.Match[str]) -> str:
-        number = int(match[1])
+        folder, number = match[1], int(match[2])
+        text = (results / folder / "tables" / "glue.md").read_text(encoding="utf-8")
+        found = re.findall(r"(?:^\|.*\n)+", text, re.M)
         if number > len(found):
-            raise ValueError(f"README.md asks for table {number} of {len(found)} in {TABLES.relative_to(ROOT)}")
-        return f"<!-- table {number} -->\n{found[number - 1]}<!-- /table -->"
+            raise ValueError(f"README.md asks for table {number} of {len(found)} in results/{folder}/tables/glue.md")
+        return f"<!-- {folder} table {number} -->\n{found[number - 1]}<!-- /table -->"
 
-    return re.sub(r"<!-- table (\d+) -->\n.*?<!-- /table -->", block, readme, flags=re.S)
+    return re.sub(r"<!-- (\S+) table (\d+) -->\n.*?<!-- /table -->", block, readme, flags=re.S)
 
 
 def main() -> int:
-    text = README.read_text(encoding="utf-8")
-    README.write_text(with_tables(text, TABLES.read_text(encoding="utf-8")), encoding="utf-8")
+    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
     return 0
 
 

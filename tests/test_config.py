@@ -7,16 +7,11 @@ from functools import cache
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf.errors import OmegaConfBaseException
 
-from harness.config import (
-    METHOD_CONFIGS,
-    PROTOCOL_CONFIGS,
-    AdapterConfig,
-    RunConfig,
-    check,
-    register_configs,
-)
+from harness.config import PROTOCOL_CONFIGS, RunConfig, check, register_configs
 from harness.errors import UserError
+from harness.method_config import METHOD_CONFIGS, AdapterConfig
 from harness.sweeps import session
 from harness.sweeps.resolve import resolve
 from harness.sweeps.run_id import identity, run_id
@@ -73,24 +68,66 @@ def test_every_experiment_composes_and_names_known_tasks(name):
     whole = composed(f"experiment={name}")
     check(session.to_config(whole))
     assert whole.hydra.mode.name == "MULTIRUN"
-    assert set(whole.hydra.sweeper.params["task"].split(",")) <= set(GROUPS["task"])
+    assert {task.strip() for task in whole.hydra.sweeper.params["task"].split(",")} <= set(GROUPS["task"])
 
 
+# Without squad/paper/, whose grids need no scale.
 SCALED = [name for name in EXPERIMENTS if name.split("/")[0] in reproduce.EXPERIMENTS and "/paper/" not in name]
 
 
-@pytest.mark.parametrize(
-    ("name", "scale"),
-    [(name, scale) for name in SCALED for scale in GROUPS["scale"]
-     if scale.startswith("squad_") == name.startswith("squad/")],
-)  # fmt: skip
+@pytest.mark.parametrize("scale", GROUPS["scale"])
+@pytest.mark.parametrize("name", SCALED)
 def test_every_scale_combines_with_every_experiment(name, scale):
     whole = composed(f"experiment={name}", f"scale={scale}")
     check(session.to_config(whole))
     assert whole.hydra.mode.name == "MULTIRUN"
-    expected = {"quick": (300, 2), "cpu": (2000, 5), "minilm": (None, composed(f"experiment={name}").train.epochs),
-                "squad_quick": (300, 1), "squad_cpu": (5000, 3), "squad_minilm": (None, 3)}  # fmt: skip
+    own = (None, composed(f"experiment={name}").train.epochs)
+    expected = {"quick": (300, 2), "cpu": (2000, 5), "minilm": own, "paper": own}
+    if name.startswith("squad/"):
+        expected |= {"quick": (300, 1), "cpu": (5000, 3)}
     assert (whole.data.max_train_rows, whole.train.epochs) == expected[scale]
+
+
+def test_the_further_tasks_have_the_papers_sizes_layers_and_epochs_per_task():
+    """Sizes, layers and rates of section 3.3; the epochs of the supplement, by hand for each task and method."""
+    adapter, full, top = (composed(f"experiment=further_tasks/{name}") for name in ("adapter", "full", "top_layers"))
+    assert adapter.hydra.sweeper.params["method.bottleneck_size"] == "2,4,8,16,32,64"
+    assert top.hydra.sweeper.params["method.layers"] == "1,2,3,5,7,9,11,12"
+    for whole in (adapter, full, top):
+        assert whole.hydra.sweeper.params["train.learning_rate"] == "1e-5,3e-5,1e-4,3e-3"
+        assert len(whole.hydra.sweeper.params["task"].split(",")) == 17
+
+    def epochs(method, task):
+        return config(f"experiment=further_tasks/{method}", f"task={task}").train.epochs
+
+    expected = {
+        "crowdflower_airline": (50, 20), "crowdflower_global_warming": (100, 50), "news_aggregator": (20, 20),
+        "crowdflower_us_economic_performance": (100, 20), "crowdflower_primary_emotions": (100, 100),
+    }  # fmt: skip
+    for task, (of_full, of_adapter) in expected.items():
+        found = [epochs(method, task) for method in ("full", "top_layers", "adapter")]
+        assert found == [of_full, of_full, of_adapter], task
+
+
+@pytest.mark.parametrize("scale", ["quick", "cpu", "minilm"])
+def test_the_scales_for_minilm_train_no_more_layers_than_it_has(scale):
+    for name in ("further_tasks/top_layers", "tradeoff/top_layers"):
+        layers = composed(f"experiment={name}", f"scale={scale}").hydra.sweeper.params["method.layers"]
+        assert max(map(int, layers.split(","))) == 6
+
+
+@pytest.mark.parametrize("name", ["adapter", "full", "top_layers"])
+def test_squad_keeps_its_questions_at_every_scale_and_the_papers_grid_is_on_bert_large(name):
+    assert composed(f"experiment=squad/{name}", "scale=quick").hydra.sweeper.params["task"] == "squad"
+    paper = composed(f"experiment=squad/paper/{name}")
+    assert paper.model.name == config("model=bert_large").model.name
+    assert paper.hydra.sweeper.params["train.epochs"] == ("3,10,20" if name == "adapter" else "2,3,5")
+
+
+def test_a_task_that_an_experiment_has_no_value_for_is_named():
+    with pytest.raises(OmegaConfBaseException, match=r"no value for task mrpc.*give one"):
+        config("experiment=further_tasks/full", "task=mrpc")
+    assert config("experiment=further_tasks/full", "task=mrpc", "train.epochs=3").train.epochs == 3
 
 
 def test_the_script_knows_every_experiment_and_runs_full_fine_tuning_first():
@@ -99,9 +136,9 @@ def test_the_script_knows_every_experiment_and_runs_full_fine_tuning_first():
     assert [sweep[0] for sweep in reproduce.sweeps("tradeoff", "cpu")] == [
         f"experiment=tradeoff/{name}" for name in ("full", "adapter", "layernorm", "top_layers")
     ]
-    names = {"squad_" + name for name in reproduce.SQUAD.keys() - {"paper"}}
-    assert {*reproduce.SCALES, *names} == set(GROUPS["scale"])
-    assert reproduce.sweeps("squad", "cpu")[0] == ["experiment=squad/full", "scale=squad_cpu"]
+    assert {*reproduce.SCALES, *reproduce.FURTHER_TASKS, *reproduce.SQUAD} == set(GROUPS["scale"])
+    assert reproduce.sweeps("further_tasks", "paper")[0] == ["experiment=further_tasks/full", "scale=paper"]
+    assert reproduce.sweeps("squad", "cpu")[0] == ["experiment=squad/full", "scale=cpu"]
     assert reproduce.sweeps("squad", "paper") == [
         [f"experiment=squad/paper/{name}"] for name in ("full", "adapter", "top_layers")
     ]

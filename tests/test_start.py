@@ -64,9 +64,7 @@ def test_a_prediction_imports_no_data_sets_and_no_metrics(bank, tiny_model, tmp_
 
 def test_the_help_page_says_what_it_does_and_what_there_is_to_choose(capsys):
     GlobalHydra.instance().clear()
-    with pytest.raises(SystemExit) as end:
-        run.main(["--help"])
-    assert end.value.code == 0
+    assert run.main(["--help"]) == 0
     page = capsys.readouterr().out
     assert "write one record per run" in page
     assert page.count("  python -m harness.run ") == 5
@@ -74,4 +72,17 @@ def test_the_help_page_says_what_it_does_and_what_there_is_to_choose(capsys):
     assert "method: adapter, bitfit, full, head" in page
     assert "protocol: holdout, paper, submit" in page
     assert "experiment/quick: adapter, full" in page
+    assert "--dry-run" in page
     assert "_schema" not in page
+    assert "hydra/" not in page
+
+
+def test_the_help_page_lists_configs_of_your_own_and_shows_the_values_of_a_choice(capsys, tmp_path):
+    GlobalHydra.instance().clear()
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task/reviews.yaml").write_text("name: reviews\n")
+    assert run.main(["--help", "--config-dir", str(tmp_path), "task=reviews", "method=full"]) == 0
+    page = capsys.readouterr().out
+    assert "qqp, reviews, rte" in page
+    assert "name: reviews" in page
+    assert "bottleneck_size: 64" not in page

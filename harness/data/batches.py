@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,8 @@ if TYPE_CHECKING:  # a prediction needs no datasets
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-EVALUATION_TOKENS = {"cpu": 4096, "cuda": 65536}  # padded tokens per batch where no gradients are kept
+# Padded tokens per batch where no gradients are kept; that of Apple's GPUs is a guess.
+EVALUATION_TOKENS = {"cpu": 4096, "cuda": 65536, "mps": 16384}
 # The type of the gold labels in a batch, by kind of task.
 LABEL_DTYPES: dict[str, torch.dtype] = {"classification": torch.long, "regression": torch.float32}
 
@@ -64,6 +65,18 @@ class Encoded:
         """The answers to all rows of the data set from what was kept of their logits, `[N, n]`."""
         return kind.decide(outputs)
 
+    def select(self, rows: np.ndarray) -> Encoded:
+        """Some rows only, by their numbers."""
+        numbers = torch.from_numpy(rows).to(self.ids.device)
+        return replace(
+            self,
+            ids=self.ids[numbers],
+            token_types=None if self.token_types is None else self.token_types[numbers],
+            lengths=self.lengths[rows],
+            gold=self.gold[numbers],
+            device_lengths=self.device_lengths[numbers],
+        )
+
     def gather(self, rows: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Some rows cut to `width` tokens: ids, keep (False at padding) and token types, each `[len(rows), width]`."""
         ids = self.ids[rows, :width].long()
@@ -73,19 +86,18 @@ class Encoded:
 
 
 def encode(
-    split: Dataset, task: Task, tokenizer: PreTrainedTokenizerBase, *, max_length: int, cache_dir: Path, device: str
+    split: Dataset,
+    task: Task,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int,
+    cache_dir: Path | None,
+    device: str,
 ) -> Encoded:
-    """Tokenise a split, or read it from the cache. Pairs are cut to `max_length` tokens, the longer text first.
-
-    The cache key is the content of rows and tokenizer, never a name or path.
-    """
+    """Tokenise a split, or read it from the cache. Pairs are cut to `max_length` tokens, the longer text first."""
     columns = [list(split[column]) for column in task.columns]
     key = content_key(columns, tokenizer, str(max_length))
-    path = cache_dir / "tokens" / f"{key}.npz"
-    tokens = read_cached(path)
-    if tokens is None:
-        tokens = _tokenise(columns, tokenizer, max_length)
-        write_cached(path, tokens)
+    tokens = cached(cache_dir, key, lambda: _tokenise(columns, tokenizer, max_length))
     gold = torch.tensor(np.asarray(split["label"]), dtype=LABEL_DTYPES[task.kind.name])
     return encoded(tokens, gold, tokenizer, device)
 
@@ -161,7 +173,10 @@ def padding_share(lengths: np.ndarray, batches: Sequence[np.ndarray], widths: Se
 
 
 def content_key(columns: list[list[str]], tokenizer: PreTrainedTokenizerBase, how: str) -> str:
-    """The name in the cache of what a tokenizer makes of some texts; `how` is whatever else decides that."""
+    """The name in the cache of what a tokenizer makes of some texts; `how` is whatever else decides that.
+
+    It is made from the content of rows and tokenizer, never from a name or path.
+    """
     digest = hashlib.sha256(f"1\0{how}\0{len(columns)}\0".encode())
     digest.update(_tokenizer_key(tokenizer))
     for column in columns:
@@ -194,7 +209,19 @@ def _tokenise(columns: list[list[str]], tokenizer: PreTrainedTokenizerBase, max_
     return tokens
 
 
-def read_cached(path: Path) -> dict[str, np.ndarray] | None:
+def cached(cache_dir: Path | None, key: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The tokens of that key from the cache, or made and written there; without a folder, only made."""
+    if cache_dir is None:
+        return make()
+    path = cache_dir / "tokens" / f"{key}.npz"
+    tokens = _read_cached(path)
+    if tokens is None:
+        tokens = make()
+        _write_cached(path, tokens)
+    return tokens
+
+
+def _read_cached(path: Path) -> dict[str, np.ndarray] | None:
     try:
         with np.load(path) as file:
             return dict(file)
@@ -204,7 +231,7 @@ def read_cached(path: Path) -> dict[str, np.ndarray] | None:
         return None
 
 
-def write_cached(path: Path, tokens: dict[str, np.ndarray]) -> None:
+def _write_cached(path: Path, tokens: dict[str, np.ndarray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with naming(path), tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
         np.savez(file, **tokens)

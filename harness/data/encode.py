@@ -16,9 +16,15 @@ if TYPE_CHECKING:
 
 
 def encode(
-    split: Dataset, task: Task, tokenizer: PreTrainedTokenizerBase, *, max_length: int, cache_dir: Path, device: str
+    split: Dataset,
+    task: Task,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int,
+    cache_dir: Path | None,
+    device: str,
 ) -> Encoded:
-    """Tokenise a split, or read it from the cache: rows, or the windows of a span task."""
+    """Tokenise a split, or read it from the cache (None: there is none): rows, or the windows of a span task."""
     make = windows.encode_windows if task.kind.name == "span" else batches.encode
     return make(split, task, tokenizer, max_length=max_length, cache_dir=cache_dir, device=device)
 

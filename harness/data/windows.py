@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.console import shown
-from harness.data.batches import Encoded, content_key, encoded, read_cached, write_cached
+from harness.data.batches import Encoded, cached, content_key, encoded
 from harness.errors import UserError
 from harness.tasks.span import Answer, Span, objects
 from harness.tasks.task import Task
@@ -52,6 +52,12 @@ class Windows(Encoded):
     def gold_labels(self) -> np.ndarray:
         return self.questions
 
+    def select(self, rows: np.ndarray) -> Windows:
+        """Some windows only; `answers` wants all windows of every question."""
+        numbers = torch.from_numpy(rows).to(self.ids.device)
+        own = {name: getattr(self, name)[rows] for name in ("question", "place")}
+        return replace(super().select(rows), first=self.first[numbers], count=self.count[numbers], **own)
+
     def condense(self, logits: Tensor, rows: Tensor) -> Tensor:
         """The best span of each window: `[R, B, T, 2]` -> `[R, B, 3]`, its first and last token and its score."""
         return best_spans(logits, self.first[rows], self.count[rows], self.kind.max_answer_tokens)
@@ -84,18 +90,21 @@ def best_spans(logits: Tensor, first: Tensor, count: Tensor, longest: int) -> Te
 
 
 def encode_windows(
-    split: Dataset, task: Task, tokenizer: PreTrainedTokenizerBase, *, max_length: int, cache_dir: Path, device: str
+    split: Dataset,
+    task: Task,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int,
+    cache_dir: Path | None,
+    device: str,
 ) -> Windows:
     """Tokenise a split into windows, or read them from the cache; see `harness.data.batches.encode`."""
     from harness.data.columns import gold_of  # imports datasets
 
     columns = [list(split[column]) for column in task.columns]
     what = f"windows of {max_length} with {task.kind.stride}"
-    path = cache_dir / "tokens" / f"{content_key(columns, tokenizer, what)}.npz"
-    tokens = read_cached(path)
-    if tokens is None:
-        tokens = _tokenise(columns, tokenizer, max_length, task.kind.stride, show=True)
-        write_cached(path, tokens)
+    key = content_key(columns, tokenizer, what)
+    tokens = cached(cache_dir, key, lambda: _tokenise(columns, tokenizer, max_length, task.kind.stride, show=True))
     answers = [(label["start"][0], label["start"][0] + len(label["text"][0])) for label in split["label"]]
     gold = torch.from_numpy(gold_tokens(tokens, answers))
     return _windows(tokens, gold, task.kind, gold_of(split, task), columns[1], tokenizer, device)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
-from harness.config import MethodConfig
+from harness.method_config import MethodConfig
 from harness.model import attention
 from harness.model.checkpoint import Checkpoint, encoder_of
 from harness.model.classifier import Classifier
@@ -48,9 +49,13 @@ def assemble(
     device: torch.device,
     bf16: bool,
     reads_all_tokens: bool = False,
+    encoder: PreTrainedModel | None = None,
 ) -> Classifier:
-    """A classifier whose replica r has a head of `outputs[r]` numbers, `methods[r]` and the seed `seeds[r]`."""
-    encoder = copy.deepcopy(encoder_of(checkpoint))
+    """A classifier whose replica r has a head of `outputs[r]` numbers, `methods[r]` and the seed `seeds[r]`.
+
+    It takes over `encoder` where one is given, else a copy of the checkpoint's.
+    """
+    encoder = copy.deepcopy(encoder_of(checkpoint)) if encoder is None else encoder
     classifier = Classifier(encoder, outputs, seeds=seeds, dropout_rate=dropout, reads_all_tokens=reads_all_tokens)
     apply_method(classifier, methods)
     fuse_projections(classifier)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from harness.config import (
+from harness.errors import UserError
+from harness.method_config import (
     AdapterConfig,
     BitFitConfig,
     FullConfig,
@@ -18,7 +19,6 @@ from harness.config import (
     PeftConfig,
     TopLayersConfig,
 )
-from harness.errors import UserError
 from harness.model.adapter import Adapter, insert_adapters
 from harness.model.classifier import Classifier
 from harness.model.peft_methods import inject_peft

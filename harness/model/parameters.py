@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import PretrainedConfig
 
-from harness.config import MethodConfig
+from harness.method_config import MethodConfig
 from harness.model.adapter import Adapter
 from harness.model.checkpoint import bare_encoder
 from harness.model.classifier import Classifier

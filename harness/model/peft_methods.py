@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.config import PeftConfig
 from harness.errors import UserError
+from harness.method_config import PeftConfig
 from harness.model.families import get_family
 
 PREFIX = "PREFIX_TUNING"

@@ -10,6 +10,7 @@ METHOD_TITLES = {
     "bitfit": "BitFit",
     "head": "Head only",
     "peft": "PEFT",
+    "tfidf": "TF-IDF",
 }
 # The setting that is always shown with a method; others are shown where variants differ in them.
 ALWAYS_SHOWN = {"adapter": "bottleneck_size", "top_layers": "layers"}

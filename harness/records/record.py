@@ -24,6 +24,11 @@ def task_of(record: Record) -> Task:
     return _task(canonical(record["config"]["task"]))
 
 
+def has_encoder(record: Record) -> bool:
+    """Whether the run's method trains on an encoder; a baseline does not."""
+    return bool(record["config"]["model"])
+
+
 @cache
 def _task(settings: str) -> Task:
     return find_task(json.loads(settings))

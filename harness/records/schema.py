@@ -18,7 +18,7 @@ class Config(TypedDict):
 
     task: dict[str, Any]  # a GLUE task: {name}; any other: all settings that `harness.tasks.task.task_from` takes
     method: dict[str, Any]
-    model: dict[str, Any]
+    model: dict[str, Any]  # empty, like `train`, for a method without an encoder
     data: dict[str, Any]  # {source, max_train_rows, max_eval_rows}
     train: dict[str, Any]
     protocol: dict[str, Any]  # {name} and, for the holdout, fraction and seed
@@ -32,16 +32,19 @@ class Protocol(TypedDict):
 
 
 class Parameters(TypedDict):
-    """Parameter counts; the task head is included unless noted."""
+    """Parameter counts; the task head is included unless noted.
+
+    Without an encoder, `trained` counts the coefficients of the model, and what is about an encoder is None.
+    """
 
     groups: dict[str, dict[str, int]]  # {group: {total, trained}}
     total: int
     trained: int
-    encoder: int  # with its pooler, without a head
-    encoder_layers: int
-    trained_fraction: float  # trained / encoder
-    trained_fraction_layers: float  # trained / encoder_layers: the paper's 2.1 %
-    total_multiple: float  # nine such tasks as a multiple of the encoder: the paper's 1.3x
+    encoder: int | None  # with its pooler, without a head
+    encoder_layers: int | None
+    trained_fraction: float | None  # trained / encoder
+    trained_fraction_layers: float | None  # trained / encoder_layers: the paper's 2.1 %
+    total_multiple: float | None  # nine such tasks as a multiple of the encoder: the paper's 1.3x
 
 
 class Encoder(TypedDict):
@@ -72,6 +75,7 @@ class Data(TypedDict):
 class TrainingEntry(TypedDict):
     """How the run was trained; `stack` holds the ids of all runs in its stack."""
 
+    micro_batch_size: NotRequired[int]  # where batches were divided
     steps: int
     examples: int
     padding_share: float
@@ -122,10 +126,11 @@ class Record(TypedDict):
     undefined: NotRequired[dict[str, dict[str, str]]]  # {scored set: {metric: why its value is null}}
     majority: NotRequired[Scores]  # of the constant answer: the most frequent training label, or the mean score
     parameters: NotRequired[Parameters]
-    encoder: NotRequired[Encoder]
+    encoder: NotRequired[Encoder]  # none for a method without one
     data: NotRequired[Data]
     predictions: NotRequired[dict[str, str]]  # {gold: key of the gold labels}; see harness.records.predictions
     spans: NotRequired[list[dict[str, Any]]]  # {first, last, scores}: without the adapters of those layers
+    grid: NotRequired[dict[str, Any]]  # method=tfidf: {chosen: a point, tried: all points with their selection scores}
     training: NotRequired[TrainingEntry]
     time: NotRequired[Time]
     memory: NotRequired[Memory]

@@ -48,7 +48,7 @@ def ablation(scores: Scores) -> Figure | None:
         list(drawn.values()),
         name="ablation",
         title="Trained adapters removed from spans of layers",
-        caption="Change of the validation score when the trained adapters of layers first to last are removed, without "
+        caption="Change of the score when the trained adapters of layers first to last are removed, without "
         "retraining; LayerNorms and head stay. Losses are grey, gains orange. Shown is the best single run of each "
         f"task on the selection split. The majority class scores: {majority}.",
     )

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from harness.records.choice import choice_score, chosen_on
-from harness.records.record import Record, flatten
+from harness.records.record import Record, flatten, has_encoder
 from harness.reporting.method_variant import MethodVariant
 from harness.tasks.task import Task
 
@@ -71,8 +71,8 @@ class Candidate:
         return self.completed[0]["parameters"]["trained"]
 
     @property
-    def trained_fraction(self) -> float:
-        """`trained` over the parameters of the encoder with its pooler and without a head."""
+    def trained_fraction(self) -> float | None:
+        """`trained` over the parameters of the encoder with its pooler and without a head; None without an encoder."""
         return self.completed[0]["parameters"]["trained_fraction"]
 
     def count(self, status: str) -> int:
@@ -110,18 +110,23 @@ class Cell:
         return next(status for status in ("completed", "failed", "diverged", "running") if status in present)
 
     @property
+    def has_encoder(self) -> bool:
+        """Whether its method trains on an encoder."""
+        return has_encoder(self.candidates[0].records[0])
+
+    @property
     def rates(self) -> list[float]:
-        """The learning rates tried, ascending."""
-        return sorted({candidate.learning_rate or 0.0 for candidate in self.candidates})
+        """The learning rates tried, ascending; none for a method without one."""
+        return sorted({c.learning_rate for c in self.candidates if c.learning_rate is not None})
 
     @property
     def grid_edge(self) -> str | None:
         """Where the chosen learning rate lies among those tried: a best rate on the edge may not be the best one."""
-        if self.chosen is None:
+        if self.chosen is None or not self.rates:
             return None
         if len(self.rates) == 1:
             return "one rate"
-        return {self.rates[0]: "lowest", self.rates[-1]: "highest"}.get(self.chosen.learning_rate or 0.0, "inside")
+        return {self.rates[0]: "lowest", self.rates[-1]: "highest"}.get(self.chosen.learning_rate, "inside")
 
 
 def choose(candidates: Sequence[Candidate]) -> Candidate | None:

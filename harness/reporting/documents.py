@@ -17,6 +17,8 @@ from harness.reporting.runs_table import runs_table
 from harness.reporting.scores import Scores, group_scores, scores_frame
 from harness.reporting.table import Table, latex, markdown
 from harness.reporting.tables import by_size_table, candidates_table, chosen_table, main_table, methods_table
+from harness.reporting.tasks_table import is_beyond_glue, tasks_frame, tasks_table
+from harness.tasks.glue import OFFICIAL_ROWS
 
 LATEX_HEAD = "% Made by `python -m harness.report`; needs \\usepackage{booktabs} and \\usepackage{graphicx}."
 NO_SIZES = "No run has a bottleneck size.\n"
@@ -37,20 +39,37 @@ class Report:
 
 
 def make_report(
-    records: Sequence[Record], bootstrap: Bootstrap, *, missing: Sequence[str] = (), with_figures: bool = True
+    records: Sequence[Record],
+    bootstrap: Bootstrap,
+    *,
+    missing: Sequence[str] = (),
+    with_figures: bool = True,
+    with_paper: bool = False,
 ) -> Report:
-    """The report of some records. `missing` are ids of runs that were planned and have no record."""
+    """The report of some records. `missing` are ids of runs that were planned and have no record.
+
+    `with_paper` shows the paper's scores of its further tasks next to those of any encoder.
+    """
     groups = comparable_groups(records)
     boards = [group_scores(group) for group in groups]
     tables: list[Table] = []
+    complete: list[Table] = []
     summary: list[Table] = []
+    beyond = [scores for scores in boards if is_beyond_glue(scores.group)]
+    by_task: list[Table] = []
     for scores in boards:
         main, comparisons = main_table(scores, missing), comparison_tables(scores, bootstrap)
+        shown = main
+        if scores in beyond:  # a column per task is readable for the nine of GLUE; other suites may have many more
+            shown = tasks_table(scores, missing, with_paper=with_paper)
+            by_task.append(shown)
         tables += [main, *comparisons]
+        complete += [shown, *comparisons]
         verdicts = [verdict for table in comparisons for verdict in table.verdicts]
-        notes = [*key_notes(scores, () if summary else missing), *mark_notes(main.rows), *verdicts]
-        summary.append(replace(main, notes=notes, details=[]))
-    tables += _published_tables(groups)
+        notes = [*key_notes(scores, () if summary else missing), *mark_notes(shown.rows), *verdicts]
+        summary.append(replace(shown, notes=notes, details=[]))
+    published = _published_tables(groups)
+    tables, complete = [*tables, *published], [*complete, *published]
     intervals = [intervals_table(scores, bootstrap) for scores in boards]
     sizes = [by_size_table(group, family) for group in groups for family in group.families]
     sweep = [table for group in groups for table in (chosen_table(group), candidates_table(group))]
@@ -64,7 +83,13 @@ def make_report(
         "tables/sweep.md": _document("What was tried and what was chosen", sweep),
         "runs.csv": runs_table(groups).to_csv(index=False),
     }
-    return Report(tables, summary, files | (figure_files(boards, bootstrap) if with_figures else {}))
+    if beyond:
+        files |= {
+            "tables/tasks.md": _document("Scores by task", by_task),
+            "tables/tasks.tex": "\n\n".join([LATEX_HEAD, *map(latex, by_task)]) + "\n",
+            "tables/tasks.csv": tasks_frame(beyond, bootstrap).to_csv(index=False),
+        }
+    return Report(complete, summary, files | (figure_files(boards, bootstrap) if with_figures else {}))
 
 
 def figure_files(boards: Sequence[Scores], bootstrap: Bootstrap) -> Files:
@@ -94,7 +119,11 @@ def _document(title: str, tables: Iterable[Table], *, instead: str = "") -> str:
 
 
 def _published_tables(groups: Iterable[Group]) -> list[Table]:
-    """The paper's table, and what others published for encoders like those of the records."""
+    """The paper's table, and what others published for encoders like those of the records; nothing without a GLUE
+    task.
+    """
+    if not any(task.name in OFFICIAL_ROWS for group in groups for task in group.tasks):
+        return []
     titles = {record["encoder"]["title"] for group in groups for record in group.records if record.get("encoder")}
     anchors = {row.label: row for title in sorted(titles) for row in anchors_for(title)}
     return [paper_table()] + ([anchors_table(list(anchors.values()))] if anchors else [])

@@ -102,6 +102,11 @@ def reported_split(records: Sequence[Record]) -> str:
     return f"the {'official ' * bool(whole)}{_reported_name(records)} set"
 
 
+def reports_test(records: Sequence[Record]) -> bool:
+    """Whether the reported split of these runs is a labelled test split (protocol `test`)."""
+    return any(record["config"]["protocol"]["name"] == "test" for record in records)
+
+
 def reported_detail(records: Sequence[Record]) -> str:
     """A sentence that says which reported sets are official, cut or sampled, where they are not all official."""
     sets = evaluation_sets(records)

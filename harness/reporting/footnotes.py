@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from harness.records.record import Record
 from harness.reporting.candidates import Cell
-from harness.reporting.facts import (
-    cut_phrase,
-    data_phrase,
-    is_squad,
-    reported_detail,
-    reported_split,
-    rows_phrase,
-    values_of,
-)
+from harness.reporting.facts import reported_detail, reported_split, values_of
 from harness.reporting.groups import Group
 from harness.reporting.published import MEAN_BY_SIZE_NOTE
 from harness.reporting.scores import UNDEFINED, Scores
+from harness.reporting.setup_notes import not_glue_note, setup_notes
 from harness.reporting.table import DAGGER, NOTHING
 from harness.tasks.metrics import metric_title
 
@@ -26,18 +18,28 @@ from harness.tasks.metrics import metric_title
 def main_notes(scores: Scores, missing: Sequence[str]) -> list[str]:
     """Everything a reader needs to judge the main table; `missing` are ids of planned runs without a record."""
     group = scores.group
-    constant = [title for title, entry in scores.majority.entries.items() if entry.state == "constant"]
-    majority = "Majority class: the constant prediction of the training majority (regression: the training mean)."
-    if constant:
-        majority += f" It is undefined for {', '.join(constant)}, shown as {NOTHING}, and counts as 0 in the mean."
     return [
-        *_setup_notes(group),
+        *setup_notes(group),
         *_score_notes(group),
         _tried_note(group),
-        majority,
+        _majority_note(scores),
         _total_note(scores),
         _fraction_note(group),
         _mean_note(scores),
+        _runs_note(group),
+        *_missing_notes(missing),
+    ]
+
+
+def task_notes(scores: Scores, missing: Sequence[str]) -> list[str]:
+    """The same for the table with a row per task, which explains its averages and totals itself."""
+    group = scores.group
+    return [
+        *setup_notes(group),
+        *_score_notes(group),
+        _tried_note(group),
+        _majority_note(scores),
+        _fraction_note(group),
         _runs_note(group),
         *_missing_notes(missing),
     ]
@@ -47,13 +49,13 @@ def key_notes(scores: Scores, missing: Sequence[str]) -> list[str]:
     """Those of the main table's notes without which it would mislead: what data it is about, and what is not in it."""
     group = scores.group
     is_complete = all(record["status"] == "completed" for record in group.records)
-    return [*_not_glue_note(group), *([] if is_complete else [_runs_note(group)]), *_missing_notes(missing)]
+    return [*not_glue_note(group), *([] if is_complete else [_runs_note(group)]), *_missing_notes(missing)]
 
 
 def size_notes(group: Group) -> list[str]:
     """For the tables by bottleneck size."""
     return [
-        *_setup_notes(group),
+        *setup_notes(group),
         *_score_notes(group),
         "Best size: the size whose chosen candidate has the highest selection score, by the rule above. Mean: over all "
         "rows but WNLI, for sizes that have a score in each of them.",
@@ -70,7 +72,7 @@ def comparison_notes(group: Group) -> list[str]:
 
 def interval_notes(group: Group) -> list[str]:
     """For the tables with intervals."""
-    return [*_setup_notes(group), *_score_notes(group)]
+    return [*setup_notes(group), *_score_notes(group)]
 
 
 def methods_notes(group: Group) -> list[str]:
@@ -84,7 +86,7 @@ def methods_notes(group: Group) -> list[str]:
         "know their peak so far.",
         "Stored per task: the trained parameters in fp32, which must be kept in addition to the shared encoder.",
         _fraction_note(group),
-        *_setup_notes(group),
+        *setup_notes(group),
         *_score_notes(group),
         _runs_note(group),
     ]
@@ -97,7 +99,7 @@ def chosen_notes(group: Group) -> list[str]:
     return [
         f"{outer} of {len(edges)} cells chose the lowest or the highest learning rate of their grid: a better rate "
         f"may lie beyond it. {edges.count('one rate')} cells tried one rate only.",
-        *_setup_notes(group),
+        *setup_notes(group),
         *_score_notes(group),
         _runs_note(group),
     ]
@@ -155,52 +157,6 @@ def failure_notes(group: Group) -> list[str]:
     ]
 
 
-def _setup_notes(group: Group) -> list[str]:
-    """Data, encoder, rows and environment: what the runs of a group share and where they differ."""
-    records = group.records
-    notes = _not_glue_note(group)
-    known = next((record for record in records if record.get("encoder") and record.get("data")), None)
-    if known is None:
-        return [*notes, "No run has come as far as loading its encoder and data."]
-    encoder = known["encoder"]
-    counts = " or ".join(f"{int(count):,}" for count in values_of(records, "parameters", "encoder"))
-    notes.append(
-        f"Encoder: {encoder['title']}, {counts or 'unknown'} parameters without head, {encoder['layers']} layers, "
-        f"width {encoder['width']}, pooling {' and '.join(values_of(records, 'encoder', 'pooling')) or 'unknown'}, "
-        f"sha256 {(encoder.get('sha256') or 'unknown')[:12]}."
-    )
-    notes.append(f"Data: {data_phrase(records)}. Rows used, training / evaluation: {rows_phrase(records)}.")
-    if cut := cut_phrase(records):
-        release = "SQuAD" if is_squad(known) else "GLUE"
-        notes.append(f"Cut files, with other row counts than the official {release} release: {cut}.")
-    return [*notes, _environment_note(records)]
-
-
-def _not_glue_note(group: Group) -> list[str]:
-    loaded = [record for record in group.records if record.get("data")]
-    if group.key.is_glue is not False or all(map(is_squad, loaded)):
-        return []
-    return [f"**NOT GLUE: {group.key.source} data.** These scores say nothing about the GLUE tasks of the same names."]
-
-
-def _environment_note(records: Sequence[Record]) -> str:
-    origins = [record["provenance"] for record in records if record.get("provenance")]
-    versions: dict[str, set[str]] = {}
-    for origin in origins:
-        for package, version in origin.get("versions", {}).items():
-            versions.setdefault(package, set()).add(str(version))
-    packages = ", ".join(f"{name} {' and '.join(sorted(found))}" for name, found in sorted(versions.items()))
-    commits = {
-        str(origin.get("commit") or "unknown")[:10] + " (dirty: uncommitted changes)" * bool(origin.get("dirty"))
-        for origin in origins
-    }
-    devices, precisions = (", ".join(values_of(records, "provenance", name)) for name in ("device", "precision"))
-    return (
-        f"Environment: commit {', '.join(sorted(commits)) or 'unknown'}; device {devices or 'unknown'}; "
-        f"precision {precisions or 'unknown'}; {packages}."
-    )
-
-
 def _score_notes(group: Group) -> list[str]:
     """Metrics, splits, rule of choice, seeds."""
     by_metric: dict[str, list[str]] = {}
@@ -219,12 +175,14 @@ def _score_notes(group: Group) -> list[str]:
 
 
 def _seeds_note(group: Group) -> str:
-    chosen = [cell for cell in group.ordered_cells if cell.chosen]
+    chosen = [cell for cell in group.ordered_cells if cell.chosen and cell.has_encoder]
     if not chosen:
-        return "Seeds: no run has completed."
+        is_run = any(cell.chosen for cell in group.ordered_cells)
+        return "Seeds: none; nothing is drawn at random." if is_run else "Seeds: no run has completed."
     counts = Counter(len(cell.chosen.completed) for cell in chosen)
     usual = max(counts, key=lambda count: (counts[count], count))
-    seeds = sorted({record["config"]["train"]["seed"] for cell in chosen for record in cell.chosen.completed})
+    trained = [record["config"]["train"] for cell in chosen for record in cell.chosen.completed]
+    seeds = sorted({train["seed"] for train in trained if train})
     others = [f"{_place(group, cell)} {n}" for cell in chosen if (n := len(cell.chosen.completed)) != usual]
     spread = "; ± is the sample standard deviation over them" if max(counts) > 1 else "; one seed has no ±"
     exceptions = f", except {', '.join(others)}" if others else ""
@@ -247,6 +205,14 @@ def _tried_note(group: Group) -> str:
         counts = sorted({len(cell.candidates) for cell in group.row(method).values()})
         tried.append(f"{label} {counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else ""))
     return f"Configs tried per task (the best of many is more optimistic than the best of few): {', '.join(tried)}."
+
+
+def _majority_note(scores: Scores) -> str:
+    note = "Majority class: the constant prediction of the training majority (regression: the training mean)."
+    constant = [title for title, entry in scores.majority.entries.items() if entry.state == "constant"]
+    if constant:
+        note += f" It is undefined for {', '.join(constant)}, shown as {NOTHING}, and counts as 0 in the mean."
+    return note
 
 
 def _total_note(scores: Scores) -> str:

@@ -1,17 +1,19 @@
 """Which runs may share a table: comparable groups, each with its cells and what was chosen for them.
 
 A *group* holds runs with the same encoder, data source, row limits and protocol, and one data fingerprint per task.
+Runs without an encoder stand in every group on the same data, or where there is none, in a group of their own.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from harness.records.record import Record, canonical, task_of
+from harness.records.choice import chosen_on
+from harness.records.record import Record, canonical, has_encoder, task_of
 from harness.reporting.candidates import Candidate, Cell, choose
 from harness.reporting.facts import data_phrase, in_order, is_glue
 from harness.reporting.method_names import method_labels
@@ -21,7 +23,10 @@ from harness.tasks.task import Task
 
 @dataclass(frozen=True)
 class GroupKey:
-    """What runs must share to stand in one table. `encoder` is its fingerprint, or its name where it was not loaded."""
+    """What runs must share to stand in one table.
+
+    `encoder` is its fingerprint, its name where it was not loaded, and empty for runs without one.
+    """
 
     encoder: str
     source: str
@@ -46,6 +51,11 @@ class Group:
     def protocol(self) -> dict[str, Any]:
         """The protocol's config: `name`, and of the holdout `fraction` and `seed`."""
         return json.loads(self.key.protocol)
+
+    @property
+    def is_selected_elsewhere(self) -> bool:
+        """Whether the selection split is none of the reported splits."""
+        return any(chosen_on(record) not in task_of(record).evaluation_sets for record in self.records)
 
     @cached_property
     def tasks(self) -> list[Task]:
@@ -78,11 +88,14 @@ class Group:
         return {family: dict(sorted(sizes.items())) for family, sizes in found.items()}
 
     def best_size(self, family: MethodVariant) -> dict[str, Cell]:
-        """Per task the cell of the best size: `choose` among what each size chose."""
-        best = {}
+        """Per task the cell of the best size."""
+        return self.best_of(self.families[family].values())
+
+    def best_of(self, variants: Iterable[MethodVariant]) -> dict[str, Cell]:
+        """Per task the cell of the best of some method variants: `choose` among what each of them chose."""
+        best, variants = {}, list(variants)
         for task in self.tasks:
-            sizes = self.families[family].values()
-            cells = [cell for variant in sizes if (cell := self.cells.get((variant, task.name)))]
+            cells = [cell for variant in variants if (cell := self.cells.get((variant, task.name)))]
             if cells:
                 chosen = choose([cell.chosen for cell in cells if cell.chosen])
                 # Without any completed run the first cell stands for its state (failed, diverged).
@@ -93,8 +106,15 @@ class Group:
 def comparable_groups(records: Sequence[Record]) -> list[Group]:
     """Split records into groups that may share a table, each with its cells and choices, ordered by title."""
     members: dict[GroupKey, list[Record]] = {}
-    for record, key in zip(records, _group_keys(records), strict=True):
+    trained = [record for record in records if has_encoder(record)]
+    for record, key in zip(trained, _group_keys(trained), strict=True):
         members.setdefault(key, []).append(record)
+    baselines = [record for record in records if not has_encoder(record)]
+    joined = [_groups_on_the_same_data(record, members) for record in baselines]
+    own = iter(_group_keys([record for record, keys in zip(baselines, joined, strict=True) if not keys]))
+    for record, keys in zip(baselines, joined, strict=True):
+        for key in keys or [next(own)]:
+            members.setdefault(key, []).append(record)
     titles = {key: _title(key, group) for key, group in members.items()}
     repeated = {title for title in titles.values() if list(titles.values()).count(title) > 1}
     for key, title in titles.items():
@@ -102,6 +122,19 @@ def comparable_groups(records: Sequence[Record]) -> list[Group]:
             titles[key] = f"{title}, encoder {key.encoder[:8]}"
     ordered = sorted(members, key=lambda key: (titles[key], repr(key)))
     return [_build_group(key, titles[key], tuple(members[key])) for key in ordered]
+
+
+def _groups_on_the_same_data(record: Record, members: Mapping[GroupKey, Sequence[Record]]) -> list[GroupKey]:
+    """The groups with encoders whose runs a run without one can be compared with."""
+    asked, task = _asked_key(record), task_of(record).name
+    found = []
+    for key, group in members.items():
+        prints = {other["data"]["fingerprint"] for other in group if other.get("data") and task_of(other).name == task}
+        same_rows = not prints or not record.get("data") or record["data"]["fingerprint"] in prints
+        same_kind = not record.get("data") or key.is_glue in (None, is_glue(record))
+        if same_rows and same_kind and replace(key, encoder="", is_glue=None, data_version=1) == asked:
+            found.append(key)
+    return found
 
 
 def _group_keys(records: Sequence[Record]) -> list[GroupKey]:
@@ -115,9 +148,9 @@ def _group_keys(records: Sequence[Record]) -> list[GroupKey]:
     by_start = sorted(range(len(records)), key=lambda i: (records[i].get("time") or {}).get("started") or "")
     for i in by_start:
         record, asked = records[i], _asked_key(records[i])
-        if not (record.get("encoder") and record.get("data")):
+        if not record.get("data") or (has_encoder(record) and not record.get("encoder")):
             continue
-        encoder, data, task = record["encoder"], record["data"], task_of(record).name
+        encoder, data, task = record.get("encoder", {}), record["data"], task_of(record).name
         identity = encoder.get("fingerprint") or encoder.get("sha256") or encoder.get("title") or asked.encoder
         base = replace(asked, encoder=identity, source=data["source"], is_glue=is_glue(record))
         versions = fingerprints.setdefault((base, task), [])
@@ -138,7 +171,7 @@ def _asked_key(record: Record) -> GroupKey:
     config = record["config"]
     data = config.get("data", {})
     return GroupKey(
-        encoder=str(config.get("model", {}).get("name")),
+        encoder=str(config["model"]["name"]) if has_encoder(record) else "",
         source=str(data.get("source")),
         is_glue=None,
         max_train_rows=data.get("max_train_rows"),
@@ -149,7 +182,7 @@ def _asked_key(record: Record) -> GroupKey:
 
 def _title(key: GroupKey, records: list[Record]) -> str:
     known = next((record["encoder"] for record in records if record.get("encoder")), {})
-    parts = [f"{known.get('title') or key.encoder} on {data_phrase(records)}"]
+    parts = [f"{known.get('title') or key.encoder or 'No encoder'} on {data_phrase(records)}"]
     limits = {"training": key.max_train_rows, "evaluation": key.max_eval_rows}
     parts += [f"at most {limit:,} {part} rows" for part, limit in limits.items() if limit is not None]
     parts += ["all rows"] if not len(parts) > 1 else []

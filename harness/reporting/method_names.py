@@ -21,11 +21,11 @@ def short_value(value: Any) -> str:
 
 
 def method_labels(variants: Iterable[MethodVariant]) -> dict[MethodVariant, str]:
-    """Row labels, in row order: full fine-tuning, adapters by size, the others by name."""
+    """Row labels, in row order: the baseline, full fine-tuning, adapters by size, the others by name."""
     variants = set(variants)
 
     def order(variant: MethodVariant) -> tuple[Any, ...]:
-        rank = {"full": 0, "adapter": 1}.get(variant.name, 2)
+        rank = {"tfidf": 0, "full": 1, "adapter": 2}.get(variant.name, 3)
         return rank, variant.name, variant.without(variant.scale_field), variant.scale, variant
 
     return {variant: _label(variant, variants) for variant in sorted(variants, key=order)}

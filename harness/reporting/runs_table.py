@@ -23,12 +23,13 @@ SHORT_NAMES = {
     "parameters.trained": "trained",
     "parameters.trained_fraction": "trained_fraction",
 }
-LEFT_OUT = ("training.history", "training.stack", "parameters.groups.")  # not one value per run
+LEFT_OUT = ("training.history", "training.stack", "grid.tried", "parameters.groups.")  # not one value per run
 FIRST = ("run_id", "status", "degenerate", "group", "label", *SHORT_NAMES.values(), "headline", "score", "choice_score")
 
 
 def runs_table(groups: Iterable[Group]) -> pd.DataFrame:
-    """One row per run of any status, flat columns: what it is, its score, then every key of its record.
+    """One row per run of any status, flat columns: what it is, its score, then every key of its record. A run without
+    an encoder has one in each group.
 
     `score` is the headline metric on the task's first evaluation set in the metric's own range, `choice_score` that
     on the selection split; `group` and `label` are the section and the row that the run belongs to.

@@ -44,7 +44,7 @@ class Entry:
     seeds: int = 0
     state: str = "missing"
     degenerate: bool = False
-    fraction: float | None = None  # trained parameters over the encoder's, for this task
+    fraction: float | None = None  # trained parameters over the encoder's, for this task; none without an encoder
 
     @property
     def text(self) -> str:
@@ -135,7 +135,7 @@ def group_scores(group: Group) -> Scores:
 
 def counted_columns(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:
     """The columns of a mean: not WNLI, and some row has a completed run there."""
-    completed = {title for row in rows for title, entry in row.entries.items() if entry.fraction is not None}
+    completed = {title for row in rows for title, entry in row.entries.items() if entry.seeds}
     return [column for column in columns if column.task.in_mean and column.title in completed]
 
 

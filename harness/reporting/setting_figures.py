@@ -38,7 +38,7 @@ def init_scale(scores: Scores) -> Figure | None:
         _points_of(lines),
         name="init_scale",
         title="Score against the scale of initialisation",
-        caption="Validation score against the standard deviation of the adapters' initial weights; bars: standard "
+        caption="Score against the standard deviation of the adapters' initial weights; bars: standard "
         "deviation over seeds; dotted: the paper's 1e-2.",
         legend=styles,
     )
@@ -60,8 +60,7 @@ def sizes(scores: Scores) -> Figure | None:
         _points_of(lines),
         name="sizes",
         title="Score against bottleneck size",
-        caption="Validation score of the chosen learning rate against the bottleneck size; bars: standard deviation "
-        "over seeds.",
+        caption="Score of the chosen learning rate against the bottleneck size; bars: standard deviation over seeds.",
         legend=styles,
     )
 
@@ -96,7 +95,7 @@ def learning_rates(scores: Scores) -> Figure | None:
         points,
         name="learning_rates",
         title="Score against learning rate",
-        caption="Validation score against learning rate, at each rate of the config with the best selection score; "
+        caption="Score against learning rate, at each rate of the config with the best selection score; "
         "bars: standard deviation over seeds; ring: the chosen rate.",
         legend=[*styles, CHOSEN],
     )

@@ -13,6 +13,7 @@ from harness.reporting.method_names import family_label
 from harness.reporting.method_variant import MethodVariant
 from harness.reporting.published import TRADEOFF_POINTS
 from harness.reporting.scores import Column, Scores, method_rows
+from harness.tasks.glue import OFFICIAL_ROWS
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def tradeoff(scores: Scores) -> Figure | None:
             spread = [[middle[0] - low[0]], [high[0] - middle[0]]]
             ax.errorbar(x, middle, yerr=spread, color=color, marker=marker, linestyle="", capsize=2, label=curve.label)
     encoder = encoder_title(scores.group).lower()
-    if "bert" in encoder and "minilm" not in encoder:
+    has_glue = any(column.task.name in OFFICIAL_ROWS for column in found.columns)
+    if has_glue and "bert" in encoder and "minilm" not in encoder:
         _mark_published(ax)
     _finish_axes(ax)
     return captioned(
@@ -101,7 +103,11 @@ def tradeoff_by_task(scores: Scores) -> Figure | None:
 
 def _tradeoff(scores: Scores) -> _Tradeoff:
     """One curve for each method (sizes and layers along it), over the columns in which all its points have a score."""
-    rows = method_rows(scores.group, scores.columns)
+    rows = {
+        method: row
+        for method, row in method_rows(scores.group, scores.columns).items()
+        if any(cell.has_encoder for cell in row.cells.values())
+    }
     full = next((row for method, row in rows.items() if method.is_full), None)
     columns = [column for column in scores.columns if column.task.in_mean] if full else []
     used = [column for column in columns if all(row.points(column) is not None for row in rows.values())]

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.config import AdapterConfig, MethodConfig
 from harness.errors import UserError, writing
+from harness.method_config import AdapterConfig, MethodConfig
 from harness.model.checkpoint import MINILM_ON_HUB, Checkpoint, encoder_config
 from harness.model.families import Family, get_family
 from harness.model.heads import HEADS

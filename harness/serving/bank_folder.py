@@ -14,8 +14,8 @@ from typing import Any
 
 from torch import Tensor
 
-from harness.config import METHOD_CONFIGS, MethodConfig
 from harness.errors import UserError, writing
+from harness.method_config import METHOD_CONFIGS, MethodConfig
 from harness.model.checkpoint import Checkpoint, encoder_config, find_checkpoint, weights_file
 from harness.model.parameters import encoder_size
 from harness.records.choice import best_run

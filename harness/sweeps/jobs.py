@@ -17,7 +17,7 @@ def run_all(
     """Check all configs, then train what is not finished; their records, in their order."""
     wanted = resolve(configs)
     sweep = prepare_sweep(wanted, max_stack=max_stack, devices=devices)
-    announce(sweep)
+    announce(sweep, repeated=len(wanted) - len(sweep.runs))
     return in_order(wanted, sweep.work())
 
 
@@ -37,8 +37,11 @@ def in_order(wanted: Sequence[Run], records: Iterable[Record]) -> list[Record]:
     return [by_id[run.id] for run in wanted]
 
 
-def announce(sweep: Sweep) -> None:
-    """Say what is going to be done: runs, data, encoder, device, folder."""
+def announce(sweep: Sweep, *, repeated: int = 0) -> None:
+    """Say what is going to be done: runs, data, encoder, device, folder.
+
+    `repeated` combinations of the command describe a run that another one describes, too.
+    """
     first: Run = sweep.runs[0]
     opened = len(sweep.open())
     tasks = list(dict.fromkeys(run.task.title for run in sweep.runs))
@@ -50,7 +53,11 @@ def announce(sweep: Sweep) -> None:
         + (f" ({done} of {len(sweep.runs)} are done)" if done else "")
         + f": {', '.join(tasks)}; method {', '.join(methods)}"
     )
-    is_named = first.data.is_glue or first.task.kind.name == "span"  # which says itself what it is not
-    print(f"data: {first.data.name} ({first.data.why}){'' if is_named else ' - NOT GLUE'}")
+    if repeated:
+        ignoring = [run.config.method.name for run in sweep.runs if run.checkpoint is None]
+        why = f": {ignoring[0]} ignores the options of model and train" if ignoring else ""
+        print(f"{counted(repeated, 'combination')} left out, the same run as another{why}")
+    print(f"data: {first.data_title}")
     device = ", ".join(sweep.devices)
-    print(f"encoder: {first.checkpoint.title} | device: {device} | records: {sweep.results_dir}/runs", flush=True)
+    encoder = next((run.checkpoint.title for run in sweep.runs if run.checkpoint), "none")
+    print(f"encoder: {encoder} | device: {device} | records: {sweep.results_dir}/runs", flush=True)

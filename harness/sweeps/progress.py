@@ -85,23 +85,30 @@ class Progress:
         return _time_left(self._clock() - self._started, self.share)
 
     def start(self, title: str, count: int, epochs: int) -> None:
-        """Show that a stack of `count` runs begins to train; `title` names task and method."""
+        """Show that a stack of `count` runs begins to train; `title` names task and method.
+
+        `epochs` is 0 for a method that has none: only its steps are shown.
+        """
         self.running, self._share = count, 0.0
         self._title = title + (f" x{count}" if count > 1 else "")
         self._epochs, self._epoch, self._stack_started = epochs, 0, self._clock()
         self._bars.reset(self._current, description=self._title, visible=True, total=1, left=_NO_TIME)
         self._show()
 
-    def step(self, step: int, steps: int, loss: float) -> None:
-        """Show that the current stack has done `step` of `steps` steps; `loss` is the mean over its replicas."""
+    def step(self, step: int, steps: int, loss: float | None) -> None:
+        """Show that the current stack has done `step` of `steps` steps; `loss` is the mean over its replicas, or None
+        for a method without one.
+        """
         self._share = self.running * step / steps
         left = _time_left(self._clock() - self._stack_started, step / steps)
-        text = f"{self._title} step {step}/{steps} loss {loss:.3f}"
+        shown = "" if loss is None else f" loss {loss:.3f}"
+        text = f"{self._title} step {step}/{steps}{shown}"
         self._bars.update(self._current, description=text, completed=step, total=steps, left=left)
         self._show()
         epoch = step * self._epochs // steps
         if step < steps and self._is_time(epoch > self._epoch):  # the last epoch ends in results
-            self.say(f"{self._title}  epoch {epoch}/{self._epochs}  loss {loss:.3f}  left {left}; {self._all_runs()}")
+            done = f"epoch {epoch}/{self._epochs}" if self._epochs else f"step {step}/{steps}"
+            self.say(f"{self._title}  {done}{shown and f' {shown}'}  left {left}; {self._all_runs()}")
         self._epoch = epoch
 
     def watch(self, board: Sequence[float]) -> None:
@@ -186,7 +193,7 @@ class WorkerProgress:
         self._count = count
         self._enter(count, 0.0)
 
-    def step(self, step: int, steps: int, loss: float) -> None:
+    def step(self, step: int, steps: int, loss: float | None) -> None:
         self._enter(self._count, self._count * step / steps)
 
     def finish(self, records: Sequence[Record]) -> None:

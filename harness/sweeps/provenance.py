@@ -37,8 +37,8 @@ def provenance(device: torch.device, *, bf16: bool) -> dict[str, Any]:
 
 
 def versions(device: torch.device) -> dict[str, str]:
-    """Versions of Python and of the packages that are installed; on a GPU also of CUDA, cuDNN and the driver."""
-    found = {"python": platform.python_version()}
+    """Versions of Python, operating system and installed packages; on a GPU also of CUDA, cuDNN and the driver."""
+    found = {"python": platform.python_version(), "os": platform.platform()}
     for name in PACKAGES:
         with suppress(metadata.PackageNotFoundError):  # peft is optional, and a checkout may run without installing it
             found[name] = metadata.version(name)

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
-from harness.config import AdapterConfig, RunConfig, check, check_sweep
+from harness.config import RunConfig, check, check_sweep
 from harness.data.sources import checked_fingerprint, find_rows, rows_of, test_sets
 from harness.data.sources.source import Source
 from harness.data.windows import check_questions
 from harness.errors import UserError
+from harness.method_config import AdapterConfig
 from harness.model.checkpoint import (
     Checkpoint,
     encoder_of,
@@ -31,14 +32,17 @@ from harness.training.device import pick_device, pick_precision
 
 @dataclass(frozen=True)
 class Run:
-    """A checked config with everything that it names resolved; `id` is its run id."""
+    """A checked config with everything that it names resolved; `id` is its run id.
+
+    `checkpoint` is None for a method without an encoder.
+    """
 
     id: str
     config: RunConfig
     task: Task
     data: Source
     fingerprint: str
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | None
     precision: str
 
     def record(self, status: str, **entries: Any) -> Record:
@@ -53,9 +57,15 @@ class Run:
             self.config,
             task=self.task,
             source=self.data.name,
-            model=self.checkpoint.name,
+            model=None if self.checkpoint is None else self.checkpoint.name,
             precision=self.precision,
         )
+
+    @property
+    def data_title(self) -> str:
+        """Where the rows come from and why, and that they are not GLUE's where that is not plain from the task."""
+        is_named = self.data.is_glue or self.task.kind.name == "span"  # which says itself what it is not
+        return f"{self.data.name} ({self.data.why}){'' if is_named else ' - NOT GLUE'}"
 
     @property
     def selection_split(self) -> str:
@@ -84,6 +94,9 @@ def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
             device = pick_device(config.device)
             if config.cuda_graphs and device.type != "cuda":
                 raise UserError(f"cuda_graphs=true needs a GPU and the device is {device}; set cuda_graphs=false")
+        if not config.method.has_encoder:
+            precision = "fp32"
+        elif here:
             precision = "bf16" if pick_precision(config.train.precision, device) else "fp32"
         else:
             precision = config.train.precision
@@ -92,14 +105,37 @@ def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
         fingerprint = checked_fingerprint(data, task)
         if config.protocol.predict_test:
             test_sets(data, task)
-        checkpoint = _checkpoint(config.model.name, config.model.revision)
-        _check_length(config, checkpoint)
-        _check_method_fits(config, checkpoint, task)
+        checkpoint = _checkpoint_for(config, task)
         if task.kind.name == "span":
             _check_questions(data, task, checkpoint, config.train.max_length)
         run = Run("", config, task, data, fingerprint, checkpoint, precision)
-        runs.append(replace(run, id=run_id(run.identity, data=fingerprint, encoder=checkpoint.fingerprint)))
+        encoder = checkpoint and checkpoint.fingerprint
+        runs.append(replace(run, id=run_id(run.identity, data=fingerprint, encoder=encoder)))
     return runs
+
+
+def _checkpoint_for(config: RunConfig, task: Task) -> Checkpoint | None:
+    """The checkpoint of a run, None for a method without an encoder; `UserError` where config or task do not fit it."""
+    train, method = config.train, config.method.name
+    if train.evaluate_spans and not isinstance(config.method, AdapterConfig):
+        raise UserError(f"train.evaluate_spans=true removes adapters and method={method} has none; set it to false")
+    if not config.method.has_encoder:
+        if task.kind.name == "span":
+            raise UserError(f"method={method} cannot find spans in a text, as {task.title} asks; choose another method")
+        if train.save != "none":
+            raise UserError(
+                f"train.save={train.save} keeps what was trained in an encoder and method={method} has none; set it to "
+                "none, or leave this method to a command of its own"
+            )
+        return None
+    checkpoint = _checkpoint(config.model.name, config.model.revision)
+    _check_length(config, checkpoint)
+    encoder = encoder_of(checkpoint)
+    # Counting its parameters applies the method to an encoder without weights, which raises what training would raise:
+    # more layers than it has, options that peft refuses.
+    has_pooler = getattr(encoder, "pooler", None) is not None and not HEADS[task.kind.name].reads_all_tokens
+    count(encoder.config, config.method, 2, has_pooler=has_pooler)
+    return checkpoint
 
 
 def _check_length(config: RunConfig, checkpoint: Checkpoint) -> None:
@@ -124,18 +160,6 @@ def _check_questions(data: Source, task: Task, checkpoint: Checkpoint, max_lengt
             where=f"{task.title} {split}",
             name=lambda row, rows=rows: rows["id"][row],
         )
-
-
-def _check_method_fits(config: RunConfig, checkpoint: Checkpoint, task: Task) -> None:
-    """`UserError` for a method that the encoder cannot take: more layers than it has, options that peft refuses."""
-    if config.train.evaluate_spans and not isinstance(config.method, AdapterConfig):
-        raise UserError(
-            f"train.evaluate_spans=true removes adapters and method={config.method.name} has none; set it to false"
-        )
-    encoder = encoder_of(checkpoint)
-    # Counting its parameters applies the method to an encoder without weights, which raises what training would raise.
-    has_pooler = getattr(encoder, "pooler", None) is not None and not HEADS[task.kind.name].reads_all_tokens
-    count(encoder.config, config.method, 2, has_pooler=has_pooler)
 
 
 @cache

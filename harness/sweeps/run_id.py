@@ -16,15 +16,19 @@ from harness.tasks.task import Task
 
 # Of a task: its title, and where its own rows lie and how they are read, for which the data's fingerprint stands.
 NOT_HASHED = ("title", *READING_KEYS)
-# Settings of a run that say what is kept or looked at, and change no score.
-NOT_IN_ID = {"train": ("save", "evaluate_every_epoch", "evaluate_spans"), "protocol": ("predict_test",)}
+# Settings of a run that say what is kept or looked at, and change no score; and the micro-batches (see `TrainConfig`).
+NOT_IN_ID = {
+    "train": ("micro_batch_size", "save", "evaluate_every_epoch", "evaluate_spans"),
+    "protocol": ("predict_test",),
+}
 
 
-def identity(config: RunConfig, *, task: Task, source: str, model: str, precision: str) -> dict[str, Any]:
+def identity(config: RunConfig, *, task: Task, source: str, model: str | None, precision: str) -> dict[str, Any]:
     """The part of a config that says what the run is, as plain values: the record's `config`.
 
     `source` is the resolved data source, `model` the checkpoint's name without a folder and `precision` bf16 or fp32,
-    so that a record holds no path, and the same run has the same config wherever its inputs lie.
+    so that a record holds no path, and the same run has the same config wherever its inputs lie. Without an encoder
+    (`model` is None) the sections `model` and `train` are empty: nothing in them matters.
     """
     whole = asdict(config)
     what = {section: whole[section] for section in ("method", "model", "data", "train", "protocol")}
@@ -32,17 +36,20 @@ def identity(config: RunConfig, *, task: Task, source: str, model: str, precisio
         for name in names:
             del what[section][name]
     what["task"] = task_settings(task)
-    what["model"]["name"] = model
-    what["train"]["precision"] = precision
+    if model is None:
+        what |= {"model": {}, "train": {}}
+    else:
+        what["model"]["name"] = model
+        what["train"]["precision"] = precision
     what["data"] = {"source": source} | {key: whole["data"][key] for key in ("max_train_rows", "max_eval_rows")}
     return what
 
 
-def run_id(what: Mapping[str, Any], *, data: str, encoder: str) -> str:
+def run_id(what: Mapping[str, Any], *, data: str, encoder: str | None) -> str:
     """The id of the run with that identity: a readable part and a hash of every field that can change a score.
 
     `data` and `encoder` are the fingerprints of the task's rows and of the checkpoint; they stand for the source and
-    the names. Numbers are canonical: 3e-4 is 0.0003.
+    the names; `encoder` is None without one. Numbers are canonical: 3e-4 is 0.0003.
     """
     hashed = {section: what[section] for section in ("task", "method", "train", "protocol")}
     hashed["task"] = {name: value for name, value in what["task"].items() if name not in NOT_HASHED}
@@ -50,8 +57,8 @@ def run_id(what: Mapping[str, Any], *, data: str, encoder: str) -> str:
     hashed |= {"data_fingerprint": data, "encoder_fingerprint": encoder, "schema": SCHEMA}
     digest = hashlib.sha256(json.dumps(_canonical(hashed), sort_keys=True).encode()).hexdigest()[:12]
     train = what["train"]
-    rate, epochs, seed = f"lr{train['learning_rate']:g}", f"ep{train['epochs']}", f"s{train['seed']}"
-    return "-".join([what["task"]["name"], _short_name(what["method"]), rate, epochs, seed, digest])
+    settings = [f"lr{train['learning_rate']:g}", f"ep{train['epochs']}", f"s{train['seed']}"] if train else []
+    return "-".join([what["task"]["name"], _short_name(what["method"]), *settings, digest])
 
 
 def _short_name(method: Mapping[str, Any]) -> str:

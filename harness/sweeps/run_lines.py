@@ -26,7 +26,7 @@ class RunLines:
 
     def __init__(self, records: Iterable[Record]) -> None:
         records = list(records)
-        self._varying = _varying_settings(records)
+        self._varying = varying_settings(records)
         self._widths = [max(map(len, column)) for column in zip(*map(self._cells, records), strict=True)]
 
     def name(self, record: Record) -> str:
@@ -48,15 +48,16 @@ class RunLines:
     def _cells(self, record: Record) -> list[str]:
         method, train = record["config"]["method"], record["config"]["train"]
         settings = flatten(record["config"])
-        varying = [_setting(field, settings[field]) for field in self._varying if field in settings]
-        name = [task_of(record).title, " ".join(map(str, _method(method) + _scale(method)))]
-        return [*name, "  ".join(varying), f"lr {short_number(train['learning_rate'])}", f"seed {train['seed']}"]
+        varying = [setting_text(field, settings[field]) for field in self._varying if field in settings]
+        name = [task_of(record).title, " ".join(map(str, method_words(method) + _scale(method)))]
+        own = [f"lr {short_number(train['learning_rate'])}", f"seed {train['seed']}"] if train else ["", ""]
+        return [*name, "  ".join(varying), *own]
 
 
 def comparable(record: Record) -> str:
     """Equal for completed runs of one task and method whose scores compete: same encoder and same selection rows."""
     config = record["config"]
-    return canonical([config["task"], _method(config["method"]), config["model"], selection_rows(record)])
+    return canonical([config["task"], method_words(config["method"]), config["model"], selection_rows(record)])
 
 
 def best_lines(records: Iterable[Record]) -> list[Text]:
@@ -90,12 +91,12 @@ def score_text(record: Record) -> str:
     return f"{title} {'undefined' if score is None else _points(score)}"
 
 
-def _varying_settings(records: Sequence[Record]) -> list[str]:
+def varying_settings(records: Sequence[Record]) -> list[str]:
     """The settings without a column of their own in which runs of one task and method differ, as dotted names."""
     values: dict[tuple[str, ...], set[str]] = {}
     for record in records:
         config = record["config"]
-        group = canonical([config["task"]["name"], _method(config["method"])])
+        group = canonical([config["task"]["name"], method_words(config["method"])])
         shown = {"train.learning_rate", "train.seed", f"method.{ALWAYS_SHOWN.get(config['method']['name'])}"}
         for field, value in flatten(config).items():
             if field not in shown:
@@ -103,7 +104,7 @@ def _varying_settings(records: Sequence[Record]) -> list[str]:
     return sorted({field for (field, _), found in values.items() if len(found) > 1})
 
 
-def _method(method: dict[str, Any]) -> list[str]:
+def method_words(method: dict[str, Any]) -> list[str]:
     """`["adapter"]`, `["peft", "lora"]`."""
     return [method["name"], *([method["type"].lower()] if "type" in method else [])]
 
@@ -113,7 +114,7 @@ def _scale(method: dict[str, Any]) -> list[Any]:
     return [method[field]] if field in method else []
 
 
-def _setting(field: str, value: Any) -> str:
+def setting_text(field: str, value: Any) -> str:
     if isinstance(value, str):
         return value
     is_number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -73,19 +73,20 @@ def encoder_entries(run: Run, classifier: Classifier) -> dict[str, Any]:
 
 
 def training_entries(
-    training: Training, replica: int, scores: Mapping[int, Scores], stack: Sequence[str]
+    training: Training, replica: int, scores: Mapping[int, Scores], stack: Sequence[str], micro_batch_size: int | None
 ) -> dict[str, Any]:
     """How the run trained; `scores` are those after epochs that were evaluated, by epoch."""
     history = [
         entry | ({"scores": scores[entry["epoch"]]} if entry["epoch"] in scores else {})
         for entry in training.epoch_losses(replica)
     ]
-    return {
-        "training": {
-            "steps": training.losses.shape[1],
-            "examples": training.examples,
-            "padding_share": round(training.padding_share, 5),
-            "stack": list(stack),
-            "history": history,
-        }
+    entry = {
+        "steps": training.losses.shape[1],
+        "examples": training.examples,
+        "padding_share": round(training.padding_share, 5),
+        "stack": list(stack),
+        "history": history,
     }
+    if micro_batch_size is not None:
+        entry["micro_batch_size"] = micro_batch_size
+    return {"training": entry}

@@ -9,9 +9,10 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -22,15 +23,32 @@ from harness.records.choice import choice_score
 from harness.records.record import Record
 from harness.sweeps.hydra_errors import unknown_key
 
+_GRID = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Configs that a launcher trains together: in stacks of at most `max_stack` (None: the device's default), on
+    `devices` of this machine (None: as the configs say), or as jobs of a `cluster` that have devices of that type.
+    """
+
+    configs: list[RunConfig]
+    max_stack: int | None = None
+    devices: list[str] | None = None
+    cluster: str | None = None
+    device_type: str | None = None
+
 
 class Session:
     """One command: the task function that Hydra calls for a job and hands to launchers, and what its jobs came to.
 
     `records` holds the record of every run that was asked for, by id, and `results_dir` the folder where they lie;
-    `refused` the errors of single jobs.
+    `refused` the errors of single jobs. In a `dry_run` nothing is trained, and `planned` holds what would be launched.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, dry_run: bool = False) -> None:
+        self.dry_run = dry_run
+        self.planned: list[Launch] = []
         self.records: dict[str, Record] = {}
         self.results_dir = ""
         self.refused: list[Exception] = []
@@ -39,6 +57,9 @@ class Session:
         """Train one job: a single run, or one of a sweep under a launcher that is not ours."""
         try:
             configs = checked_configs([job])
+            if self.dry_run:
+                self.plan(Launch(configs), HydraConfig.get())
+                return float("nan")
             from harness.sweeps.jobs import run_all
 
             records = run_all(configs)
@@ -47,6 +68,15 @@ class Session:
             return float("nan")
         self.collect(records, job.results_dir)
         return score_of(records[0])
+
+    def plan(self, launch: Launch, hydra: DictConfig) -> None:
+        """Note what would be launched; `UserError` where a sweeper chooses runs by the scores of earlier ones."""
+        if hydra.sweeper._target_ != _GRID:
+            raise UserError(
+                "--dry-run cannot tell which runs hydra/sweeper would choose, since that depends on scores; "
+                "leave hydra/sweeper=... out"
+            )
+        self.planned.append(launch)
 
     def collect(self, records: Iterable[Record], results_dir: str) -> None:
         """Keep these records for the exit status and for what is said at the end."""

@@ -5,18 +5,15 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import Dataset
 
 from harness.data.batches import Encoded
 from harness.data.encode import encode
-from harness.data.sources import rows_of, test_sets
-from harness.data.splits import split_rows
 from harness.model.build import assemble
 from harness.model.checkpoint import tokenizer_of
 from harness.model.classifier import Classifier
@@ -28,29 +25,21 @@ from harness.records.weights import store
 from harness.sweeps.provenance import now, provenance
 from harness.sweeps.resolve import Run
 from harness.sweeps.run_record import encoder_entries, finished_record, shared_entries, training_entries
-from harness.tasks.protocols import scored_sets
+from harness.sweeps.run_rows import RunRows, rows_of_runs
 from harness.training.cuda_graphs import cuda_capture
 from harness.training.device import PeakMemory
 from harness.training.evaluation import evaluate, evaluate_spans, majority
-from harness.training.loop import predict, train
+from harness.training.loop import evaluation_tokens, predict, train
 
 
 @dataclass(frozen=True)
 class Splits:
-    """What a stack trains on, is scored on and predicts, tokenised; `available` are the rows before any limit.
-
-    `test_numbers` are the benchmark's own numbers of the test rows.
-    """
+    """What a stack trains on, is scored on and predicts, tokenised."""
 
     train: Encoded
     scored: dict[str, Encoded]
     tests: dict[str, Encoded]
-    test_numbers: dict[str, np.ndarray]
-    available: dict[str, int]
-
-    @property
-    def rows(self) -> dict[str, int]:
-        return {"train": self.train.rows} | {name: split.rows for name, split in self.scored.items()}
+    rows: RunRows
 
 
 def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int, int, float], None]) -> list[Record]:
@@ -61,9 +50,14 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
     the caller knows whether a smaller stack can be tried.
     """
     first = runs[0]
+    if first.checkpoint is None:
+        from harness.sweeps.baseline import run_baseline  # scikit-learn takes a second to import
+
+        return [run_baseline(run, on_step) for run in runs]
     settings = first.config.train
     started, clock = now(), time.perf_counter()
     bf16 = first.precision == "bf16"
+    tokens = evaluation_tokens(settings, device)
     memory = PeakMemory(device)
     splits = encoded_splits(runs, device)
     classifier = build_classifier(runs, device, bf16=bf16)
@@ -73,7 +67,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
 
     def evaluate_epoch(epoch: int) -> None:
         if settings.evaluate_every_epoch and epoch < settings.epochs:
-            scored = evaluate(classifier, first.task, splits.scored, bf16=bf16)
+            scored = evaluate(classifier, first.task, splits.scored, bf16=bf16, max_tokens=tokens)
             for history, results in zip(histories, scored, strict=True):
                 history[epoch] = results["scores"]
 
@@ -94,9 +88,10 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
     results = []
     for replica in range(len(runs)):
         with alone(classifier, replica):
-            results.append(_evaluate_alone(classifier, first, splits, bf16=bf16))
-    shared = shared_entries(first, splits.rows, splits.available) | {
-        "majority": majority(first.task, splits.train, splits.scored),
+            results.append(_evaluate_alone(classifier, first, splits, bf16=bf16, max_tokens=tokens))
+    gold = {name: split.gold_labels for name, split in splits.scored.items()}
+    shared = shared_entries(first, splits.rows.counts, splits.rows.available) | {
+        "majority": majority(first.task, splits.train.gold_labels, gold),
         "time": {
             "started": started,
             "finished": now(),
@@ -110,23 +105,24 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
         "provenance": provenance(device, bf16=bf16),
     }
     stack = [run.id for run in runs]
-    gold = {name: split.gold_labels for name, split in splits.scored.items()}
     records = []
     for replica, run in enumerate(runs):
-        own = training_entries(training, replica, histories[replica], stack) | encoder_entries(run, classifier)
+        how = training_entries(training, replica, histories[replica], stack, settings.micro_batch_size)
+        own = how | encoder_entries(run, classifier)
         record = finished_record(run, results[replica], training, replica, copy.deepcopy(shared) | own)
         records.append(_stored(run, record, results[replica], gold, classifier, replica))
     return records
 
 
-def _evaluate_alone(classifier: Classifier, run: Run, splits: Splits, *, bf16: bool) -> dict[str, Any]:
+def _evaluate_alone(classifier: Classifier, run: Run, splits: Splits, *, bf16: bool, max_tokens: int) -> dict[str, Any]:
     """What `evaluate` finds for a single replica, with predictions of the test sets and, where asked for, `spans`."""
-    (result,) = evaluate(classifier, run.task, splits.scored, bf16=bf16)
+    (result,) = evaluate(classifier, run.task, splits.scored, bf16=bf16, max_tokens=max_tokens)
     for name, split in splits.tests.items():
-        (logits,) = predict(classifier, split, bf16=bf16)
-        result["predictions"] |= {name: split.answers(run.task.kind, logits), f"{name}.idx": splits.test_numbers[name]}
+        (logits,) = predict(classifier, split, bf16=bf16, max_tokens=max_tokens)
+        answers = split.answers(run.task.kind, logits)
+        result["predictions"] |= {name: answers, f"{name}.idx": splits.rows.test_numbers[name]}
     if run.config.train.evaluate_spans:
-        result["spans"] = evaluate_spans(classifier, run.task, splits.scored, bf16=bf16)
+        result["spans"] = evaluate_spans(classifier, run.task, splits.scored, bf16=bf16, max_tokens=max_tokens)
     return result
 
 
@@ -159,15 +155,8 @@ def build_classifier(runs: Sequence[Run], device: torch.device, *, bf16: bool) -
 
 
 def encoded_splits(runs: Sequence[Run], device: torch.device) -> Splits:
-    """The splits of a stack, cut to the row limits and tokenised; test sets where one of its runs predicts them."""
-    first = runs[0]
-    loaded = rows_of(first.data, first.task)
-    limits, protocol = first.config.data, asdict(first.config.protocol)
-    rows = split_rows(
-        loaded, first.task, protocol, max_train_rows=limits.max_train_rows, max_eval_rows=limits.max_eval_rows
-    )
-    predict_test = any(run.config.protocol.predict_test for run in runs)
-    tests = test_sets(first.data, first.task) if predict_test else {}
+    """The rows of a stack, tokenised."""
+    first, rows = runs[0], rows_of_runs(runs)
 
     def encoded(split: Dataset) -> Encoded:
         return encode(
@@ -180,9 +169,8 @@ def encoded_splits(runs: Sequence[Run], device: torch.device) -> Splits:
         )
 
     return Splits(
-        train=encoded(rows["train"]),
-        scored={name: encoded(rows[name]) for name in scored_sets(protocol["name"], first.task)},
-        tests={name: encoded(split) for name, split in tests.items()},
-        test_numbers={name: np.asarray(split["idx"], np.int32) for name, split in tests.items()},
-        available={name: len(loaded[name]) for name in first.task.labelled_splits},
+        train=encoded(rows.train),
+        scored={name: encoded(split) for name, split in rows.scored.items()},
+        tests={name: encoded(split) for name, split in rows.tests.items()},
+        rows=rows,
     )

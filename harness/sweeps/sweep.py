@@ -12,9 +12,10 @@ import multiprocessing
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -35,26 +36,23 @@ from harness.records.record import (
 from harness.records.weights import is_stored
 from harness.sweeps.hydra_errors import FULL_DISK
 from harness.sweeps.locks import lock_runs
+from harness.sweeps.placement import default_devices, stack_limits
 from harness.sweeps.progress import Display, Progress, WorkerProgress
 from harness.sweeps.resolve import Run
 from harness.sweeps.stack import run_stack
-from harness.training.device import keep_freed_memory, pick_device
+from harness.training.device import free_cached_memory, is_out_of_memory, keep_freed_memory, memory_remedy
 
-# Replicas per stack: beyond these a step is bound by arithmetic and only its memory grows. On two CPU cores stacks of
-# 4 and 8 are 1.54 and 1.58 times as fast as runs alone (CoLA), and six runs of RTE's long rows already hold 17 GB.
-MAX_STACK = {"cpu": 4, "cuda": 32}
-STACK_TOKENS = {"cpu": 24_576, "cuda": 131_072}  # of a step with the longest rows; on a CPU two runs of 32 x 384
 PADDED_SIZE = 64  # bottleneck sizes up to this one are padded to the largest of their stack
 _POLL_SECONDS = 0.5
 
 # Trains one stack and returns its records: `run_stack`, or another with its signature.
-TrainStack = Callable[[Sequence[Run], torch.device, Callable[[int, int, float], None]], list[Record]]
+TrainStack = Callable[[Sequence[Run], torch.device, Callable[[int, int, float | None], None]], list[Record]]
 
 
 class Sweep:
     """The runs of one command over one results folder.
 
-    `max_stack` bounds the replicas of a stack (None: `MAX_STACK` of the device); `devices` are torch device names,
+    `max_stack` bounds the replicas of a stack (None: `stack_limits` of the device); `devices` are torch device names,
     each with a process of its own (None: every visible GPU for `device=auto`, else the device of that name).
     `train_stack` trains a stack and `wait` pauses for so many seconds while other processes hold runs.
     """
@@ -69,16 +67,13 @@ class Sweep:
         train_stack: TrainStack = run_stack,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
-        if max_stack is not None and max_stack < 1:
-            raise UserError(f"hydra.launcher.max_stack={max_stack} is out of range: it must be at least 1, or null")
         self.runs, self.results_dir = list(runs), Path(results_dir)
         self.train_stack, self.wait = train_stack, wait
         self._started = _file_time(self.results_dir)
         self.devices = list(devices) if devices else default_devices(runs[0].config.device)
-        device = torch.device(self.devices[0]).type
-        self.limit = max_stack or MAX_STACK[device]
+        self.limit, tokens = stack_limits(max_stack, self.devices[0])
         # Grouped before anything is dropped: a resumed sweep trains the same stacks as an undisturbed one.
-        self.stacks = make_stacks(self.runs, self.limit, None if max_stack else STACK_TOKENS.get(device))
+        self.stacks = make_stacks(self.runs, self.limit, tokens)
         self._done: set[str] = set()  # ids of runs that were found finished: their files are not read again
 
     def open(self, runs: Iterable[Run] | None = None) -> list[Run]:
@@ -111,7 +106,7 @@ class Sweep:
     def _work_on(self, device: torch.device, progress: Display) -> None:
         if device.type == "cpu":
             keep_freed_memory()
-        elif device.index is not None:
+        elif device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)  # streams and graphs are made on the current one
         waiting = [stack for stack in self.stacks if self.open(stack)]
         while waiting:
@@ -171,7 +166,8 @@ class Sweep:
         for run in stack:
             write_record(self.results_dir, run.record("running"))
         first = stack[0]
-        progress.start(f"{first.task.title} {first.config.method.name}", len(stack), first.config.train.epochs)
+        epochs = first.config.train.epochs if first.checkpoint else 0
+        progress.start(f"{first.task.title} {first.config.method.name}", len(stack), epochs)
         records, error, log = self._attempt(stack, device, progress)
         if records is None and len(stack) > 1 and not isinstance(error, UserError):
             half = (len(stack) + 1) // 2
@@ -188,7 +184,8 @@ class Sweep:
         if records is None:
             for run in stack:
                 write_atomically(log_path(self.results_dir, run.id), log.encode())
-            records = [run.record("failed", error=one_line(error)) for run in stack]
+            remedy = f"; {memory_remedy(first.config.train)}" if is_out_of_memory(error) else ""
+            records = [run.record("failed", error=one_line(error) + remedy) for run in stack]
         write_records(self.results_dir, records)
         progress.finish(records)
 
@@ -203,8 +200,7 @@ class Sweep:
             log = traceback.format_exc()
             traceback.clear_frames(error.__traceback__)  # they hold the tensors of the failed stack
             gc.collect()
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
+            free_cached_memory(device)
             return None, error, log
 
     def _is_finished(self, run: Run) -> bool:
@@ -214,31 +210,12 @@ class Sweep:
         if record is None:
             return False
         if record["status"] in FINISHED:
-            if not self._lacks_files(run, record):
+            if not lacks_files(self.results_dir, run, record):
                 self._done.add(run.id)
             return run.id in self._done
         # What failed since this sweep began, in whatever process, would fail again; an interrupted run would not.
         is_recent = record_path(self.results_dir, run.id).stat().st_mtime >= self._started
         return is_recent and record["status"] == "failed" and record["error"] != "interrupted"
-
-    def _lacks_files(self, run: Run, record: Record) -> bool:
-        """Whether the config asks for something that the finished run did not keep: scores after every epoch or
-        without spans of adapters, weights, test predictions.
-        """
-        if record["status"] != "completed":
-            return False
-        if run.config.train.evaluate_spans and "spans" not in record:
-            return True
-        if run.config.train.evaluate_every_epoch:
-            before_last = record["training"]["history"][:-1]
-            if any("scores" not in entry for entry in before_last):
-                return True
-        if run.config.train.save == "all" and not is_stored(self.results_dir, run.id):
-            return True
-        if not (run.config.protocol.predict_test and run.has_test_sets):
-            return False
-        kept = read_predictions(self.results_dir, run.id) or {}
-        return not any(name.endswith(".idx") for name in kept)
 
 
 def make_stacks(runs: Iterable[Run], limit: int, tokens: int | None = None) -> list[list[Run]]:
@@ -254,34 +231,50 @@ def make_stacks(runs: Iterable[Run], limit: int, tokens: int | None = None) -> l
     stacks = []
     for group in groups.values():
         train = group[0].config.train
-        fitting = limit if tokens is None else max(1, min(limit, tokens // (train.batch_size * train.max_length)))
-        size = fitting if can_stack(group[0].config.method) else 1
+        rows = train.micro_batch_size or train.batch_size
+        fitting = limit if tokens is None else max(1, min(limit, tokens // (rows * train.max_length)))
+        size = fitting if group[0].checkpoint and can_stack(group[0].config.method) else 1
         stacks += [group[start : start + size] for start in range(0, len(group), size)]
     return stacks
 
 
 def stack_key(run: Run) -> str:
     """Equal for runs that can be replicas of one stack."""
-    what = run.identity
-    what["train"] |= {"learning_rate": None, "seed": None}
-    for name in METHODS[run.config.method.name].per_replica or ():
-        keeps_apart = name == "bottleneck_size" and what["method"][name] > PADDED_SIZE
-        what["method"][name] = what["method"][name] if keeps_apart else None
+    if run.checkpoint is None:
+        return run.id
     looked_at = [run.config.train.evaluate_every_epoch, run.config.train.evaluate_spans]
-    return json.dumps([what, looked_at, run.fingerprint, run.checkpoint.fingerprint], sort_keys=True)
+    what = [shared_settings(run.identity), looked_at, run.fingerprint, run.checkpoint.fingerprint]
+    return json.dumps(what, sort_keys=True)
 
 
-def default_devices(name: str) -> list[str]:
-    """Every visible GPU, or the CPU, for `auto`; else the device of that name."""
-    if name == "auto" and torch.cuda.device_count() > 1:
-        return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    return [str(pick_device(name))]
+def shared_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's `config`, without the values in which the replicas of a stack may differ."""
+    train = config["train"] | {"learning_rate": None, "seed": None}
+    method = dict(config["method"])
+    for name in METHODS[method["name"]].per_replica or ():
+        keeps_apart = name == "bottleneck_size" and method[name] > PADDED_SIZE
+        method[name] = method[name] if keeps_apart else None
+    return {**config, "train": train, "method": method}
 
 
-def is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether the device or the host ran out of memory."""
-    words = ("can't allocate memory", "could not create a primitive")  # torch's CPU allocator, and oneDNN
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(part in str(error) for part in words)
+def lacks_files(results_dir: str | Path, run: Run, record: Record) -> bool:
+    """Whether the config asks for something that the finished run did not keep: scores after every epoch or
+    without spans of adapters, weights, test predictions.
+    """
+    if record["status"] != "completed":
+        return False
+    if run.config.train.evaluate_spans and "spans" not in record:
+        return True
+    if run.config.train.evaluate_every_epoch:
+        before_last = record["training"]["history"][:-1]
+        if any("scores" not in entry for entry in before_last):
+            return True
+    if run.config.train.save == "all" and not is_stored(results_dir, run.id):
+        return True
+    if not (run.config.protocol.predict_test and run.has_test_sets):
+        return False
+    kept = read_predictions(results_dir, run.id) or {}
+    return not any(name.endswith(".idx") for name in kept)
 
 
 def _worker(sweep: Sweep, device: str, progress: WorkerProgress, errors: SimpleQueue) -> None:

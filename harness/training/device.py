@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from harness.config import TrainConfig
 from harness.errors import UserError
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
@@ -21,9 +22,15 @@ def autocast(device: torch.device, bf16: bool, *, cache_enabled: bool = True) ->
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bf16 natively; emulated bf16 is slower than fp32."""
+    """Whether the hardware multiplies bf16 natively; emulated bf16 is slower than fp32.
+
+    On an Apple GPU never: torch cannot tell whether one emulates it, and what Metal refuses in mixed types ends the
+    process instead of raising.
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "mps":
+        return False
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # older torch cannot tell: fp32
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
@@ -38,9 +45,33 @@ def keep_freed_memory() -> None:
             mallopt(option, value)
 
 
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether the device or the host ran out of memory."""
+    # Of torch's CPU allocator, oneDNN and Apple's GPUs.
+    words = ("can't allocate memory", "could not create a primitive", "MPS backend out of memory")
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(part in str(error) for part in words)
+
+
+def memory_remedy(settings: TrainConfig) -> str:
+    """What to set where a single run with these settings does not fit into memory."""
+    rows = min(settings.micro_batch_size or settings.batch_size, settings.batch_size)
+    if rows > 1:
+        return f"set train.micro_batch_size={rows // 2} (here {rows} rows were computed at once)"
+    return f"lower train.max_length={settings.max_length} (rows are already computed one by one)"
+
+
+def free_cached_memory(device: torch.device) -> None:
+    """Give a GPU's memory that torch keeps for later tensors back to the system."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
 class PeakMemory:
     """The peak of a device's allocated memory, or of this process's resident memory on a CPU, from now on.
 
+    An Apple GPU keeps no peak: there it is what the driver has allocated, which torch gives back only when asked.
     Linux lets a process set its high-water mark back to what is resident; where it cannot be set back, `read` gives
     the peak since the process started and says so.
     """
@@ -50,12 +81,17 @@ class PeakMemory:
         if device.type == "cuda":
             self.of = "device"
             torch.cuda.reset_peak_memory_stats(device)
+        elif device.type == "mps":
+            self.of = "device"
+            free_cached_memory(device)
         else:
             self.of = "process" if _reset_high_water_mark() else "process so far"
 
     def read(self) -> dict[str, int | str]:
         """`peak_bytes` and what they are `of`: `device`, `process`, or `process so far`."""
-        if self.of == "device":
+        if self.device.type == "mps":
+            peak = torch.mps.driver_allocated_memory()
+        elif self.of == "device":
             peak = torch.cuda.max_memory_allocated(self.device)
         elif self.of == "process":
             peak = _status_bytes("VmHWM")
@@ -86,31 +122,54 @@ def _status_bytes(name: str) -> int:
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is the first GPU, else the CPU; `UserError` if the named device does not exist."""
+    """`auto` is the first CUDA GPU, else the CPU; `UserError` if the named device does not exist.
+
+    `auto` is never an Apple GPU, on which nothing of this harness has run yet: some of torch's in-place kernels there
+    have been wrong on strided tensors, without an error, and `ParameterRows` consists of those.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
         device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise UserError(f"device={name} is unknown; choose auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device={name} was not found ({torch.cuda.device_count()} GPUs visible); use device=auto")
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        raise UserError(f"device={name} is unknown; choose auto, cpu, cuda or cuda:N, or mps")
+    found = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if (device.index or 0) >= found[device.type]:
+        there = ["cpu", *(f"cuda:{index}" for index in range(found["cuda"])), *["mps"] * found["mps"]]
+        raise UserError(f"device={name} was not found; choose one of {', '.join(there)}, or device=auto")
     return device
 
 
 def pick_precision(name: str, device: torch.device) -> bool:
-    """Whether to compute in bf16: as asked, or if the hardware has it."""
+    """Whether to compute in bf16: as asked, or if the hardware has it. `UserError` if an Apple GPU cannot."""
+    if name == "bf16" and device.type == "mps" and not _multiplies_in_bf16(device):
+        raise UserError("train.precision=bf16 needs macOS 14 on device=mps; set train.precision=fp32")
     return has_bf16(device) if name == "auto" else name == "bf16"
+
+
+def _multiplies_in_bf16(device: torch.device) -> bool:
+    try:
+        with autocast(device, True):
+            ones = torch.ones(8, 8, device=device)
+            return (ones @ ones).dtype == torch.bfloat16
+    except (RuntimeError, TypeError):
+        return False
 
 
 @cache
 def device_title(device: torch.device) -> str:
-    """A GPU's name, or a CPU's model with its number of threads."""
+    """A GPU's name (an Apple GPU has none: the system's), or a CPU's model with its number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     model = platform.processor() or platform.machine()
+    if device.type == "mps":
+        return f"Apple GPU ({model}, {platform.platform(terse=True)})"
     info = Path("/proc/cpuinfo")
     if info.exists():
         names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]

@@ -9,16 +9,19 @@ from torch import Tensor
 from harness.data.batches import EVALUATION_TOKENS, Encoded, evaluation_batches
 from harness.model.classifier import Classifier
 
-_MAX_BYTES = {"cpu": 4 * 2**30, "cuda": 8 * 2**30}
+_MAX_BYTES = {"cpu": 4 * 2**30, "cuda": 8 * 2**30, "mps": 4 * 2**30}
 
 
 class FrozenStates:
     """The states above the last frozen layer for every token of a split, in fp32: `[tokens, d]`, row after row.
 
     Where every layer is frozen and the head reads the first token only, one token per row is kept.
+    They are computed in batches of at most `max_tokens` padded tokens (None: as many as are fast on the device).
     """
 
-    def __init__(self, classifier: Classifier, split: Encoded, autocast: torch.autocast) -> None:
+    def __init__(
+        self, classifier: Classifier, split: Encoded, autocast: torch.autocast, max_tokens: int | None = None
+    ) -> None:
         device = split.ids.device
         self.is_one_token = _is_one_token(classifier)
         lengths = np.ones_like(split.lengths) if self.is_one_token else split.lengths
@@ -28,7 +31,7 @@ class FrozenStates:
         self.states = torch.empty(int(offsets[-1]), classifier.encoder.config.hidden_size, device=device)
         classifier.eval()
         with torch.no_grad(), autocast:
-            for batch in evaluation_batches(split.lengths, EVALUATION_TOKENS[device.type]):
+            for batch in evaluation_batches(split.lengths, max_tokens or EVALUATION_TOKENS[device.type]):
                 rows = torch.from_numpy(batch).to(device)
                 states = classifier.lower_states(*split.gather(rows, int(split.lengths[batch].max())))
                 index, valid = self._places(rows, states.shape[1])
@@ -47,8 +50,10 @@ class FrozenStates:
         return self.offsets[rows, None] + token, token < self.device_lengths[rows, None]
 
 
-def frozen_states(classifier: Classifier, split: Encoded, autocast: torch.autocast) -> FrozenStates | None:
-    """The states of a split, if layers are frozen and their outputs fit into memory (4 GiB on a CPU, 8 GiB on a GPU).
+def frozen_states(
+    classifier: Classifier, split: Encoded, autocast: torch.autocast, max_tokens: int | None = None
+) -> FrozenStates | None:
+    """The states of a split, if layers are frozen and their outputs fit into memory (8 GiB with CUDA, else 4 GiB).
 
     Leaves the classifier in evaluation mode.
     """
@@ -57,7 +62,7 @@ def frozen_states(classifier: Classifier, split: Encoded, autocast: torch.autoca
     tokens = len(split) if _is_one_token(classifier) else int(split.lengths.sum())
     if 4 * tokens * classifier.encoder.config.hidden_size > _MAX_BYTES[split.ids.device.type]:
         return None
-    return FrozenStates(classifier, split, autocast)
+    return FrozenStates(classifier, split, autocast, max_tokens)
 
 
 def _is_one_token(classifier: Classifier) -> bool:

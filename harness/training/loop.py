@@ -6,6 +6,8 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +23,18 @@ from harness.training.frozen_states import frozen_states
 from harness.training.optimizer import make_optimizer
 from harness.training.parameter_rows import ParameterRows
 
-_SYNC_EVERY = {"cpu": 5, "cuda": 50}  # steps between readings of the losses: each one waits for the device
+_SYNC_EVERY = {"cpu": 5, "cuda": 50, "mps": 50}  # steps between readings of the losses: each one waits for the device
+
+
+class MicroBatch(NamedTuple):
+    """The rows of a batch that are computed at once: `rows [R * B]` on the device, replica 0's first.
+
+    `width`: the tokens to which they are padded; `share []`: the part of the batch's rows that they are.
+    """
+
+    rows: Tensor
+    width: int
+    share: Tensor
 
 
 @dataclass
@@ -76,6 +89,8 @@ def train(
     Replicas share everything in `settings` but learning rate and seed (the order of their rows). `on_step` gets
     step, steps and the mean loss of the replicas that go on, every few steps; `on_epoch` the epoch's number, from 1.
     With `capture` (of `cuda_capture`) steps run as graphs, on batches padded to a multiple of `WIDTH_STEP` tokens.
+    With `settings.micro_batch_size` the gradients of a batch are summed over its micro-batches, each mean weighted
+    with its share of the rows: without dropout, clipping and step are those of the whole batch up to rounding.
     Ends early if every replica's loss has stopped being finite.
     """
     device = split.ids.device
@@ -85,23 +100,28 @@ def train(
     optimizer, schedule = make_optimizer(rows, settings, learning_rates, steps)
     losses = torch.full((classifier.replicas, steps), torch.nan, device=device)
     result = Training(losses.cpu().numpy().copy(), steps_per_epoch, [None] * classifier.replicas)
-    run = _losses_and_gradients(classifier, rows, head, clip_norm=settings.clip_norm, bf16=bf16)
+    accumulate = _losses_and_gradients(classifier, head, bf16=bf16)
     if capture is not None:
-        run = GraphedStep(run, capture)
+        accumulate = GraphedStep(accumulate, capture)
     shares = []
     step = recorded = 0
     started = time.perf_counter()
-    frozen = frozen_states(classifier, split, autocast(device, bf16))
+    frozen = frozen_states(classifier, split, autocast(device, bf16), evaluation_tokens(settings, device))
     with warnings.catch_warnings():
         # The rows' views are strided on purpose, see ParameterRows.
         warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
         for epoch in range(settings.epochs):
             classifier.train()
-            batches, widths, share = _plan(split, settings.batch_size, seeds, epoch, for_graphs=capture is not None)
+            batches, share = _plan(split, settings, seeds, epoch, for_graphs=capture is not None)
             shares.append(share)
-            for batch, width in zip(batches, widths, strict=True):
-                states = None if frozen is None else frozen.gather(batch, width)
-                losses[:, step] = run(split.gold[batch], *split.gather(batch, width), states)
+            for batch in batches:
+                rows.zero_grad()
+                losses[:, step] = 0
+                for part in batch:
+                    states = None if frozen is None else frozen.gather(part.rows, part.width)
+                    inputs = split.gather(part.rows, part.width)
+                    losses[:, step] += accumulate(part.share, split.gold[part.rows], *inputs, states)
+                rows.clip(settings.clip_norm)
                 optimizer.step()
                 schedule.step()
                 step += 1
@@ -120,48 +140,73 @@ def train(
     return result
 
 
-def _losses_and_gradients(
-    classifier: Classifier, rows: ParameterRows, head: Head, *, clip_norm: float, bf16: bool
-) -> Callable[..., Tensor]:
-    """A step up to the optimizer's: from gold labels and inputs to the replicas' losses `[R]` and gradients."""
+def _losses_and_gradients(classifier: Classifier, head: Head, *, bf16: bool) -> Callable[..., Tensor]:
+    """From a micro-batch's share, gold labels and inputs to its part of the replicas' losses `[R]`.
 
-    def run(gold: Tensor, ids: Tensor, keep: Tensor, token_types: Tensor | None, states: Tensor | None) -> Tensor:
+    Its part of the gradients is added to those of the parameters.
+    """
+
+    def accumulate(
+        share: Tensor, gold: Tensor, ids: Tensor, keep: Tensor, token_types: Tensor | None, states: Tensor | None
+    ) -> Tensor:
         # Autocast's cache of cast weights serves no weight twice in a step, and must not outlive a captured one.
         with autocast(ids.device, bf16, cache_enabled=False):
             logits = classifier(ids, keep, token_types, states)
-        means = head.loss(logits, gold, keep)
-        rows.zero_grad()
+        parts = head.loss(logits, gold, keep) * share
         # The sum of the replicas' means: each replica's gradient is its own.
-        means.sum().backward()
-        rows.clip(clip_norm)
-        return means.detach()
+        parts.sum().backward()
+        return parts.detach()
 
-    return run
+    return accumulate
 
 
 def _plan(
-    split: Encoded, batch_size: int, seeds: Sequence[int], epoch: int, *, for_graphs: bool
-) -> tuple[Sequence[Tensor], list[int], float]:
-    """One epoch's batches as row numbers on the device, the tokens that each is padded to, and the padding's share."""
-    plans = [plan_epoch(split.lengths, batch_size, seed=seed, epoch=epoch) for seed in seeds]
-    # One transfer per epoch: batch k of every replica side by side.
-    batches = [np.concatenate(batch) for batch in zip(*plans, strict=True)]
-    widths = [int(split.lengths[batch].max()) for batch in batches]
+    split: Encoded, settings: TrainConfig, seeds: Sequence[int], epoch: int, *, for_graphs: bool
+) -> tuple[list[list[MicroBatch]], float]:
+    """One epoch's batches, each as its micro-batches, and the padding's share of all tokens."""
+    plans = [plan_epoch(split.lengths, settings.batch_size, seed=seed, epoch=epoch) for seed in seeds]
+    size = settings.micro_batch_size or settings.batch_size
+    parts, own, shares, counts = [], [], [], []  # `own`: the first replica's rows; those of the others are as long
+    for batch in zip(*plans, strict=True):
+        together = np.stack(batch)
+        starts = range(0, together.shape[1], size)
+        for start in starts:
+            part = together[:, start : start + size]
+            parts.append(part.ravel())
+            own.append(part[0])
+            shares.append(part.shape[1] / together.shape[1])
+        counts.append(len(starts))
+    widths = [int(split.lengths[part].max()) for part in parts]
     if for_graphs:
         widths = [min(-(-width // WIDTH_STEP) * WIDTH_STEP, split.ids.shape[1]) for width in widths]
-    on_device = torch.from_numpy(np.concatenate(batches)).to(split.ids.device)
-    share = padding_share(split.lengths, plans[0], widths)
-    return on_device.split([len(batch) for batch in batches]), widths, share
+    # One transfer of each per epoch, instead of one for each step.
+    device = split.ids.device
+    rows = torch.from_numpy(np.concatenate(parts)).to(device).split([len(part) for part in parts])
+    on_device = torch.tensor(shares, dtype=torch.float32).to(device)
+    micro_batches = map(MicroBatch, rows, widths, on_device)
+    return [list(islice(micro_batches, count)) for count in counts], padding_share(split.lengths, own, widths)
+
+
+def evaluation_tokens(settings: TrainConfig, device: torch.device) -> int:
+    """The padded tokens that a batch without gradients may have: as many as are fast on the device, and no more than
+    a micro-batch can have, which fitted into memory with all that its gradients need.
+    """
+    fast = EVALUATION_TOKENS[device.type]
+    return min(fast, settings.micro_batch_size * settings.max_length) if settings.micro_batch_size else fast
 
 
 @torch.inference_mode()
-def predict(classifier: Classifier, split: Encoded, *, bf16: bool) -> np.ndarray:
-    """Logits of every row by every replica, or what the split keeps of them, `[R, N, n]` float32, in its order."""
+def predict(classifier: Classifier, split: Encoded, *, bf16: bool, max_tokens: int | None = None) -> np.ndarray:
+    """Logits of every row by every replica, or what the split keeps of them, `[R, N, n]` float32, in its order.
+
+    A batch has at most `max_tokens` padded tokens (None: as many as are fast on the device), but at least one row.
+    """
     classifier.eval()
     device = split.ids.device
     replicas = classifier.replicas
     parts, order = [], []
-    for batch in evaluation_batches(split.lengths, EVALUATION_TOKENS[device.type] // replicas):
+    max_tokens = max_tokens or EVALUATION_TOKENS[device.type]
+    for batch in evaluation_batches(split.lengths, max_tokens // replicas):
         rows = torch.from_numpy(batch).to(device)
         ids, keep, token_types = split.gather(rows, int(split.lengths[batch].max()))
         repeated = None if token_types is None else token_types.repeat(replicas, 1)

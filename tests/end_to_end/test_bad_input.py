@@ -43,6 +43,9 @@ def break_label(glue, tmp_path):
         (["method=full", "train.evaluate_spans=true"], ["train.evaluate_spans", "full"]),
         (["train.optimizer=sgd"], ["train.optimizer=sgd", "bert_adam"]),
         (["cuda_graphs=true"], ["cuda_graphs=true", "GPU"]),
+        (["train.precision=fp16"], ["train.precision=fp16", "one of auto, bf16, fp32", "loss scale"]),
+        (["train.micro_batch_size=0"], ["train.micro_batch_size=0", "at least 1, or null"]),
+        (["--multirun", "train.micro_batch_size=4,8"], ["train.micro_batch_size", "one command for each value"]),
     ],
 )
 def test_bad_input_is_one_line_before_any_training(harness_run, tmp_path, arguments, words):

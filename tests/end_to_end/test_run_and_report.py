@@ -60,6 +60,26 @@ def test_what_is_done_is_skipped_and_the_same_command_gives_the_same_scores(harn
         assert record["training"]["history"] == second[run_id]["training"]["history"]
 
 
+def test_a_sweep_goes_on_in_micro_batches_and_keeps_what_is_done(harness_run, tmp_path):
+    """Whoever runs out of memory sets them for the rest of the sweep; records name them."""
+    assert harness_run("task=rte", "train.dropout=0")[0] == 0
+    (whole,) = records(tmp_path / "results").values()
+    again = ["--multirun", "task=rte", "train.dropout=0", "train.seed=0,1", "train.micro_batch_size=3"]
+    status, out, _ = harness_run(*again)
+    assert status == 0
+    assert "1 run to do in 1 stack (1 of 2 are done)" in out
+    done = records(tmp_path / "results")
+    assert done.pop(whole["run_id"]) == whole
+    (divided,) = done.values()
+    assert divided["training"]["micro_batch_size"] == 3
+    assert "micro_batch_size" not in whole["training"]
+    assert "micro_batch_size" not in divided["config"]["train"]
+    assert harness_run(*again, results=tmp_path / "divided")[0] == 0
+    same = records(tmp_path / "divided")[whole["run_id"]]
+    for before, now in zip(whole["training"]["history"], same["training"]["history"], strict=True):
+        assert now["loss"] == pytest.approx(before["loss"], abs=1e-4)
+
+
 def test_a_diverged_run_is_a_record_and_the_others_are_kept(harness_run, tmp_path):
     status, _, err = harness_run("--multirun", "task=rte", "train.learning_rate=1e-3,1e30", "train.epochs=20")
     assert status == 1

@@ -21,7 +21,7 @@ from harness.tasks.answer_text import best, token_f1
 from tests.conftest import ROOT
 from tests.end_to_end.test_export import PEERS_PYTHON
 from tests.fixtures.bank import predictor
-from tests.fixtures.commands import environment, records, train
+from tests.fixtures.commands import environment, last_of_each, records, train
 from tests.fixtures.hub_server import fake_hub, model_repo
 from tests.fixtures.tiny import save_tiny
 from tests.fixtures.tiny_squad import ARTICLES, PARAGRAPHS, QUESTIONS, squad, squad_repo, write_squad
@@ -66,6 +66,21 @@ def test_records_say_what_was_answered(results):
             == {"token_f1", "exact_match"}
             == record["majority"]["validation"].keys()
         )
+
+
+def test_a_dry_run_counts_windows_and_writes_nothing(harness_run, data, results, tmp_path):
+    """Times of records and measured ones; on both ways the rows of batches are windows."""
+    sweep = ("data=local", f"data.path={data}", *WINDOWS, "method.bottleneck_size=4,8", "train.learning_rate=1e-2")
+    ended = harness_run("--dry-run", "--multirun", *sweep)
+    assert (ended.status, ended.err) == (0, [])
+    assert "2 runs: 2 to do in 1 stack\n" in ended.out and "NOT GLUE" not in ended.out
+    assert "time of 1 stack: from a few batches measured now" in ended.out
+    assert not (tmp_path / "results").exists()
+    recorded = harness_run(
+        "--dry-run", "--multirun", *sweep, "train.epochs=7", "train.precision=fp32", results=results
+    ).out
+    assert "2 runs: 2 to do in 1 stack\n" in recorded
+    assert "time of 1 stack: from records of the same kind" in recorded
 
 
 def test_predictions_are_in_the_official_format_and_score_what_the_record_says(results):
@@ -144,14 +159,14 @@ def test_describe_shows_questions_and_answers(data, tiny_model, capsys):
 
 def test_it_comes_from_the_hub_at_the_pinned_commit(tmp_path):
     model = model_repo()
-    arguments = [*WINDOWS, "task.stride=2", "data=hub", "method=head", "train.epochs=1",
-                 f"results_dir={tmp_path / 'r'}", f"cache_dir={tmp_path / 'cache'}", "model=local",
-                 f"model.name={model.name}", f"model.revision={model.commit}", "train.max_length=64"]  # fmt: skip
+    arguments = ["task=squad", "task.stride=2", "task.max_answer_tokens=3", "train.max_length=64", "data=hub",
+                 "method=head", "train.epochs=1", f"results_dir={tmp_path / 'r'}", f"cache_dir={tmp_path / 'cache'}",
+                 "model=local", f"model.name={model.name}", f"model.revision={model.commit}"]  # fmt: skip
 
     def run(hub, *more, **changes):
         return subprocess.run(
-            [sys.executable, "-m", "harness.run", *arguments, *more], cwd=ROOT, capture_output=True, text=True,
-            timeout=300, env=environment(HF_HUB_OFFLINE="0") | hub.environment(tmp_path, **changes),
+            [sys.executable, "-m", "harness.run", *last_of_each(*arguments, *more)], cwd=ROOT, timeout=300,
+            capture_output=True, text=True, env=environment(HF_HUB_OFFLINE="0") | hub.environment(tmp_path, **changes),
         )  # fmt: skip
 
     with fake_hub(squad_repo(), model) as hub:
@@ -212,6 +227,7 @@ def test_bad_files_are_one_line(harness_run, tmp_path, make, words):
         (["task.file=rows.csv"], ["leave out task.file"]),
         (["task.metrics=[f1]"], ["f1 is not a metric for span tasks", "token_f1"]),
         (["method.train_pooler=true"], ["has no pooler"]),
+        (["method=tfidf"], ["method=tfidf cannot find spans", "SQuAD", "choose another method"]),
     ],
 )
 def test_bad_options_are_one_line(harness_run, data, arguments, words):

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from harness.config import (
+from harness.config import TrainConfig
+from harness.method_config import (
     AdapterConfig,
     BitFitConfig,
     FullConfig,
@@ -16,7 +17,6 @@ from harness.config import (
     LayerNormConfig,
     PeftConfig,
     TopLayersConfig,
-    TrainConfig,
 )
 from harness.model.replicas import ReplicatedLinear
 from harness.sweeps.sweep import is_out_of_memory

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from harness.config import AdapterConfig, FullConfig
 from harness.errors import UserError
+from harness.method_config import AdapterConfig, FullConfig
 from harness.model.adapter import ACTIVATIONS, Adapter, adapters, insert_adapters
 from harness.model.build import fuse_projections
 from harness.model.classifier import Classifier

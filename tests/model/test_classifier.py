@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from harness.config import FullConfig, HeadConfig, TopLayersConfig
+from harness.method_config import FullConfig, HeadConfig, TopLayersConfig
 from harness.model.classifier import Classifier
 from harness.model.families import FAMILIES
 from harness.model.heads import HEADS

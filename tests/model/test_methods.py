@@ -8,7 +8,9 @@ import pytest
 import torch
 from transformers import BertConfig
 
-from harness.config import (
+from harness.config import TrainConfig
+from harness.errors import UserError
+from harness.method_config import (
     AdapterConfig,
     BitFitConfig,
     FullConfig,
@@ -17,9 +19,7 @@ from harness.config import (
     MethodConfig,
     PeftConfig,
     TopLayersConfig,
-    TrainConfig,
 )
-from harness.errors import UserError
 from harness.model.adapter import adapters, without_adapters
 from harness.model.attention import attention
 from harness.model.build import hold_frozen_in_bf16

@@ -3,7 +3,7 @@
 import pytest
 from transformers import BertConfig
 
-from harness.config import AdapterConfig, FullConfig, HeadConfig, PeftConfig
+from harness.method_config import AdapterConfig, FullConfig, HeadConfig, PeftConfig
 from harness.model import parameters
 from harness.model.checkpoint import bare_encoder
 from harness.model.parameters import count, encoder_size, total_multiple

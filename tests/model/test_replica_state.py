@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from harness.config import (
+from harness.errors import UserError
+from harness.method_config import (
     AdapterConfig,
     BitFitConfig,
     FullConfig,
@@ -12,7 +13,6 @@ from harness.config import (
     PeftConfig,
     TopLayersConfig,
 )
-from harness.errors import UserError
 from harness.model.classifier import Classifier
 from harness.model.methods import apply_method
 from harness.model.replica_state import alone, load_tensors, trained_tensors

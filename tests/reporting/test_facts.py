@@ -101,3 +101,14 @@ def test_tasks_are_in_the_order_of_glue_and_then_by_name():
     zebra, apple = (dataclasses.replace(TASKS["rte"], name=name, title=name) for name in ("zebra", "apple"))
     tasks = [zebra, TASKS["wnli"], apple, TASKS["cola"], TASKS["cola"]]
     assert [task.name for task in in_order(tasks)] == ["cola", "wnli", "apple", "zebra"]
+
+
+def test_a_reported_test_split_is_called_so(tmp_path):
+    """With protocol=test the task of a record has the test split as its evaluation set."""
+    task = {"name": "spam", "kind": "classification", "labels": ["a", "b"], "evaluation_sets": ["test"]}
+    records = [make_record(task, size=size, protocol={"name": "test"}) for size in (1, 8, 64)]
+    assert reported_split(records) == "the test set"
+    files = report_of(records, tmp_path)
+    assert "the test set" in files["tables/tasks.md"] and "on the test set" in files["figures/README.md"]
+    few = [make_record(task, protocol={"name": "test"}, max_eval_rows=10)]
+    assert reported_detail(few) == "The test set is a random sample for spam (10 of 100 rows)."

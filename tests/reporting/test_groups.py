@@ -8,7 +8,7 @@ from harness.reporting.groups import Group, comparable_groups
 from harness.reporting.method_names import method_labels
 from harness.reporting.method_variant import MethodVariant
 from harness.reporting.runs_table import runs_table
-from tests.fixtures.make_records import make_record
+from tests.fixtures.make_records import make_baseline, make_record
 
 
 def only_group(records) -> Group:
@@ -267,3 +267,40 @@ def test_methods_of_peft_are_called_by_their_type_and_options():
                for kind, options in (("LORA", {"r": 8, "lora_alpha": 16}), ("IA3", {}))]  # fmt: skip
     labels = method_labels(map(MethodVariant.of, methods))
     assert sorted(labels.values()) == ["IA3", "LoRA (lora_alpha=16, r=8)"]
+
+
+def test_a_run_without_an_encoder_stands_in_every_group_on_its_data():
+    records = [make_record("mrpc"), make_record("mrpc", sha256="another encoder"), make_baseline("mrpc")]
+    groups = comparable_groups(records)
+    assert len(groups) == 2
+    assert all([record["config"]["method"]["name"] for record in g.records] == ["adapter", "tfidf"] for g in groups)
+    assert len({len(group.labels) for group in groups}) == 1
+    frame = runs_table(groups)
+    assert len(frame) == 4 and frame["run_id"].nunique() == 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"fingerprint": "d1"}, {"max_train_rows": 10}, {"source": "synthetic"}, {"protocol": {"name": "other"}}],
+    ids=lambda other: next(iter(other)),
+)
+def test_on_other_data_it_has_a_group_of_its_own(other):
+    records = [make_record("mrpc"), make_baseline("mrpc", **other)]
+    groups = comparable_groups(records)
+    assert len(groups) == 2 and groups[0].title.startswith("No encoder on ")
+
+
+def test_a_task_that_only_the_baseline_has_joins_the_group_of_the_others():
+    group = only_group([make_record("mrpc"), make_baseline("rte")])
+    assert [task.name for task in group.tasks] == ["mrpc", "rte"]
+
+
+@pytest.mark.parametrize("status", ["failed", "running"])
+def test_a_baseline_that_failed_joins_the_group_that_it_was_meant_for(status):
+    group = only_group([make_record("mrpc"), make_baseline("mrpc", status=status, error="out of memory")])
+    assert [cell.state for cell in group.row_cells("mrpc")] == [status, "completed"]
+
+
+def test_a_baseline_has_no_rates_and_no_edge_of_its_grid():
+    cell = only_cell([make_baseline("mrpc")])
+    assert (cell.rates, cell.grid_edge, cell.chosen.trained_fraction) == ([], None, None)

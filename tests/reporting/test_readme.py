@@ -2,20 +2,25 @@
 
 import pytest
 
-from scripts.update_readme import README, TABLES, with_tables
+from scripts.update_readme import README, with_tables
 
 
 def test_the_readme_shows_the_generated_tables():
     text = README.read_text(encoding="utf-8")
-    assert "<!-- table 1 -->" in text
-    assert with_tables(text, TABLES.read_text(encoding="utf-8")) == text
+    assert "<!-- minilm table 1 -->" in text
+    assert with_tables(text) == text
 
 
-def test_blocks_are_filled_by_number():
-    tables = "# T\n\n| a |\n| --- |\n| 1 |\n\n- note\n\n## U\n\n| b |\n| --- |\n"
-    readme = "x\n<!-- table 2 -->\nold\n<!-- /table -->\ny\n<!-- table 1 -->\n<!-- /table -->\n"
-    second, first = "| b |\n| --- |\n", "| a |\n| --- |\n| 1 |\n"
-    expected = f"x\n<!-- table 2 -->\n{second}<!-- /table -->\ny\n<!-- table 1 -->\n{first}<!-- /table -->\n"
-    assert with_tables(readme, tables) == expected
-    with pytest.raises(ValueError, match="asks for table 3 of 2"):
-        with_tables("<!-- table 3 -->\n<!-- /table -->", tables)
+def test_blocks_are_filled_by_folder_and_number(tmp_path):
+    tables = {
+        "one": "# T\n\n| a |\n| --- |\n| 1 |\n\n- note\n\n## U\n\n| b |\n| --- |\n",
+        "two": "| c |\n| --- |\n",
+    }
+    for folder, text in tables.items():
+        (tmp_path / folder / "tables").mkdir(parents=True)
+        (tmp_path / folder / "tables/glue.md").write_text(text)
+    readme = "x\n<!-- one table 2 -->\nold\n<!-- /table -->\ny\n<!-- two table 1 -->\n<!-- /table -->\n"
+    filled = "x\n<!-- one table 2 -->\n| b |\n| --- |\n<!-- /table -->\ny\n<!-- two table 1 -->\n| c |\n| --- |\n"
+    assert with_tables(readme, tmp_path) == filled + "<!-- /table -->\n"
+    with pytest.raises(ValueError, match="asks for table 3 of 2 in results/one"):
+        with_tables("<!-- one table 3 -->\n<!-- /table -->", tmp_path)

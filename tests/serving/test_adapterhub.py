@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from harness.config import AdapterConfig, BitFitConfig
 from harness.errors import UserError
+from harness.method_config import AdapterConfig, BitFitConfig
 from harness.model.checkpoint import find_checkpoint
 from harness.model.replica_state import trained_tensors
 from harness.records.weights import read_stored

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.config import BitFitConfig, FullConfig
 from harness.data.batches import encode_texts
+from harness.method_config import BitFitConfig, FullConfig
 from harness.model.checkpoint import find_checkpoint, tokenizer_of
 from harness.serving.bank_folder import Bank, add
 from harness.serving.predictor import Predictor

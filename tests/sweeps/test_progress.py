@@ -9,7 +9,7 @@ from rich.console import Console
 from harness.records.record import log_path
 from harness.sweeps.progress import Progress, WorkerProgress, print_outcome
 from harness.sweeps.run_lines import RunLines, best_lines
-from tests.fixtures.make_records import make_record
+from tests.fixtures.make_records import make_baseline, make_record
 
 
 class Clock:
@@ -170,6 +170,17 @@ def test_without_a_terminal_an_epoch_is_a_line_but_not_every_second(display, clo
         "MRPC adapter  epoch 3/4  loss 0.250  left 0:00:57; all 2 runs: 44%, left 0:08:34",
     ]
     assert lines[2].startswith("[1/2]") and len(lines) == 3
+
+
+def test_steps_are_shown_for_a_method_without_epochs_and_loss(display, clock, capsys):
+    with display([make_baseline()]) as progress:
+        progress.start("MRPC tfidf", 1, epochs=0)
+        clock.now = 400.0
+        progress.step(5, 15, None)
+        progress.finish([make_baseline()])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "MRPC tfidf  step 5/15  left 0:13:20; all 1 run: 33%, left 0:13:20"
+    assert lines[1].startswith("[1/1] MRPC  tfidf  F1 75.0")
 
 
 def test_on_a_terminal_epochs_are_no_lines(terminal, display, clock):

@@ -75,7 +75,7 @@ def test_code_outside_a_repository_has_no_commit(tmp_path, monkeypatch):
 
 def test_versions_are_those_of_what_is_installed():
     found = versions(torch.device("cpu"))
-    assert {"python", "torch", "transformers", "tokenizers", "safetensors"} <= set(found)
+    assert {"python", "os", "torch", "transformers", "tokenizers", "safetensors"} <= set(found)
     # torch from PyPI is 2.11.0 for pip, and 2.11.0+cu130 for itself.
     assert torch.__version__.startswith(found["torch"])
     assert not {"cuda", "cudnn", "driver"} & set(found)

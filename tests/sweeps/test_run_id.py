@@ -6,7 +6,8 @@ import shutil
 import pytest
 import torch
 
-from harness.config import AdapterConfig, DataConfig, ModelConfig, ProtocolConfig, RunConfig, TaskConfig, TrainConfig
+from harness.config import DataConfig, HoldoutConfig, ModelConfig, ProtocolConfig, RunConfig, TaskConfig, TrainConfig
+from harness.method_config import AdapterConfig, TfidfConfig
 from harness.sweeps.resolve import resolve
 from harness.training.device import has_bf16
 
@@ -28,8 +29,8 @@ def id_of(tiny_model):
     return make
 
 
-def test_what_is_kept_or_looked_at_does_not_name_a_run(id_of):
-    settings = {"evaluate_every_epoch": True, "evaluate_spans": True, "save": "all"}
+def test_what_is_kept_or_looked_at_or_computed_at_once_does_not_name_a_run(id_of):
+    settings = {"evaluate_every_epoch": True, "evaluate_spans": True, "save": "all", "micro_batch_size": 4}
     assert id_of(train=TrainConfig(precision="fp32", **settings)) == id_of()
     assert id_of(protocol=ProtocolConfig(predict_test=True)) == id_of(protocol=ProtocolConfig())
     assert id_of(results_dir="elsewhere", cache_dir="elsewhere") == id_of()
@@ -75,3 +76,26 @@ def test_the_same_weights_with_another_config_or_tokenizer_are_another_run(id_of
 )
 def test_whatever_changes_a_score_names_a_run(id_of, section):
     assert id_of(**section) != id_of()
+
+
+def test_without_an_encoder_options_of_model_and_train_do_not_matter(id_of):
+    baseline = id_of(method=TfidfConfig())
+    assert baseline.startswith("rte-tfidf-")
+    assert id_of(method=TfidfConfig(), train=TrainConfig(seed=1, learning_rate=1.0, precision="bf16")) == baseline
+    assert id_of(method=TfidfConfig(), model=ModelConfig("nowhere")) == baseline
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"method": TfidfConfig(features=["word"])},
+        {"method": TfidfConfig(inverse_penalty=[1])},
+        {"method": TfidfConfig(max_features=10)},
+        {"data": DataConfig("synthetic", max_train_rows=10)},
+        {"protocol": HoldoutConfig()},
+        {"task": TaskConfig("mrpc")},
+    ],
+    ids=lambda section: repr(section)[:60],
+)
+def test_whatever_changes_a_baselines_score_names_it(id_of, section):
+    assert id_of(**({"method": TfidfConfig()} | section)) != id_of(method=TfidfConfig())

@@ -12,9 +12,10 @@ import pytest
 import torch
 from filelock import FileLock
 
-from harness.config import AdapterConfig, FullConfig, RunConfig, TaskConfig, TrainConfig
+from harness.config import RunConfig, TaskConfig, TrainConfig
 from harness.data.sources.synthetic.suite import Synthetic
 from harness.errors import UserError
+from harness.method_config import AdapterConfig, FullConfig
 from harness.model.checkpoint import Checkpoint
 from harness.records import record as record_files
 from harness.records.record import load_records, read_record, recover_records, write_record, write_records
@@ -82,6 +83,8 @@ def test_stacks_of_long_rows_are_bounded_by_their_tokens():
     same = [make_run(seed, seed=seed, max_length=384, batch_size=32) for seed in range(4)]
     assert make_stacks(same, 4, tokens=24_576) == [same[:2], same[2:]]
     assert make_stacks(same, 4, tokens=100) == [[run] for run in same]
+    divided = [make_run(seed, seed=seed, max_length=384, batch_size=32, micro_batch_size=16) for seed in range(4)]
+    assert make_stacks(divided, 4, tokens=24_576) == [divided]
     assert make_stacks(same, 4) == [same]
 
 
@@ -146,9 +149,16 @@ def test_no_run_is_lost_when_memory_runs_out_again_in_a_later_stack(tmp_path, fi
     assert sorted(run_id for stack in training.trained for run_id in stack) == sorted(ids(every))
 
 
+def test_a_run_that_does_not_fit_alone_names_the_remedy(tmp_path):
+    training = Training(lambda stack: torch.OutOfMemoryError("CUDA out of memory"))
+    (record,) = Sweep(runs(1, batch_size=8), results_dir=tmp_path, train_stack=training).work()
+    assert record["error"].startswith("OutOfMemoryError: CUDA out of memory; set train.micro_batch_size=4 ")
+
+
 def errors_of_too_little_memory():
     yield torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
     yield RuntimeError("could not create a primitive")  # oneDNN, seen under `ulimit -v`
+    yield RuntimeError("MPS backend out of memory (MPS allocated: 5.43 GB, other allocations: 1.2 GB)")
     for allocate in (lambda: torch.empty(2**60, dtype=torch.uint8), lambda: np.empty(2**60, np.uint8)):
         with pytest.raises(Exception) as caught:
             allocate()

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.config import HeadConfig, LayerNormConfig, TopLayersConfig, TrainConfig
+from harness.config import TrainConfig
+from harness.method_config import HeadConfig, LayerNormConfig, TopLayersConfig
 from harness.model.families import FAMILIES
 from harness.training import loop
 from harness.training.device import autocast

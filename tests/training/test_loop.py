@@ -5,12 +5,17 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from harness.config import AdapterConfig, FullConfig, HeadConfig, TrainConfig
+from harness.config import TrainConfig
 from harness.data.batches import Encoded
+from harness.method_config import AdapterConfig, FullConfig, HeadConfig, PeftConfig, TopLayersConfig
 from harness.model.build import hold_frozen_in_bf16
 from harness.model.heads import HEADS
-from harness.training.loop import predict
+from harness.tasks.glue import get_task
+from harness.training.evaluation import evaluate
+from harness.training.loop import evaluation_tokens, predict
 from tests.fixtures.training import build, rows, train
 
 
@@ -76,6 +81,81 @@ def test_steps_through_graphs_equal_eager_steps():
     np.testing.assert_allclose(losses(capture), losses(None), atol=1e-5)
     # Widths 8 and 14 of whole batches; the last batch of an epoch, of 8 rows, comes six times too.
     assert 2 <= len(captured) <= 4
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+@pytest.mark.parametrize(
+    "configs",
+    [
+        [AdapterConfig(bottleneck_size=4)],
+        [AdapterConfig(bottleneck_size=size) for size in (2, 5, 8)],
+        [FullConfig()],
+        [TopLayersConfig(layers=1)],
+        [HeadConfig()],
+        [PeftConfig(type="LORA", options={"r": 2})],
+        [PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3})],
+    ],
+    ids=lambda configs: f"{getattr(configs[0], 'type', configs[0].name)}-{len(configs)}",
+)
+def test_micro_batches_give_the_losses_and_weights_of_the_whole_batch(configs, graphs):
+    """Micro-batches of 5 rows divide neither the batches of 32 nor the last one, of 8; most gradients are clipped."""
+    seeds, rates = range(len(configs)), [3e-3, 1e-3, 1e-2][: len(configs)]
+
+    def capture(run):
+        result = torch.full((len(configs),), torch.nan)
+        return lambda: result.copy_(run()), result
+
+    def trained(micro_batch_size, capture=None):
+        classifier = build(configs, seeds)
+        sizes = []
+        settings = TrainConfig(epochs=3, clip_norm=0.5, micro_batch_size=micro_batch_size)
+        classifier.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
+        result = train(classifier, rows(), settings, learning_rates=rates, seeds=seeds, bf16=False, capture=capture)
+        return result, max(sizes) // len(configs), [parameter.detach() for parameter in classifier.parameters()]
+
+    whole, most, weights = trained(None)
+    assert most == 32
+    divided, most, divided_weights = trained(5, capture if graphs else None)
+    assert most == 5
+    np.testing.assert_allclose(divided.losses, whole.losses, atol=2e-5)
+    for found, expected in zip(divided_weights, weights, strict=True):
+        torch.testing.assert_close(found, expected, atol=2e-4, rtol=1e-3)
+    assert divided.examples == whole.examples == 600
+    if not graphs:
+        assert divided.padding_share < whole.padding_share  # a micro-batch is as wide as its own longest row
+
+
+def test_evaluation_batches_are_as_bounded_as_those_of_training():
+    cpu, settings = torch.device("cpu"), TrainConfig(micro_batch_size=4, max_length=16)
+    assert evaluation_tokens(TrainConfig(), cpu) == evaluation_tokens(TrainConfig(micro_batch_size=500), cpu) == 4096
+    assert evaluation_tokens(settings, cpu) == 64
+    classifier = build([TopLayersConfig(layers=1)])
+    whole = predict(classifier, rows(), bf16=False)
+    tokens = []
+    classifier.layers[0].register_forward_pre_hook(lambda module, args: tokens.append(args[0].shape[:2].numel()))
+    divided = predict(classifier, rows(), bf16=False, max_tokens=64)
+    evaluate(classifier, get_task("rte"), {"validation": rows()}, bf16=False, max_tokens=64)
+    train(classifier, rows(), settings, learning_rates=[1e-3], seeds=[0], bf16=False)  # its cached states
+    assert 50 < max(tokens) <= 64
+    np.testing.assert_allclose(divided, whole, atol=1e-5)
+
+
+class NoFloat64(TorchDispatchMode):
+    """Refuses every operation whose result is a tensor in fp64, a type that Apple's GPUs lack."""
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        results = operation(*args, **(kwargs or {}))
+        for result in tree_leaves(results):
+            assert not isinstance(result, torch.Tensor) or result.dtype != torch.float64, operation
+        return results
+
+
+@pytest.mark.parametrize("config", [AdapterConfig(bottleneck_size=4), TopLayersConfig(layers=1)], ids=lambda c: c.name)
+def test_nothing_is_computed_in_fp64(config):
+    with NoFloat64():
+        classifier, data = build([config], dropout=0.1), rows()
+        train(classifier, data, TrainConfig(epochs=2), learning_rates=[1e-3], seeds=[0], bf16=False)
+        predict(classifier, data, bf16=False)
 
 
 def test_padding_for_graphs_is_counted():

@@ -9,7 +9,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from harness.config import (
+from harness.config import TrainConfig
+from harness.data.encode import encode
+from harness.data.squad_rows import Question, to_dataset
+from harness.method_config import (
     AdapterConfig,
     BitFitConfig,
     FullConfig,
@@ -17,10 +20,7 @@ from harness.config import (
     LayerNormConfig,
     PeftConfig,
     TopLayersConfig,
-    TrainConfig,
 )
-from harness.data.encode import encode
-from harness.data.squad_rows import Question, to_dataset
 from harness.model.build import fuse_projections, hold_frozen_in_bf16
 from harness.model.classifier import Classifier
 from harness.model.families import FAMILIES
@@ -103,6 +103,14 @@ def test_a_stack_of_four_equals_its_solo_runs(split, dropout):
         assert texts[0] == texts[1]
 
 
+def test_micro_batches_give_the_losses_of_the_whole_batch(split):
+    configs, rates, seeds = [AdapterConfig(bottleneck_size=size) for size in (4, 8)], (1e-3, 1e-2), (0, 1)
+    whole, divided = (
+        train(build(configs, seeds), split, rates, seeds, micro_batch_size=size).losses for size in (None, 3)
+    )
+    np.testing.assert_allclose(divided, whole, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_learns(split, family):
     classifier = build([AdapterConfig(bottleneck_size=8)], [0], family=family)
@@ -135,6 +143,6 @@ def test_it_learns_to_answer_and_is_scored_by_question(split):
     train(classifier, split, [5e-3], [0], epochs=30)
     (result,) = evaluate(classifier, TASK, {"validation": split}, bf16=False)
     scores = result["scores"]["validation"]
-    constant = majority(TASK, split, {"validation": split})["validation"]
+    constant = majority(TASK, split.gold_labels, {"validation": split.gold_labels})["validation"]
     assert scores["token_f1"] > constant["token_f1"] + 0.3
     assert not result["constant"]["validation"] and len(result["predictions"]["validation"]) == 40 < len(split)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from omegaconf import DictConfig, open_dict
 
 from harness.config import RunConfig
 from harness.records.record import Record
-from harness.sweeps.session import Session, checked_configs, score_of
+from harness.sweeps.session import Launch, Session, checked_configs, score_of
 
 
 @dataclass
@@ -97,18 +98,24 @@ class _Launcher(Launcher):
     def train(self, configs: list[RunConfig]) -> list[Record]:
         """Train the runs; their records, in the order of the configs."""
 
+    @abstractmethod
+    def plan(self, configs: list[RunConfig]) -> Launch:
+        """What `train` would do with them."""
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
         composed = [self._job(overrides, initial_job_idx + index) for index, overrides in enumerate(job_overrides)]
-        records = self.train(checked_configs(composed))
+        configs = checked_configs(composed)
+        if self.session.dry_run:
+            self.session.plan(self.plan(configs), self.config.hydra)
+            return [_returned(overrides, job, nan) for overrides, job in zip(job_overrides, composed, strict=True)]
+        records = self.train(configs)
         self.session.collect(records, composed[0].results_dir)
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)  # where sweepers leave their results
-        returns = []
-        for overrides, job, record in zip(job_overrides, composed, records, strict=True):
-            done = JobReturn(overrides=list(overrides), cfg=job, status=JobStatus.COMPLETED)
-            done.return_value = score_of(record)
-            returns.append(done)
-        return returns
+        return [
+            _returned(overrides, job, score_of(record))
+            for overrides, job, record in zip(job_overrides, composed, records, strict=True)
+        ]
 
     def _job(self, overrides: Sequence[str], index: int) -> DictConfig:
         job = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
@@ -116,6 +123,12 @@ class _Launcher(Launcher):
             job.hydra.job.id = str(index)
             job.hydra.job.num = index
         return job
+
+
+def _returned(overrides: Sequence[str], job: DictConfig, score: float) -> JobReturn:
+    done = JobReturn(overrides=list(overrides), cfg=job, status=JobStatus.COMPLETED)
+    done.return_value = score
+    return done
 
 
 class StackedLauncher(_Launcher):
@@ -133,6 +146,9 @@ class StackedLauncher(_Launcher):
         from harness.sweeps.jobs import run_all
 
         return run_all(configs, max_stack=self.max_stack, devices=self.devices)
+
+    def plan(self, configs: list[RunConfig]) -> Launch:
+        return Launch(configs, self.max_stack, self.devices)
 
 
 class SubmititLauncher(_Launcher):
@@ -159,3 +175,7 @@ class SubmititLauncher(_Launcher):
         return run_on_cluster(
             configs, cluster=self.cluster, folder=self.folder, max_stack=self.max_stack, parameters=self.parameters
         )
+
+    def plan(self, configs: list[RunConfig]) -> Launch:
+        device_type = "cuda" if self.parameters.get("gpus_per_node") else "cpu"
+        return Launch(configs, self.max_stack, cluster=self.cluster, device_type=device_type)

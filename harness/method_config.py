@@ -1,0 +1,105 @@
+"""The options of every method (config group `method`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from omegaconf import MISSING
+
+from harness.options import above, at_least, each, one_of, only, option
+
+
+@dataclass
+class MethodConfig:
+    """`has_encoder`: whether the method uses one; without, no option of `model` or `train` matters."""
+
+    has_encoder: ClassVar[bool] = True
+    name: str = MISSING
+
+
+@dataclass
+class AdapterConfig(MethodConfig):
+    """Bottleneck adapters; the defaults are the paper's (sections 2.1 and 3.6)."""
+
+    name: str = option("adapter", only("adapter", "method"))
+    bottleneck_size: int = option(64, at_least(1))
+    placement: str = option("houlsby", one_of("houlsby", "pfeiffer"))
+    activation: str = option("gelu", one_of("gelu", "relu", "swish", "tanh"))
+    init_std: float = option(1e-2, above(0))
+    train_layernorms: bool = True
+    train_head: bool = True
+    train_pooler: bool = False
+
+
+@dataclass
+class FullConfig(MethodConfig):
+    """Full fine-tuning: every weight of the encoder and the head."""
+
+    name: str = option("full", only("full", "method"))
+
+
+@dataclass
+class TopLayersConfig(MethodConfig):
+    """The top `layers` layers, pooler and head train (section 3.4); the layers below run without dropout."""
+
+    name: str = option("top_layers", only("top_layers", "method"))
+    layers: int = option(1, at_least(1))
+
+
+@dataclass
+class LayerNormConfig(MethodConfig):
+    """Every LayerNorm and the head (section 3.4)."""
+
+    name: str = option("layernorm", only("layernorm", "method"))
+
+
+@dataclass
+class BitFitConfig(MethodConfig):
+    """Every bias of the encoder and the head (Ben Zaken et al. 2022)."""
+
+    name: str = option("bitfit", only("bitfit", "method"))
+
+
+@dataclass
+class HeadConfig(MethodConfig):
+    """The head alone, on the frozen encoder's pooled output."""
+
+    name: str = option("head", only("head", "method"))
+
+
+@dataclass
+class PeftConfig(MethodConfig):
+    """A method of Hugging Face's `peft`: `type` is its PeftType, `options` the fields of its config."""
+
+    name: str = option("peft", only("peft", "method"))
+    type: str = "LORA"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+FEATURES = ("word", "char", "word+char")  # of `method=tfidf`
+
+
+@dataclass
+class TfidfConfig(MethodConfig):
+    """TF-IDF and a linear model instead of an encoder; `features` × `inverse_penalty` is the grid that is tried."""
+
+    has_encoder: ClassVar[bool] = False
+    name: str = option("tfidf", only("tfidf", "method"))
+    features: list[str] = field(default_factory=lambda: list(FEATURES), metadata={"allowed": each(one_of(*FEATURES))})
+    inverse_penalty: list[float] = field(
+        default_factory=lambda: [0.3, 1.0, 3.0, 10.0, 30.0], metadata={"allowed": each(above(0))}
+    )
+    max_features: int = option(100_000, at_least(1))
+
+
+METHOD_CONFIGS: dict[str, type[MethodConfig]] = {
+    "adapter": AdapterConfig,
+    "full": FullConfig,
+    "top_layers": TopLayersConfig,
+    "layernorm": LayerNormConfig,
+    "bitfit": BitFitConfig,
+    "head": HeadConfig,
+    "peft": PeftConfig,
+    "tfidf": TfidfConfig,
+}

@@ -1,0 +1,232 @@
+"""The time and memory to expect of stacks: from records of the same kind, else from a few measured batches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from datasets import Dataset
+
+from harness.data.batches import Encoded
+from harness.data.encode import encode
+from harness.data.sources import rows_of, test_sets
+from harness.data.splits import split_rows
+from harness.model.checkpoint import encoder_of, tokenizer_of
+from harness.model.classifier import Classifier
+from harness.model.heads import HEADS
+from harness.model.methods import METHODS
+from harness.records.record import Record, canonical
+from harness.sweeps.resolve import Run
+from harness.sweeps.stack import build_classifier
+from harness.sweeps.sweep import shared_settings
+from harness.tasks.protocols import scored_sets
+from harness.training.device import PeakMemory, device_title
+from harness.training.estimate import StackMemory, StackPace, stack_memory, stack_pace
+
+_MEASURING_SECONDS = 20.0  # after these, a stack takes the pace of one that is like it but for task or size
+_PADDING = 0.04  # share of padding in the batches of a split, at most 5 %
+_SAMPLE, _LONGEST = 256, 32  # training rows that are tokenised: at random, and those of the most characters
+
+
+@dataclass(frozen=True)
+class Expected:
+    """`seconds` of training and evaluation, None where not known; `basis` says from what: `recorded`, `measured`,
+    `scaled`, `unknown`, or `baseline` for a run without an encoder. `peak_bytes` are the process's on a CPU, of the
+    device's memory on a GPU; None for a baseline.
+    """
+
+    seconds: float | None
+    basis: str
+    peak_bytes: int | None
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The rows of a stack: how many train in an epoch and how many each run is scored on (or predicts) at the end.
+
+    They are what batches are made of: for spans windows, of which each question is taken to have as many as those of
+    the sample. `sample` are training rows at random; `longest` is the number of tokens of the longest row.
+    """
+
+    train_rows: int
+    scored_rows: int
+    sample: Encoded
+    longest: int
+
+
+class Expectations:
+    """What stacks are going to need on a device.
+
+    `records` are those of the results folder. With `measure=False`, for jobs on other machines, times come from
+    records only, and memory is that of devices of the type `target`. The process must have resolved the runs: what it
+    holds then is part of the peak on a CPU.
+    """
+
+    def __init__(
+        self, records: Iterable[Record], device: torch.device, *, measure: bool = True, target: str | None = None
+    ) -> None:
+        self.device, self.measure, self.target = device, measure, target or device.type
+        self._records = _kinds(records)
+        self._resident = PeakMemory(device).read()["peak_bytes"] if self.target == "cpu" else 0
+        self._works: dict[str, _Work] = {}
+        self._memory: dict[_Shape, StackMemory] = {}
+        self._paces: dict[tuple[_Shape, str], tuple[StackPace, int]] = {}  # by shape and task: pace, replicas
+        self._measured_seconds = 0.0
+
+    def of(self, stacks: Sequence[Sequence[Run]]) -> list[Expected]:
+        """One for each stack; those with the most tokens are measured first."""
+        works = {index: self._work(stack[0]) for index, stack in enumerate(stacks) if stack[0].checkpoint is not None}
+        tokens = {
+            index: len(stacks[index]) * work.train_rows * work.sample.lengths.mean() for index, work in works.items()
+        }
+        order = sorted(works, key=lambda index: -tokens[index])
+        found = {index: self._expected(stacks[index], works[index]) for index in order}
+        return [found.get(index, Expected(None, "baseline", None)) for index in range(len(stacks))]
+
+    def _expected(self, stack: Sequence[Run], work: _Work) -> Expected:
+        settings, shape = stack[0].config.train, _shape(stack)
+        if shape not in self._memory:
+            counted = stack_memory(self._built(stack), bf16=stack[0].precision == "bf16")
+            self._memory[shape] = replace(counted, device=self.target)
+        rows = len(stack) * min(settings.batch_size, work.train_rows)
+        peak = self._resident + self._memory[shape].peak(rows, work.longest)
+        record = self._records.get(_kind(stack))
+        if record is not None and (not self.measure or record["provenance"]["device"] == device_title(self.device)):
+            return Expected(_seconds_like(record, settings.epochs, work), "recorded", peak)
+        found = self._pace(stack, shape, work)
+        if found is None:
+            return Expected(None, "unknown", peak)
+        pace, basis = found
+        return Expected(_seconds(stack, work, pace), basis, peak)
+
+    def _pace(self, stack: Sequence[Run], shape: _Shape, work: _Work) -> tuple[StackPace, str] | None:
+        """The pace of a stack, and whether it was `measured` or `scaled` from one that is like it."""
+        task = stack[0].task.name
+        if (shape, task) in self._paces:
+            return self._paces[shape, task][0], "measured"
+        if not self.measure:
+            return None
+        alike = [key for key in self._paces if key[0] == shape]
+        alike = alike or [key for key in self._paces if key[0].method == shape.method]
+        if alike and self._measured_seconds > _MEASURING_SECONDS:
+            pace, replicas = self._paces[alike[0]]
+            return replace(pace, train=pace.train * len(stack) / replicas), "scaled"
+        started = time.perf_counter()
+        first = stack[0]
+        head = HEADS[first.task.kind.name]
+        pace = stack_pace(
+            self._built(stack), work.sample, first.config.train, head=head, bf16=first.precision == "bf16"
+        )
+        self._measured_seconds += time.perf_counter() - started
+        self._paces[shape, task] = pace, len(stack)
+        return pace, "measured"
+
+    def _built(self, stack: Sequence[Run]) -> Classifier:
+        return build_classifier(stack, self.device, bf16=stack[0].precision == "bf16")
+
+    def _work(self, run: Run) -> _Work:
+        data, protocol = run.config.data, asdict(run.config.protocol)
+        limits = {"max_train_rows": data.max_train_rows, "max_eval_rows": data.max_eval_rows}
+        key = canonical([run.identity["task"], run.fingerprint, protocol, limits, run.config.train.max_length])
+        if key not in self._works:
+            rows = split_rows(rows_of(run.data, run.task), run.task, protocol, **limits)
+            tests = test_sets(run.data, run.task).values() if run.config.protocol.predict_test else ()
+            sample, longest = self._sample(rows["train"], run)
+            per_row = len(sample) / sample.rows
+            scored = [len(rows[name]) for name in scored_sets(protocol["name"], run.task)] + list(map(len, tests))
+            self._works[key] = _Work(
+                train_rows=round(len(rows["train"]) * per_row),
+                scored_rows=round(sum(scored) * per_row),
+                sample=sample,
+                longest=longest,
+            )
+        return self._works[key]
+
+    def _sample(self, rows: Dataset, run: Run) -> tuple[Encoded, int]:
+        """Some training rows as tokens, and the number of tokens of the longest row."""
+        columns = [list(rows[column]) for column in run.task.columns]
+        characters = np.array([sum(map(len, texts)) for texts in zip(*columns, strict=True)])
+        chosen = np.random.default_rng(0).permutation(len(rows))[:_SAMPLE]
+        sample, longest = (
+            encode(
+                rows.select(numbers),
+                run.task,
+                tokenizer_of(run.checkpoint),
+                max_length=run.config.train.max_length,
+                cache_dir=None,  # a dry run writes nothing
+                device=str(self.device),
+            )
+            for numbers in (chosen, np.argsort(-characters)[:_LONGEST])
+        )
+        return sample, int(longest.lengths.max())
+
+
+class _Shape(NamedTuple):
+    """What a stack's products depend on, whatever its task, rows and rates; `method` is the part that a pace may be
+    scaled within.
+    """
+
+    method: str
+    rest: str
+
+
+def _shape(stack: Sequence[Run]) -> _Shape:
+    first = stack[0]
+    settings = shared_settings(first.identity)
+    train = [settings["train"][name] for name in ("batch_size", "dropout", "optimizer")]
+    size = max(getattr(run.config.method, "bottleneck_size", 0) for run in stack)
+    method = [first.config.method.name, first.checkpoint.fingerprint, first.precision]
+    outputs = first.task.kind.outputs
+    return _Shape(canonical(method), canonical([settings["method"], train, size, len(stack), outputs]))
+
+
+def _kind(stack: Sequence[Run]) -> str:
+    """Equal for stacks that take equally long per row."""
+    first = stack[0]
+    return _kind_of(first.identity, first.checkpoint.fingerprint, first.fingerprint, len(stack))
+
+
+def _kinds(records: Iterable[Record]) -> dict[str, Record]:
+    """The records that say how long a stack took, by its kind."""
+    return {
+        _kind_of(
+            record["config"],
+            record["encoder"]["fingerprint"],
+            record["data"]["fingerprint"],
+            len(record["training"]["stack"]),
+        ): record
+        for record in records
+        if record["status"] == "completed" and "encoder" in record and record["config"]["method"]["name"] in METHODS
+    }
+
+
+def _kind_of(config: Mapping[str, Any], encoder: str, data: str, replicas: int) -> str:
+    settings = shared_settings(config)
+    train = settings["train"] | {"epochs": None}
+    return canonical([settings["task"], settings["method"], train, encoder, data, replicas])
+
+
+def _seconds_like(record: Record, epochs: int, work: _Work) -> float:
+    """The seconds of a stack of the record's kind, with other numbers of epochs and rows."""
+    spent, rows = record["time"], record["data"]["rows"]
+    per_row = len(work.sample) / work.sample.rows  # a record counts questions, but windows among `examples`
+    scored = per_row * sum(count for name, count in rows.items() if name != "train")
+    train = spent["train_seconds"] * epochs * work.train_rows / record["training"]["examples"]
+    return train + spent["evaluate_seconds"] * work.scored_rows / scored
+
+
+def _seconds(stack: Sequence[Run], work: _Work, pace: StackPace) -> float:
+    first, settings = stack[0], stack[0].config.train
+    passes = settings.epochs if settings.evaluate_every_epoch else 1
+    if settings.evaluate_spans:
+        layers = encoder_of(first.checkpoint).config.num_hidden_layers
+        passes += layers * (layers + 1) // 2
+    per_row = (
+        work.train_rows * (settings.epochs * pace.train + pace.once)
+        + len(stack) * passes * work.scored_rows * pace.evaluate
+    )
+    return per_row * float(work.sample.lengths.mean()) / (1 - _PADDING)

@@ -1,0 +1,163 @@
+"""What a stack is going to need, before it trains: peak memory from its shapes, time from a few measured batches.
+
+Memory is that of the weights, of what training adds to them, and of what autograd keeps for the backward pass. The
+last is not a formula per method, which a new method or encoder family would lack: the classifier runs on one and two
+rows per replica, and the tensors that autograd keeps are counted.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.config import TrainConfig
+from harness.data.batches import EVALUATION_TOKENS, Encoded, evaluation_batches
+from harness.model.checkpoint import longest_input
+from harness.model.classifier import Classifier
+from harness.model.heads import Head
+from harness.model.replica_state import alone
+from harness.training.device import autocast
+from harness.training.loop import predict, train
+
+_WIDTHS = (24, 96)  # tokens per row of the rows that are counted, at most what the encoder takes
+_FLOAT = 4  # bytes of fp32, which trained parameters, gradients and the optimizer's moments are held in
+# Resident memory per byte in use: glibc's heap cannot put batches of one width into the holes that those of another
+# left behind. MiniLM on MRPC, adapters alone and in stacks of 4 and full fine-tuning, batches of 8 and 32: 1.3 to 1.9.
+_HEAP = {"cpu": 1.8, "cuda": 1.0}
+# Seconds of one of the two epochs of measured batches, as far as a few rows can tell; a batch that takes longer is cut.
+_SECONDS, _LONGEST_BATCH = 2.0, 6.0
+
+
+@dataclass(frozen=True)
+class StackMemory:
+    """The bytes of a stack. For batches of `rows` (all replicas together) of `width` tokens autograd keeps
+    `casts + rows * (linear * width + quadratic * width**2)`.
+
+    `weights` are all parameters with the gradients and the two moments of the trained ones; `largest` is the largest
+    trained parameter, whose gradient exists twice for a moment; `layers` keep activations. `device` is its type.
+    """
+
+    device: str
+    weights: int
+    largest: int
+    layers: int
+    casts: int
+    linear: float
+    quadratic: float
+
+    def peak(self, rows: int, width: int) -> int:
+        """The peak while training on such batches and evaluating, in bytes, without what the process held before.
+
+        At the start of the backward pass everything is still kept, and the products of one layer, with their
+        gradients, need about as much again as the layer keeps. Evaluation keeps nothing, but its batches are larger:
+        it needs the products of a layer and of the one before.
+        """
+        per_token = self.linear + self.quadratic * width
+        training = rows * width * per_token * (1 + 1 / self.layers)
+        evaluation = EVALUATION_TOKENS[self.device] * per_token * 2 / self.layers
+        return int(self.weights + self.largest + self.casts + _HEAP[self.device] * max(training, evaluation))
+
+
+def stack_memory(classifier: Classifier, *, bf16: bool) -> StackMemory:
+    """The memory of a stack that has not been trained yet; three small forward passes."""
+    parameters = list(classifier.parameters())
+    trained = [parameter.numel() for parameter in parameters if parameter.requires_grad]
+    # Let s(rows, width) be what is kept, by R rows and 2 R rows of the first width and by R rows of the second.
+    narrow, wide = (min(width, longest_input(classifier.encoder)) for width in _WIDTHS)
+    once, twice, wider = (_kept_bytes(classifier, *shape, bf16=bf16) for shape in ((1, narrow), (2, narrow), (1, wide)))
+    casts = max(0, 2 * once - twice)
+    per_row = [(once - casts) / classifier.replicas, (wider - casts) / classifier.replicas]
+    quadratic = max(0.0, (per_row[1] / wide - per_row[0] / narrow) / (wide - narrow))
+    return StackMemory(
+        device=parameters[0].device.type,
+        weights=sum(parameter.numel() * parameter.element_size() for parameter in parameters)
+        + 3 * _FLOAT * sum(trained),
+        largest=_FLOAT * max(trained, default=0),
+        layers=max(1, len(classifier.layers) - (classifier.frozen_layers or 0) - 1),
+        casts=casts,
+        linear=per_row[0] / narrow - quadratic * narrow,
+        quadratic=quadratic,
+    )
+
+
+def _kept_bytes(classifier: Classifier, rows: int, width: int, *, bf16: bool) -> int:
+    """The bytes that autograd keeps of one forward pass over `rows` rows per replica, parameters left out."""
+    device = next(classifier.parameters()).device
+    ids = torch.zeros(rows * classifier.replicas, width, dtype=torch.long, device=device)
+    weights = {parameter.untyped_storage().data_ptr() for parameter in classifier.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    classifier.train()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), autocast(device, bf16):
+        classifier(ids, torch.ones_like(ids, dtype=torch.bool), torch.zeros_like(ids))
+    return sum(kept.values())
+
+
+@dataclass(frozen=True)
+class StackPace:
+    """Seconds per token, padding included: of all replicas together in each training epoch and `once` before the
+    first (the outputs of frozen layers), and of one replica alone in evaluation.
+    """
+
+    train: float
+    once: float
+    evaluate: float
+
+
+def stack_pace(classifier: Classifier, sample: Encoded, settings: TrainConfig, *, head: Head, bf16: bool) -> StackPace:
+    """The pace of a stack on rows of this sample; trains the classifier, which is of no use afterwards.
+
+    The first of two epochs of at most eight batches warms up, and the second is measured.
+    """
+    replicas = classifier.replicas
+    seconds = 3 * _forward_seconds(classifier, sample, bf16=bf16)  # a training step takes two to three forward passes
+    batch_size = min(settings.batch_size, len(sample), max(1, int(_LONGEST_BATCH / seconds)))
+    batches = min(8, len(sample) // batch_size, max(1, int(_SECONDS / seconds / batch_size)))
+    # Rows of similar length, as in the batches of a whole split: a few rows at random would be mostly padding.
+    blocks = np.array_split(np.argsort(sample.lengths, kind="stable"), batches)
+    middles = [block[(len(block) - batch_size) // 2 :][:batch_size] for block in blocks]
+    measured = sample.select(np.concatenate(middles))
+    ends = [0.0, 0.0]
+
+    def on_epoch(epoch: int) -> None:
+        if sample.ids.is_cuda:
+            torch.cuda.synchronize()
+        ends[epoch - 1] = time.perf_counter()
+
+    training = train(
+        classifier,
+        measured,
+        replace(settings, epochs=2, batch_size=batch_size),
+        head=head,
+        learning_rates=[settings.learning_rate] * replicas,
+        seeds=range(replicas),
+        bf16=bf16,
+        on_epoch=on_epoch,
+    )
+    trained = (ends[1] - ends[0]) / (int(measured.lengths.sum()) / (1 - training.padding_share))
+    limit = EVALUATION_TOKENS[sample.ids.device.type]
+    widths = [len(batch) * int(measured.lengths[batch].max()) for batch in evaluation_batches(measured.lengths, limit)]
+    with alone(classifier, 0):
+        started = time.perf_counter()
+        predict(classifier, measured, bf16=bf16)
+        evaluated = (time.perf_counter() - started) / sum(widths)
+    return StackPace(trained, 0.0 if classifier.frozen_layers is None else evaluated, evaluated)
+
+
+def _forward_seconds(classifier: Classifier, sample: Encoded, *, bf16: bool) -> float:
+    """Seconds of a forward pass by all replicas, per row."""
+    rows = sample.select(np.arange(min(4, len(sample))))
+    predict(classifier, rows, bf16=bf16)  # the first pass over rows of some width prepares its products
+    started = time.perf_counter()
+    predict(classifier, rows, bf16=bf16)
+    return (time.perf_counter() - started) / len(rows)
