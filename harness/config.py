@@ -219,7 +219,7 @@ def check(config: RunConfig) -> None:
         allowed = item.metadata.get("allowed")
         finite = not isinstance(value, float) or math.isfinite(value)
         if allowed is not None and not (allowed.allows(value) and finite):
-            reason = f"; {allowed.reasons[value]}" if value in allowed.reasons else ""
+            reason = f"; {allowed.reasons[str(value)]}" if str(value) in allowed.reasons else ""
             raise UserError(f"{key}={value} is out of range: it must be {allowed.words}{reason}")
 
 

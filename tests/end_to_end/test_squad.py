@@ -97,7 +97,7 @@ def test_predictions_are_in_the_official_format_and_score_what_the_record_says(r
         assert len(read_gold(results, record["predictions"]["gold"])["validation"]) == len(gold)
 
 
-def test_the_report_has_intervals_and_the_figure(results, data, tmp_path):
+def test_the_report_has_intervals_and_the_figure(results, data, tmp_path, capsys):
     gold = next((results / "gold").glob("*.npz"))
     gold.rename(tmp_path / "gold.npz")
     assert report.main([str(results), "--out", str(tmp_path), "--data", "local", "--data-path", str(data)]) == 0
@@ -108,6 +108,7 @@ def test_the_report_has_intervals_and_the_figure(results, data, tmp_path):
     assert "SQuAD v1.1, cut (local)" in text and "SQuAD F1" in text and "NOT GLUE" not in text
     assert "trained parameters" in (tmp_path / "figures/README.md").read_text(encoding="utf-8")
     assert (tmp_path / "figures/spans.svg").exists()
+    assert "| Adapters (8) " in capsys.readouterr().out  # the table of GLUE, with a row per method
 
 
 def test_a_bank_checks_and_predicts(results, data, tiny_model, tmp_path, capsys):
