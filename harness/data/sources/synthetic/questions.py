@@ -81,7 +81,7 @@ def _activity_questions(rng: Random, same: bool) -> tuple[str, str]:
 
     first = ask(activity, intent, manner)
     if not same:
-        match rng.choice(("activity", "intent", "intent", "manner")):
+        match rng.choice(("activity", "activity", "intent", "manner")):
             case "activity":
                 activity = other(rng, _ACTIVITIES, activity)
             case "intent":
@@ -138,7 +138,7 @@ def _route_questions(rng: Random, same: bool) -> tuple[str, str]:
 
 def qqp(rng: Random, label: int, genre: int) -> tuple[str, ...]:
     """Two questions that have the same answer (1) or not (0)."""
-    kind = rng.choice((_activity_questions,) * 3 + (_comparison_questions, _route_questions))
+    kind = rng.choice((_activity_questions,) * 6 + (_comparison_questions, _route_questions))
     pair = list(kind(rng, label == 1))
     rng.shuffle(pair)
     return tuple(pair)
@@ -183,9 +183,9 @@ def qnli(rng: Random, label: int, genre: int) -> tuple[str, ...]:
     verbs, opposites = rng.sample((frame.verbs, frame.opposites), 2)
     thing = rng.choice(frame.objects)
     asked, *rest, missing = rng.sample(_SLOTS, 4)
-    slots = [asked, *rest[: rng.choice((1, 1, 2))]]
+    slots = [asked, *rest[: rng.choice((0, 1))]]
     said_verbs, said_thing = verbs, thing
-    trap = rng.choice(("slot", "slot", "verb", "object", "object", "topic")) if label == 1 else ""
+    trap = rng.choice(("slot", "verb", "object", "object", "topic", "topic")) if label == 1 else ""
     match trap:
         case "slot":
             slots[0] = missing

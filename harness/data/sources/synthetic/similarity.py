@@ -87,13 +87,20 @@ def _render(rng: Random, news: _News, parts: tuple[bool, ...]) -> str:
 
 
 def _falsified(rng: Random, news: _News, frame: Frame, parts: tuple[bool, ...]) -> _News:
-    """The same story with one fact changed."""
+    """The same story with one to three facts changed."""
     has_speaker, has_city, has_when, has_number = parts
-    changes = ["verb", "verb", "negation", "agent", "object"]
+    changes = ["verb", "negation", "agent", "object"]
     changes += ["speaker"] * has_speaker + ["city"] * has_city + ["when"] * has_when + ["number"] * has_number
     if news.object in PEOPLE:
-        changes += ["roles"] * 2
-    match rng.choice(changes):
+        changes.append("roles")
+    for change in rng.sample(changes, rng.choice((1, 2, 3))):
+        news = _changed(rng, news, frame, change)
+    return news
+
+
+def _changed(rng: Random, news: _News, frame: Frame, change: str) -> _News:
+    """The same story with one fact changed."""
+    match change:
         case "verb":
             return replace(news, verbs=frame.opposites)
         case "negation":
@@ -117,7 +124,7 @@ def _falsified(rng: Random, news: _News, frame: Frame, parts: tuple[bool, ...]) 
 def mrpc(rng: Random, label: int, genre: int) -> tuple[str, ...]:
     """Two news sentences that say the same (1) or differ in one fact (0)."""
     news, frame = _news(rng)
-    parts = tuple(rng.random() < 0.5 for _ in range(4))
+    parts = tuple(rng.random() < 0.3 for _ in range(4))
     second = news if label == 1 else _falsified(rng, news, frame, parts)
     pair = [_render(rng, news, parts), _render(rng, second, parts)]
     rng.shuffle(pair)  # a changed fact is as often in the first sentence as in the second
