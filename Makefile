@@ -3,7 +3,7 @@ SHELL := /bin/bash
 
 #: SCALE=quick|cpu|minilm|paper  how much to train. quick (the default): minutes on any machine; cpu: about an hour,
 #:                               not for reproduce-glue; minilm: complete data, one GPU; paper: BERT-large and the
-#:                               paper's full grid, reproduce-glue only (further-tasks: BERT-base)
+#:                               paper's full grid, reproduce-glue and squad only (further-tasks: BERT-base)
 SCALE ?= quick
 #: RESULTS=FOLDER                where records, tables and figures go (default: results/SCALE or results/TARGET-SCALE)
 RESULTS ?= results/$(SCALE)
@@ -23,7 +23,7 @@ BOOTSTRAP ?= python3
 
 .DEFAULT_GOAL := help
 .PHONY: help install test test-fast test-gpu test-peers test-lowest lint format reproduce-glue benchmark report clean \
-	tradeoff ablation init_scale robustness methods further-tasks
+	tradeoff ablation init_scale robustness methods squad further-tasks
 
 help: ## List targets and variables
 	@echo Targets:
@@ -78,13 +78,14 @@ format: install ## Fix lint and format
 reproduce-glue: install ## Train adapters and full fine-tuning, print the GLUE table
 	@$(PYTHON) scripts/reproduce.py --scale $(SCALE) --results $(RESULTS) -- $(ARGS)
 
-EXPERIMENTS := tradeoff ablation init_scale robustness methods further-tasks
+EXPERIMENTS := tradeoff ablation init_scale robustness methods squad further-tasks
 $(EXPERIMENTS): RESULTS := $(if $(filter file default undefined,$(origin RESULTS)),,$(RESULTS))
 tradeoff: ## Compare scores at equal trained parameters: adapters, top layers, LayerNorms (section 3.4)
 ablation: ## Remove trained adapters from every span of layers (section 3.6)
 init_scale: ## Vary the scale of the adapters' initialisation (section 3.6)
 robustness: ## Vary learning rates, sizes and seeds (section 3.6)
 methods: ## Compare all methods: adapters, LoRA, IA3, BitFit, LayerNorms, head, top layers, full
+squad: ## Answer questions: F1 against trained parameters on SQuAD v1.1 (section 3.5; SCALE=paper too)
 further-tasks: ## The paper's seventeen further tasks: ARGS="data=local data.path=FOLDER" (section 3.3)
 $(EXPERIMENTS): NAME = $(subst -,_,$@)
 $(EXPERIMENTS): install

@@ -60,6 +60,8 @@ class TaskConfig:
     headline: str | None = None
     evaluation_sets: list[str] | None = None
     test_sets: list[str] | None = None
+    stride: int | None = option(None, or_null(at_least(0)))  # span: tokens that windows share
+    max_answer_tokens: int | None = option(None, or_null(at_least(1)))  # span
     label: Any = None
     unknown_labels: str | None = option(None, or_null(one_of("error", "drop")))
     min_label_rows: int | None = option(None, or_null(at_least(1)))
@@ -217,7 +219,7 @@ def check(config: RunConfig) -> None:
         allowed = item.metadata.get("allowed")
         finite = not isinstance(value, float) or math.isfinite(value)
         if allowed is not None and not (allowed.allows(value) and finite):
-            reason = f"; {allowed.reasons[value]}" if value in allowed.reasons else ""
+            reason = f"; {allowed.reasons[str(value)]}" if str(value) in allowed.reasons else ""
             raise UserError(f"{key}={value} is out of range: it must be {allowed.words}{reason}")
 
 

@@ -128,12 +128,14 @@ def _lengths(run: Run, rows: pd.DataFrame) -> Any:
 
 
 def _label_lines(run: Run, splits: dict[str, pd.DataFrame]) -> Iterator[str]:
-    """Rows of each label, or the range of a regression's."""
+    """Rows of each label, or the range of a regression's, or of the lengths of answers."""
     known = {name: rows["label"].dropna() for name, rows in splits.items()}
     known = {name: labels for name, labels in known.items() if len(labels)}
     if not run.task.kind.labels:
-        yield f"  {'label':24} {'lowest':>10} {'mean':>10} {'highest':>10}"
+        is_span = run.task.kind.name == "span"
+        yield f"  {'words of an answer' if is_span else 'label':24} {'lowest':>10} {'mean':>10} {'highest':>10}"
         for name, labels in known.items():
+            labels = labels.str.split().str.len() if is_span else labels
             yield f"  {name:24} {labels.min():10.4g} {labels.mean():10.4g} {labels.max():10.4g}"
         return
     counts = {name: labels.value_counts() for name, labels in known.items()}

@@ -19,7 +19,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.data.row_files import FORMATS, TASK, format_of, read_rows
 from harness.errors import UserError, writing
@@ -64,23 +64,33 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harne
 def render(predictions: Sequence[Prediction], kind: str) -> str:
     """The output as `tsv` or `csv` with a header, or as `jsonl`: index, task, prediction and the labels' probabilities.
 
-    Tables have a column `p_<label>` for every label of any task, empty in rows of tasks without that label.
+    Tables have a column `p_<label>` for every label of any task, empty in rows of tasks without that label. Spans
+    have start, end (characters of the context) and score (sum of two logits) instead.
     """
     if kind == "jsonl":
         lines = [
-            {"index": index, TASK: one.task, "prediction": one.value, "probabilities": one.probabilities}
+            {"index": index, TASK: one.task, "prediction": one.value} | _details(one)
             for index, one in enumerate(predictions)
         ]
         return "".join(json.dumps(line) + "\n" for line in lines)
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter="\t" if kind == "tsv" else ",", lineterminator="\n")
     labels = list(dict.fromkeys(label for one in predictions for label in one.probabilities))
-    writer.writerow(["index", TASK, "prediction", *(f"p_{label}" for label in labels)])
+    places = ["start", "end", "score"] if any(one.span for one in predictions) else []
+    writer.writerow(["index", TASK, "prediction", *places, *(f"p_{label}" for label in labels)])
     for index, one in enumerate(predictions):
         value = f"{one.value:.4f}" if isinstance(one.value, float) else one.value
         shares = [f"{one.probabilities[label]:.4f}" if label in one.probabilities else "" for label in labels]
-        writer.writerow([index, one.task, value, *shares])
+        where = _details(one) if one.span else {}
+        writer.writerow([index, one.task, value, *(where.get(name, "") for name in places), *shares])
     return buffer.getvalue()
+
+
+def _details(one: Prediction) -> dict[str, Any]:
+    """Of a span its characters in the context and its score, else the labels' probabilities."""
+    if one.span is None:
+        return {"probabilities": one.probabilities}
+    return {"start": one.span.start, "end": one.span.end, "score": round(one.span.score, 4)}
 
 
 def _read(path: Path | None) -> str:
@@ -120,7 +130,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "(columns p_<label>; an object in JSON lines).",
         epilog="Formats of the input: lines has one sentence per line, or two separated by a tab for tasks of sentence "
         "pairs. tsv (no quoting) and csv have a header with sentence1 and sentence2, or the task's own column names. "
-        "jsonl has one object per line. A column 'task' names the task of each row; different tasks share batches.",
+        "jsonl has one object per line. Spans are predicted from question and context. A column 'task' names the "
+        "task of each row; different tasks share batches.",
     )
     parser.add_argument(
         "--bank", metavar="DIR", type=Path, required=True, help="a bank, or a results folder that holds one"

@@ -27,13 +27,20 @@ SCALES = {
     "cpu": "at most 2,000 training rows, one seed",
     "minilm": "complete data on MiniLM with three seeds, for one GPU",
 }
+# The paper's scale has grids of its own for BERT-large, in conf/experiment/squad/paper/.
+SQUAD = {
+    "quick": "300 training questions, for any machine: shows that the experiment works, no more",
+    "cpu": "5,000 training and 2,000 validation questions, one seed: a night on two CPU cores",
+    "minilm": "complete data on MiniLM with three seeds, for one GPU",
+    "paper": "BERT-large with the paper's full grid and three seeds, from the hub: days on one GPU",
+}
 FURTHER_TASKS = {
     "quick": "300 training rows of two tasks, for any machine: shows that the experiment works, no more",
     "cpu": "at most 2,000 training rows of five tasks, one seed",
     "minilm": "all seventeen tasks on MiniLM with three seeds, for one GPU",
     "paper": "BERT-base with the paper's full grid, from the hub: about 3,000 runs, weeks on one GPU",
 }
-EXPERIMENTS = {"glue": GLUE, "further_tasks": FURTHER_TASKS} | dict.fromkeys(
+EXPERIMENTS = {"glue": GLUE, "squad": SQUAD, "further_tasks": FURTHER_TASKS} | dict.fromkeys(
     ("tradeoff", "ablation", "init_scale", "robustness", "methods"), SCALES
 )
 
@@ -88,6 +95,8 @@ def fallback(experiment: str, scale: str, overrides: Sequence[str]) -> list[str]
 def sweeps(experiment: str, scale: str) -> list[list[str]]:
     """The config groups of each sweep; full fine-tuning comes first, because the others are compared with it."""
     folder, options = (scale, []) if experiment == "glue" else (experiment, [f"scale={scale}"])
+    if (experiment, scale) == ("squad", "paper"):
+        folder, options = "squad/paper", []
     names = sorted(path.stem for path in (conf_folder() / "experiment" / folder).glob("*.yaml"))
     names.sort(key=lambda name: not name.startswith("full"))
     return [[f"experiment={folder}/{name}", *options] for name in names]

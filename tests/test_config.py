@@ -21,7 +21,7 @@ from tests.conftest import CONF
 from tests.fixtures.further_tasks import FURTHER_TASKS
 
 GROUPS = {group.name: sorted(file.stem for file in group.glob("*.yaml")) for group in CONF.iterdir() if group.is_dir()}
-EXPERIMENTS = sorted(str(file.relative_to(CONF / "experiment"))[:-5] for file in CONF.glob("experiment/*/*.yaml"))
+EXPERIMENTS = sorted(str(file.relative_to(CONF / "experiment"))[:-5] for file in CONF.glob("experiment/**/*.yaml"))
 
 
 @cache
@@ -60,7 +60,7 @@ def test_every_group_option_composes(choice):
 
 
 def test_there_is_a_file_for_every_task():
-    assert GROUPS["task"] == sorted([*TASKS, *FURTHER_TASKS, "custom"])
+    assert GROUPS["task"] == sorted([*TASKS, *FURTHER_TASKS, "custom", "squad"])
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -71,14 +71,20 @@ def test_every_experiment_composes_and_names_known_tasks(name):
     assert {task.strip() for task in whole.hydra.sweeper.params["task"].split(",")} <= set(GROUPS["task"])
 
 
+# Without squad/paper/, whose grids need no scale.
+SCALED = [name for name in EXPERIMENTS if name.split("/")[0] in reproduce.EXPERIMENTS and "/paper/" not in name]
+
+
 @pytest.mark.parametrize("scale", GROUPS["scale"])
-@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name.split("/")[0] in reproduce.EXPERIMENTS])
+@pytest.mark.parametrize("name", SCALED)
 def test_every_scale_combines_with_every_experiment(name, scale):
     whole = composed(f"experiment={name}", f"scale={scale}")
     check(session.to_config(whole))
     assert whole.hydra.mode.name == "MULTIRUN"
     own = (None, composed(f"experiment={name}").train.epochs)
     expected = {"quick": (300, 2), "cpu": (2000, 5), "minilm": own, "paper": own}
+    if name.startswith("squad/"):
+        expected |= {"quick": (300, 1), "cpu": (5000, 3)}
     assert (whole.data.max_train_rows, whole.train.epochs) == expected[scale]
 
 
@@ -110,6 +116,14 @@ def test_the_scales_for_minilm_train_no_more_layers_than_it_has(scale):
         assert max(map(int, layers.split(","))) == 6
 
 
+@pytest.mark.parametrize("name", ["adapter", "full", "top_layers"])
+def test_squad_keeps_its_questions_at_every_scale_and_the_papers_grid_is_on_bert_large(name):
+    assert composed(f"experiment=squad/{name}", "scale=quick").hydra.sweeper.params["task"] == "squad"
+    paper = composed(f"experiment=squad/paper/{name}")
+    assert paper.model.name == config("model=bert_large").model.name
+    assert paper.hydra.sweeper.params["train.epochs"] == ("3,10,20" if name == "adapter" else "2,3,5")
+
+
 def test_a_task_that_an_experiment_has_no_value_for_is_named():
     with pytest.raises(OmegaConfBaseException, match=r"no value for task mrpc.*give one"):
         config("experiment=further_tasks/full", "task=mrpc")
@@ -122,8 +136,12 @@ def test_the_script_knows_every_experiment_and_runs_full_fine_tuning_first():
     assert [sweep[0] for sweep in reproduce.sweeps("tradeoff", "cpu")] == [
         f"experiment=tradeoff/{name}" for name in ("full", "adapter", "layernorm", "top_layers")
     ]
-    assert {*reproduce.SCALES, *reproduce.FURTHER_TASKS} == set(GROUPS["scale"])
+    assert {*reproduce.SCALES, *reproduce.FURTHER_TASKS, *reproduce.SQUAD} == set(GROUPS["scale"])
     assert reproduce.sweeps("further_tasks", "paper")[0] == ["experiment=further_tasks/full", "scale=paper"]
+    assert reproduce.sweeps("squad", "cpu")[0] == ["experiment=squad/full", "scale=cpu"]
+    assert reproduce.sweeps("squad", "paper") == [
+        [f"experiment=squad/paper/{name}"] for name in ("full", "adapter", "top_layers")
+    ]
     assert reproduce.sweeps("glue", "quick") == [["experiment=quick/full"], ["experiment=quick/adapter"]]
 
 

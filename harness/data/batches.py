@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.errors import naming
+from harness.tasks.kinds import Kind
 from harness.tasks.task import Task
 
 if TYPE_CHECKING:  # a prediction needs no datasets
@@ -46,6 +47,36 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def rows(self) -> int:
+        """The rows of the data set that these are."""
+        return len(self)
+
+    @property
+    def gold_labels(self) -> np.ndarray:
+        """The gold labels that answers are compared with, one per row of the data set."""
+        return self.gold.cpu().numpy()
+
+    def condense(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """What an evaluation keeps of the logits of some rows, `[R, B, ...]` -> `[R, B, n]`: here, all of them."""
+        return logits
+
+    def answers(self, kind: Kind, outputs: np.ndarray) -> np.ndarray:
+        """The answers to all rows of the data set from what was kept of their logits, `[N, n]`."""
+        return kind.decide(outputs)
+
+    def select(self, rows: np.ndarray) -> Encoded:
+        """Some rows only, by their numbers."""
+        numbers = torch.from_numpy(rows).to(self.ids.device)
+        return replace(
+            self,
+            ids=self.ids[numbers],
+            token_types=None if self.token_types is None else self.token_types[numbers],
+            lengths=self.lengths[rows],
+            gold=self.gold[numbers],
+            device_lengths=self.device_lengths[numbers],
+        )
+
     def gather(self, rows: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Some rows cut to `width` tokens: ids, keep (False at padding) and token types, each `[len(rows), width]`."""
         ids = self.ids[rows, :width].long()
@@ -55,21 +86,20 @@ class Encoded:
 
 
 def encode(
-    split: Dataset, task: Task, tokenizer: PreTrainedTokenizerBase, *, max_length: int, cache_dir: Path, device: str
+    split: Dataset,
+    task: Task,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int,
+    cache_dir: Path | None,
+    device: str,
 ) -> Encoded:
-    """Tokenise a split, or read it from the cache. Pairs are cut to `max_length` tokens, the longer text first.
-
-    The cache key is the content of rows and tokenizer, never a name or path.
-    """
+    """Tokenise a split, or read it from the cache. Pairs are cut to `max_length` tokens, the longer text first."""
     columns = [list(split[column]) for column in task.columns]
-    key = _content_key(columns, tokenizer, max_length)
-    path = cache_dir / "tokens" / f"{key}.npz"
-    tokens = _read_cached(path)
-    if tokens is None:
-        tokens = _tokenise(columns, tokenizer, max_length)
-        _write_cached(path, tokens)
+    key = content_key(columns, tokenizer, str(max_length))
+    tokens = cached(cache_dir, key, lambda: _tokenise(columns, tokenizer, max_length))
     gold = torch.tensor(np.asarray(split["label"]), dtype=LABEL_DTYPES[task.kind.name])
-    return _encoded(tokens, gold, tokenizer, device)
+    return encoded(tokens, gold, tokenizer, device)
 
 
 def encode_texts(
@@ -77,7 +107,7 @@ def encode_texts(
 ) -> Encoded:
     """Tokenise rows without gold labels (-1), one list of texts per column; nothing is cached."""
     gold = torch.full((len(columns[0]),), -1)
-    return _encoded(_tokenise(columns, tokenizer, max_length), gold, tokenizer, device)
+    return encoded(_tokenise(columns, tokenizer, max_length), gold, tokenizer, device)
 
 
 def join(parts: Sequence[Encoded], *, pad: int) -> Encoded:
@@ -97,7 +127,7 @@ def join(parts: Sequence[Encoded], *, pad: int) -> Encoded:
     )
 
 
-def _encoded(tokens: dict[str, np.ndarray], gold: Tensor, tokenizer: PreTrainedTokenizerBase, device: str) -> Encoded:
+def encoded(tokens: dict[str, np.ndarray], gold: Tensor, tokenizer: PreTrainedTokenizerBase, device: str) -> Encoded:
     lengths = np.diff(tokens["offsets"])
     pad = tokenizer.pad_token_id or 0
     token_types = _padded(tokens["token_types"], lengths, 0) if "token_types" in tokens else None
@@ -142,8 +172,12 @@ def padding_share(lengths: np.ndarray, batches: Sequence[np.ndarray], widths: Se
     return 1 - int(lengths.sum()) / computed
 
 
-def _content_key(columns: list[list[str]], tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
-    digest = hashlib.sha256(f"1\0{max_length}\0{len(columns)}\0".encode())
+def content_key(columns: list[list[str]], tokenizer: PreTrainedTokenizerBase, how: str) -> str:
+    """The name in the cache of what a tokenizer makes of some texts; `how` is whatever else decides that.
+
+    It is made from the content of rows and tokenizer, never from a name or path.
+    """
+    digest = hashlib.sha256(f"1\0{how}\0{len(columns)}\0".encode())
     digest.update(_tokenizer_key(tokenizer))
     for column in columns:
         for text in column:
@@ -172,6 +206,18 @@ def _tokenise(columns: list[list[str]], tokenizer: PreTrainedTokenizerBase, max_
     }
     if "token_type_ids" in coded:
         tokens["token_types"] = np.concatenate([np.asarray(types, np.int32) for types in coded["token_type_ids"]])
+    return tokens
+
+
+def cached(cache_dir: Path | None, key: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The tokens of that key from the cache, or made and written there; without a folder, only made."""
+    if cache_dir is None:
+        return make()
+    path = cache_dir / "tokens" / f"{key}.npz"
+    tokens = _read_cached(path)
+    if tokens is None:
+        tokens = make()
+        _write_cached(path, tokens)
     return tokens
 
 

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, DatasetDict
 
+from harness.data.columns import gold_of
 from harness.data.sources import of_task
 from harness.data.sources.source import Source
+from harness.errors import UserError
 from harness.records.predictions import gold_key, read_gold, write_gold
 from harness.records.record import Record, task_of
 from harness.tasks.protocols import HOLDOUT, scored_sets
@@ -32,7 +34,8 @@ def split_rows(
     rows = {"train": limit_rows(loaded["train"], max_train_rows)}
     if protocol["name"] == "holdout":
         options = {"fraction": protocol["fraction"], "seed": protocol["seed"]}
-        rows["train"], rows[HOLDOUT] = hold_out(rows["train"], **options)
+        divide = hold_out_articles if "article" in rows["train"].column_names else hold_out
+        rows["train"], rows[HOLDOUT] = divide(rows["train"], **options)
     return rows | {name: limit_rows(loaded[name], max_eval_rows) for name in task.labelled_splits if name != "train"}
 
 
@@ -59,6 +62,23 @@ def hold_out(rows: Dataset, *, fraction: float, seed: int) -> tuple[Dataset, Dat
     return rows.select(np.flatnonzero(~is_held_out)), rows.select(np.flatnonzero(is_held_out))
 
 
+def hold_out_articles(rows: Dataset, *, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
+    """The same by whole articles: questions about one article are either all trained on or all held out.
+
+    Articles are taken in random order by `seed`, as long as the held-out rows come nearer to their `fraction`.
+    """
+    names, articles, counts = np.unique(rows["article"], return_inverse=True, return_counts=True)
+    if len(names) < 2:
+        raise UserError(
+            "protocol=holdout holds out whole articles and the training rows have one only; use protocol=paper"
+        )
+    order = np.random.default_rng(seed).permutation(len(names))
+    held = np.cumsum(counts[order])
+    count = min(1 + int(np.argmin(np.abs(held - fraction * len(rows)))), len(names) - 1)
+    is_held_out = np.isin(articles, order[:count])
+    return rows.select(np.flatnonzero(~is_held_out)), rows.select(np.flatnonzero(is_held_out))
+
+
 def restore_gold(results_dir: Path, records: Sequence[Record], data: Source) -> list[str]:
     """Write the gold labels that a results folder lacks; returns the keys of those that `data` does not hold.
 
@@ -74,7 +94,7 @@ def _restore(results_dir: Path, key: str, record: Record, data: Source) -> bool:
     limits = {name: config["data"].get(name) for name in ("max_train_rows", "max_eval_rows")}
     rows = split_rows(of_task(data, task).load(task), task, config["protocol"], **limits)
     names = scored_sets(config["protocol"]["name"], task)
-    arrays = {name: task.kind.compact(np.asarray(rows[name]["label"])) for name in names}
+    arrays = {name: task.kind.compact_gold(gold_of(rows[name], task)) for name in names}
     if gold_key(task, arrays) != key:
         return False
     write_gold(results_dir, task, arrays)

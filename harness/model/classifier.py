@@ -20,7 +20,8 @@ class Classifier(nn.Module):
     `seeds` has one seed per replica: of its initial weights (`generators`, from which methods draw on) and of its
     dropout masks. `outputs` may be given per replica: narrower heads are padded to the widest, and so are their
     logits. `dropout_rate` holds everywhere: in the encoder, in its attention and before the head.
-    With `reads_all_tokens` the head is applied to every token of the last layer instead of the pooled output.
+    With `reads_all_tokens` the head is applied to every token of the last layer instead of the pooled output, and the
+    encoder loses its pooler, which nothing would read.
     """
 
     def __init__(
@@ -35,6 +36,8 @@ class Classifier(nn.Module):
         super().__init__()
         self.replicas = len(seeds)
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        if reads_all_tokens and hasattr(encoder, "pooler"):
+            encoder.pooler = None
         self.encoder = encoder
         self.family = get_family(encoder.config.model_type)
         self.reads_all_tokens = reads_all_tokens
@@ -56,6 +59,11 @@ class Classifier(nn.Module):
     @property
     def has_pooler(self) -> bool:
         return getattr(self.encoder, "pooler", None) is not None
+
+    @property
+    def pooling(self) -> str:
+        """What the head reads, as records say it."""
+        return "all tokens" if self.reads_all_tokens else "pooler" if self.has_pooler else "first token"
 
     @property
     def layers(self) -> nn.ModuleList:

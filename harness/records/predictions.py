@@ -4,6 +4,10 @@
 the smallest integer type that holds them, or float32 scores. For each test set that was predicted there are also
 `<test set>` and `<test set>.idx`, the benchmark's numbers of its rows. `<results_dir>/gold/<key>.npz` holds the gold
 labels of the scored sets, once for all runs that share them; the record's `predictions.gold` is the key.
+
+Of a span task, the arrays hold where each answer lies and what it scored (`harness.tasks.span.STORED`), and the gold
+arrays a hash per question; `<run_id>.json` next to the former holds the answers to the reported questions by their ids,
+for the data set's official script.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.records.record import write_atomically
+from harness.records.record import write_atomically, write_json
 from harness.tasks.task import Task
 
 Arrays = dict[str, np.ndarray]
@@ -34,9 +38,15 @@ def store_predictions(results_dir: str | Path, run_id: str, task: Task, predicti
     `predictions` are by scored or test set, with `<test set>.idx`; `gold` is by scored set.
     """
     numbers = {name: values for name, values in predictions.items() if name.endswith(".idx")}
-    values = {name: task.kind.compact(values) for name, values in predictions.items() if name not in numbers}
+    kind = task.kind
+    values = {name: kind.compact(values, gold.get(name)) for name, values in predictions.items() if name not in numbers}
     write_predictions(results_dir, run_id, values | numbers)
-    return write_gold(results_dir, task, {name: task.kind.compact(values) for name, values in gold.items()})
+    official: dict[str, str] = {}
+    for name in task.evaluation_sets:
+        official |= kind.official(predictions[name], gold[name])
+    if official:
+        write_json(predictions_path(results_dir, run_id).with_suffix(".json"), official)
+    return write_gold(results_dir, task, {name: kind.compact_gold(values) for name, values in gold.items()})
 
 
 def read_predictions(results_dir: str | Path, run_id: str) -> Arrays | None:

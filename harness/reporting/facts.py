@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from harness.records.record import Record, task_of
 from harness.tasks.glue import OFFICIAL_ROWS, cut_splits, in_glue_order
 from harness.tasks.protocols import HOLDOUT
+from harness.tasks.squad import NAME as SQUAD
+from harness.tasks.squad import OFFICIAL_QUESTIONS
 from harness.tasks.task import Task
 
 
@@ -40,29 +42,43 @@ def is_glue(record: Record) -> bool:
     return record["data"]["is_glue"] and task_of(record).name in OFFICIAL_ROWS
 
 
+def is_squad(record: Record) -> bool:
+    """Whether a run that has loaded its data was scored on questions of SQuAD."""
+    return task_of(record).name == SQUAD and record["data"]["source"] in ("hub", "local")
+
+
+def official_rows(record: Record) -> dict[str, int]:
+    """The rows that the complete data set has, by split; empty for rows that are neither GLUE's nor SQuAD's."""
+    if is_squad(record):
+        return OFFICIAL_QUESTIONS
+    return OFFICIAL_ROWS[task_of(record).name] if is_glue(record) else {}
+
+
 def data_phrase(records: Sequence[Record]) -> str:
     """`GLUE (local)`, `GLUE files, cut (local)`, `synthetic data (NOT GLUE)`, or data that no run has loaded."""
     loaded = _loaded(records)
     if not loaded:
         return f"{records[0]['config'].get('data', {}).get('source')} data (never loaded)"
     source = loaded[0]["data"]["source"]
+    if all(map(is_squad, loaded)):
+        return f"SQuAD v1.1{', cut' if cut_phrase(loaded) else ''} ({source})"
     if not all(map(is_glue, loaded)):
         return f"{source} data (NOT GLUE)"
     return f"GLUE files, cut ({source})" if cut_phrase(loaded) else f"GLUE ({source})"
 
 
 def cut_of(record: Record) -> tuple[str, ...]:
-    """The splits, of those that train or are reported, whose files do not have GLUE's official number of rows."""
+    """The splits, of those that train or are reported, whose files do not have the official number of rows."""
     task, available = task_of(record), record["data"].get("available", {})
     named = {name: available[name] for name in ("train", *task.evaluation_sets) if name in available}
-    return cut_splits(task.name, named) if is_glue(record) else ()
+    return cut_splits(task.name, named) if official_rows(record) else ()
 
 
 def cut_phrase(records: Sequence[Record]) -> str:
     """`QQP train 8,999 (official: 363,846), validation 1,000 (official: 40,430); ...`; empty for complete files."""
     texts = []
     for task, record in _by_task(records):
-        rows, official = record["data"].get("available", {}), OFFICIAL_ROWS.get(task.name, {})
+        rows, official = record["data"].get("available", {}), official_rows(record)
         splits = [f"{name} {rows[name]:,} (official: {official[name]:,})" for name in cut_of(record)]
         texts += [f"{task.title} {', '.join(splits)}"] if splits else []
     return "; ".join(texts)
@@ -111,7 +127,7 @@ def evaluation_sets(records: Sequence[Record]) -> list[EvaluationSet]:
     found = []
     for task, record in _by_task(records):
         data = record["data"]
-        official = OFFICIAL_ROWS[task.name] if is_glue(record) else {}
+        official = official_rows(record)
         for name in task.evaluation_sets:
             available = data.get("available", {}).get(name)
             scored = data["rows"].get(name, available)

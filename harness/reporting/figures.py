@@ -12,13 +12,14 @@ from harness.reporting.difference_figure import paired_differences
 from harness.reporting.figure_style import STYLE, Figure
 from harness.reporting.scores import Scores
 from harness.reporting.setting_figures import init_scale, learning_rates, sizes
+from harness.reporting.span_figure import spans
 from harness.reporting.tradeoff_figure import tradeoff, tradeoff_by_task
 
 
 def figures(scores: Scores, bootstrap: Bootstrap | None = None) -> Iterator[Figure]:
     """Every figure that the records of a group suffice for; intervals need the bootstrap."""
     with matplotlib.rc_context(STYLE):
-        for draw in (tradeoff, tradeoff_by_task, ablation, init_scale, learning_rates, sizes):
+        for draw in (spans, tradeoff, tradeoff_by_task, ablation, init_scale, learning_rates, sizes):
             if (figure := draw(scores)) is not None:
                 yield figure
         if bootstrap is not None and (figure := paired_differences(scores, bootstrap)) is not None:

@@ -115,6 +115,13 @@ TRADEOFF_POINTS = (
     TradeoffPoint("paper: LayerNorms, CoLA accuracy", 40e3, -3.5),
 )
 
+# Section 3.5, BERT-large: trained parameters with a span head, validation F1 on SQuAD v1.1, label.
+SQUAD_POINTS = (
+    (348_258, 89.9, "paper: adapters (2)"),
+    (6_446_082, 90.4, "paper: adapters (64)"),
+    (334_094_338, 90.7, "paper: full fine-tuning"),
+)
+
 _COLUMNS = "MNLI QNLI QQP SST-2 MRPC STS-B CoLA RTE"
 _BERT_BASE = r"\bbert-base"  # not distilbert-base, not roberta-base
 _ADAPTERHUB = {"encoder": "BERT-base", "split": "validation", "encoders": _BERT_BASE, "metrics": {"MRPC": "F1"}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.records.record import Record
-from harness.reporting.facts import cut_phrase, data_phrase, rows_phrase, values_of
+from harness.reporting.facts import cut_phrase, data_phrase, is_squad, rows_phrase, values_of
 from harness.reporting.groups import Group
 from harness.reporting.method_variant import MethodVariant
 from harness.tasks.glue import OFFICIAL_ROWS
@@ -34,7 +34,8 @@ def setup_notes(group: Group) -> list[str]:
         )
     notes.append(f"Data: {data_phrase(records)}. Rows used, training / evaluation: {rows_phrase(records)}.")
     if cut := cut_phrase(records):
-        notes.append(f"Cut files, with other row counts than the official GLUE release: {cut}.")
+        release = "SQuAD" if is_squad(loaded[0]) else "GLUE"
+        notes.append(f"Cut files, with other row counts than the official {release} release: {cut}.")
     return [*notes, _environment_note(records)]
 
 

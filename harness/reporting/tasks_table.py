@@ -21,6 +21,7 @@ from harness.reporting.runs_table import to_frame
 from harness.reporting.scores import Column, Row, Scores, method_row
 from harness.reporting.table import NOTHING, Table, number
 from harness.tasks.glue import OFFICIAL_ROWS
+from harness.tasks.squad import NAME as SQUAD
 
 _BEST = {"adapter": "best size", "top_layers": "best n"}
 
@@ -39,8 +40,8 @@ class _Method:
 
 
 def is_beyond_glue(group: Group) -> bool:
-    """Whether a group has a task that is none of GLUE's."""
-    return any(task.name not in OFFICIAL_ROWS for task in group.tasks)
+    """Whether a group has a task that is neither one of GLUE's nor SQuAD, which has a column beside theirs."""
+    return any(task.name not in (*OFFICIAL_ROWS, SQUAD) for task in group.tasks)
 
 
 def tasks_table(scores: Scores, missing: Sequence[str] = (), *, with_paper: bool = False) -> Table:

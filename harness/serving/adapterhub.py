@@ -21,11 +21,13 @@ from harness.errors import UserError, writing
 from harness.method_config import AdapterConfig, MethodConfig
 from harness.model.checkpoint import MINILM_ON_HUB, Checkpoint, encoder_config
 from harness.model.families import Family, get_family
+from harness.model.heads import HEADS
 from harness.model.parameters import encoder_size
 from harness.records.choice import chosen_on
 from harness.records.record import task_of
 from harness.records.weights import StoredRun
 from harness.tasks.glue import TASKS
+from harness.tasks.squad import NAME as SQUAD
 from harness.tasks.task import Task
 
 VERSION = "adapters.1.3.0"  # the library's version whose files these are
@@ -119,6 +121,14 @@ def _adapter_config(method: AdapterConfig, width: int) -> dict[str, Any]:
 
 
 def _head_config(task: Task, has_pooler: bool) -> dict[str, Any]:
+    if HEADS[task.kind.name].reads_all_tokens:
+        return {
+            "head_type": "question_answering",
+            "num_labels": task.kind.outputs,
+            "layers": 1,
+            "activation_function": "tanh",
+            "label2id": None,
+        }
     labels = task.kind.labels or ("score",)
     return {
         "head_type": "classification",
@@ -167,6 +177,8 @@ def model_card(run: StoredRun, method: AdapterConfig, whole: int) -> str:
     """The folder's README, with the front matter that the hub reads; `whole` is the encoder's parameter count."""
     count, encoder = run["weights"]["parameters"], run["encoder"]
     data = "GLUE" if run["data"]["is_glue"] else f"{run['data']['source']} data, NOT GLUE,"
+    if task_of(run).name == SQUAD and run["data"]["source"] != "synthetic":
+        data = "SQuAD v1.1"
     if method.train_layernorms:
         what = "adapters, every LayerNorm and the task head"
         warning = "The adapter replaces the encoder's LayerNorms by its own. Load only one such adapter into a model."
@@ -208,6 +220,15 @@ def model_card(run: StoredRun, method: AdapterConfig, whole: int) -> str:
 
 def _front_matter(run: StoredRun) -> dict[str, Any]:
     name = task_of(run).name
+    if name == SQUAD:
+        real = run["data"]["source"] != "synthetic"
+        tags = ["adapters", run["encoder"]["family"], "adapterhub:qa/squad1"]
+        return {
+            "library_name": "adapters",
+            "tags": tags,
+            "datasets": ["rajpurkar/squad"] if real else [],
+            "language": ["en"],
+        }
     hub_tags = [f"adapterhub:{'sts' if name == 'stsb' else 'glue'}/{name}"] if name in TASKS else []
     return {
         "library_name": "adapters",
@@ -220,6 +241,7 @@ def _front_matter(run: StoredRun) -> dict[str, Any]:
 def _facts(run: StoredRun, method: AdapterConfig) -> list[str]:
     encoder, config, made = run["encoder"], run["config"], run["provenance"]
     train = config["train"]
+    is_span = task_of(run).kind.name == "span"
     labels = ", ".join(f"{number}: {label}" for number, label in enumerate(task_of(run).kind.labels))
     return [
         f"Encoder: {encoder['title']}, sha256 {encoder['sha256']} of its weights",
@@ -227,7 +249,7 @@ def _facts(run: StoredRun, method: AdapterConfig) -> list[str]:
         f"Training: learning rate {train['learning_rate']:g}, {train['epochs']} epochs, batch {train['batch_size']}, "
         f"seed {train['seed']}, at most {train['max_length']} tokens",
         f"Protocol: {config['protocol']['name']}, selection split {chosen_on(run)}",
-        f"Labels: {labels or 'none; the output is a score'}",
+        f"Labels: {labels or ('none; the output is a span' if is_span else 'none; the output is a score')}",
         f"Trained at commit {made['commit']}{' with uncommitted changes' if made['dirty'] else ''}, "
         f"on {made['device']}, {made['precision']}; run {run['run_id']}",
     ]

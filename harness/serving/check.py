@@ -13,6 +13,7 @@ from harness.errors import UserError
 from harness.records.predictions import read_predictions
 from harness.serving.bank_folder import Bank, Entry
 from harness.serving.predictor import Predictor
+from harness.tasks.span import Answer, objects
 from harness.tasks.task import Task
 from harness.training.device import pick_device
 
@@ -54,11 +55,13 @@ def _replay(entry: Entry, bank: Bank, predictor: Predictor, data: Source) -> str
     for name in task.evaluation_sets:
         rows = limit_rows(splits[name], entry.run["config"]["data"]["max_eval_rows"])
         texts = zip(*(rows[column] for column in task.columns), strict=True)
-        found = task.kind.compact(task.kind.decide(np.stack(predictor.logits([(task.name, row) for row in texts]))))
+        found = predictor.answers([(task.name, row) for row in texts])
         if len(found) != len(before[name]):
             raise UserError(f"{name} has {len(found):,} rows here, but its training run had {len(before[name]):,}")
         compared += len(found)
-        different += int((np.abs(found - before[name]) > task.kind.tolerance).sum())
+        different += task.kind.differing(
+            objects(found) if isinstance(found[0], Answer) else np.stack(found), before[name]
+        )
     summary = f"{different:,} of {compared:,} predictions differ from those of its training run"
     if different > MOST_DIFFERENT * compared:
         raise UserError(summary)

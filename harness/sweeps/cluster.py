@@ -18,7 +18,6 @@ from harness.errors import UserError
 from harness.records.record import Record, read_record
 from harness.sweeps import jobs
 from harness.sweeps.command import as_typed
-from harness.sweeps.placement import MAX_STACK
 from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run, resolve
 from harness.sweeps.sweep import Sweep
@@ -61,7 +60,7 @@ def run_on_cluster(
         raise UserError(f"hydra/launcher=submitit_{cluster}: {' '.join(str(error).split())}") from error
     device = "cuda" if parameters.get("gpus_per_node") else "cpu"
     wanted = resolve([pin_precision(config, device) for config in configs], here=False)
-    sweep = jobs.prepare_sweep(wanted, max_stack=max_stack or MAX_STACK[device], devices=["cpu"])
+    sweep = jobs.prepare_sweep(wanted, max_stack=max_stack, devices=[device])
     stacks = [stack for stack in sweep.stacks if sweep.open(stack)]
     todo, into = counted(len(sweep.open()), "run"), counted(len(stacks), "job")
     print(f"{todo} to do in {into} on {cluster}; their logs: {folder}")

@@ -22,7 +22,7 @@ from harness.records.method_title import ALWAYS_SHOWN, short_number
 from harness.records.record import FINISHED, canonical, flatten, read_record, runs_folder
 from harness.sweeps.cluster import pin_precision
 from harness.sweeps.expectation import Expectations, Expected
-from harness.sweeps.placement import default_devices, stack_limit
+from harness.sweeps.placement import default_devices, stack_limits
 from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run, resolve
 from harness.sweeps.run_lines import method_words, varying_settings
@@ -63,10 +63,10 @@ def print_plan(launches: Sequence[Launch]) -> None:
     _check_writable(Path(results_dir))
     stacks, devices, seen = [], ["cpu"], set()
     for launch in launches:
-        runs, devices, limit = _resolved(launch)
+        runs, devices, limits = _resolved(launch)
         unseen = {run.id: run for run in runs if run.id not in seen}
         seen |= unseen.keys()
-        for group in make_stacks(unseen.values(), limit):
+        for group in make_stacks(unseen.values(), *limits):
             stacks.append(_Stack(group, [_state(results_dir, run) for run in group]))
     records = [read_record(results_dir, path.stem) for path in sorted(runs_folder(results_dir).glob("*.json"))]
     expectations = Expectations(
@@ -80,15 +80,15 @@ def print_plan(launches: Sequence[Launch]) -> None:
         print(line)
 
 
-def _resolved(launch: Launch) -> tuple[list[Run], list[str], int]:
-    """The runs of a launch, the devices that share their stacks here, and the most runs of a stack."""
+def _resolved(launch: Launch) -> tuple[list[Run], list[str], tuple[int, int | None]]:
+    """The runs of a launch, the devices that share their stacks here, and `stack_limits`."""
     if launch.cluster is None:
         runs = resolve(launch.configs)
         devices = launch.devices or default_devices(runs[0].config.device)
-        return runs, devices, stack_limit(launch.max_stack, devices[0])
+        return runs, devices, stack_limits(launch.max_stack, devices[0])
     kind = launch.device_type
     runs = resolve([pin_precision(config, kind) for config in launch.configs], here=False)
-    return runs, ["cpu"], stack_limit(launch.max_stack, kind)
+    return runs, ["cpu"], stack_limits(launch.max_stack, kind)
 
 
 def _check_writable(folder: Path) -> None:
@@ -115,7 +115,7 @@ def _lines(plan: Sequence[tuple[_Stack, Expected | None]], where: str, devices: 
     first = runs[0]
     yield "dry run: nothing is trained to its end, nothing is written"
     yield f"{counted(len(runs), 'run')}: {opened} to do in {counted(len(known), 'stack')}{_done(plan)}"
-    yield f"data: {first.data.name} ({first.data.why}){'' if first.data.is_glue else ' - NOT GLUE'}"
+    yield f"data: {first.data_title}"
     encoder = next((run.checkpoint.title for run in runs if run.checkpoint is not None), "none")
     yield f"encoder: {encoder} | {where} | records: {results_dir}/runs"
     yield ""

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from harness.data.batches import LABEL_DTYPES, Encoded, encode_texts
+from harness.data.batches import Encoded
+from harness.data.encode import encode
 from harness.data.sources import rows_of, test_sets
 from harness.data.splits import split_rows
 from harness.model.checkpoint import encoder_of, tokenizer_of
@@ -47,7 +48,8 @@ class Expected:
 class _Work:
     """The rows of a stack: how many train in an epoch and how many each run is scored on (or predicts) at the end.
 
-    `sample` are training rows at random; `longest` is the number of tokens of the longest row.
+    They are what batches are made of: for spans windows, of which each question is taken to have as many as those of
+    the sample. `sample` are training rows at random; `longest` is the number of tokens of the longest row.
     """
 
     train_rows: int
@@ -134,10 +136,11 @@ class Expectations:
             rows = split_rows(rows_of(run.data, run.task), run.task, protocol, **limits)
             tests = test_sets(run.data, run.task).values() if run.config.protocol.predict_test else ()
             sample, longest = self._sample(rows["train"], run)
+            per_row = len(sample) / sample.rows
+            scored = [len(rows[name]) for name in scored_sets(protocol["name"], run.task)] + list(map(len, tests))
             self._works[key] = _Work(
-                train_rows=len(rows["train"]),
-                scored_rows=sum(len(rows[name]) for name in scored_sets(protocol["name"], run.task))
-                + sum(map(len, tests)),
+                train_rows=round(len(rows["train"]) * per_row),
+                scored_rows=round(sum(scored) * per_row),
                 sample=sample,
                 longest=longest,
             )
@@ -149,17 +152,17 @@ class Expectations:
         characters = np.array([sum(map(len, texts)) for texts in zip(*columns, strict=True)])
         chosen = np.random.default_rng(0).permutation(len(rows))[:_SAMPLE]
         sample, longest = (
-            encode_texts(
-                [[column[number] for number in numbers] for column in columns],
+            encode(
+                rows.select(numbers),
+                run.task,
                 tokenizer_of(run.checkpoint),
                 max_length=run.config.train.max_length,
+                cache_dir=None,  # a dry run writes nothing
                 device=str(self.device),
             )
             for numbers in (chosen, np.argsort(-characters)[:_LONGEST])
         )
-        gold = np.asarray(rows["label"])[chosen]
-        gold = torch.tensor(gold, dtype=LABEL_DTYPES[run.task.kind.name], device=self.device)
-        return replace(sample, gold=gold), int(longest.lengths.max())
+        return sample, int(longest.lengths.max())
 
 
 class _Shape(NamedTuple):
@@ -210,7 +213,8 @@ def _kind_of(config: Mapping[str, Any], encoder: str, data: str, replicas: int) 
 def _seconds_like(record: Record, epochs: int, work: _Work) -> float:
     """The seconds of a stack of the record's kind, with other numbers of epochs and rows."""
     spent, rows = record["time"], record["data"]["rows"]
-    scored = sum(count for name, count in rows.items() if name != "train")
+    per_row = len(work.sample) / work.sample.rows  # a record counts questions, but windows among `examples`
+    scored = per_row * sum(count for name, count in rows.items() if name != "train")
     train = spent["train_seconds"] * epochs * work.train_rows / record["training"]["examples"]
     return train + spent["evaluate_seconds"] * work.scored_rows / scored
 

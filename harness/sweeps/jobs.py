@@ -57,7 +57,7 @@ def announce(sweep: Sweep, *, repeated: int = 0) -> None:
         ignoring = [run.config.method.name for run in sweep.runs if run.checkpoint is None]
         why = f": {ignoring[0]} ignores the options of model and train" if ignoring else ""
         print(f"{counted(repeated, 'combination')} left out, the same run as another{why}")
-    print(f"data: {first.data.name} ({first.data.why}){'' if first.data.is_glue else ' - NOT GLUE'}")
+    print(f"data: {first.data_title}")
     device = ", ".join(sweep.devices)
     encoder = next((run.checkpoint.title for run in sweep.runs if run.checkpoint), "none")
     print(f"encoder: {encoder} | device: {device} | records: {sweep.results_dir}/runs", flush=True)

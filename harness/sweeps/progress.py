@@ -14,6 +14,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from harness.console import stderr_console
 from harness.records.choice import choice_score
 from harness.records.record import Record
 from harness.sweeps.run_lines import FAILURE, RunLines, best_lines, comparable, failure_lines
@@ -50,7 +51,7 @@ class Progress:
         self._started = self._stack_started = self._said = clock()
         self._title, self._epochs, self._epoch = "", 1, 0
         self.console = Console(highlight=False, soft_wrap=True)
-        errors = Console(stderr=True)
+        errors = stderr_console()
         self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),

@@ -8,8 +8,9 @@ from functools import cache
 from typing import Any
 
 from harness.config import RunConfig, check, check_sweep
-from harness.data.sources import checked_fingerprint, find_rows, test_sets
+from harness.data.sources import checked_fingerprint, find_rows, rows_of, test_sets
 from harness.data.sources.source import Source
+from harness.data.windows import check_questions
 from harness.errors import UserError
 from harness.method_config import AdapterConfig
 from harness.model.checkpoint import (
@@ -19,6 +20,7 @@ from harness.model.checkpoint import (
     longest_input,
     tokenizer_of,
 )
+from harness.model.heads import HEADS
 from harness.model.parameters import count
 from harness.records.schema import SCHEMA, Record
 from harness.sweeps.run_id import identity, run_id
@@ -60,6 +62,12 @@ class Run:
         )
 
     @property
+    def data_title(self) -> str:
+        """Where the rows come from and why, and that they are not GLUE's where that is not plain from the task."""
+        is_named = self.data.is_glue or self.task.kind.name == "span"  # which says itself what it is not
+        return f"{self.data.name} ({self.data.why}){'' if is_named else ' - NOT GLUE'}"
+
+    @property
     def selection_split(self) -> str:
         return selection_split(self.config.protocol.name, self.task)
 
@@ -97,19 +105,23 @@ def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
         fingerprint = checked_fingerprint(data, task)
         if config.protocol.predict_test:
             test_sets(data, task)
-        checkpoint = _checkpoint_for(config)
+        checkpoint = _checkpoint_for(config, task)
+        if task.kind.name == "span":
+            _check_questions(data, task, checkpoint, config.train.max_length)
         run = Run("", config, task, data, fingerprint, checkpoint, precision)
         encoder = checkpoint and checkpoint.fingerprint
         runs.append(replace(run, id=run_id(run.identity, data=fingerprint, encoder=encoder)))
     return runs
 
 
-def _checkpoint_for(config: RunConfig) -> Checkpoint | None:
-    """The checkpoint of a run, None for a method without an encoder; `UserError` where the config does not fit it."""
+def _checkpoint_for(config: RunConfig, task: Task) -> Checkpoint | None:
+    """The checkpoint of a run, None for a method without an encoder; `UserError` where config or task do not fit it."""
     train, method = config.train, config.method.name
     if train.evaluate_spans and not isinstance(config.method, AdapterConfig):
         raise UserError(f"train.evaluate_spans=true removes adapters and method={method} has none; set it to false")
     if not config.method.has_encoder:
+        if task.kind.name == "span":
+            raise UserError(f"method={method} cannot find spans in a text, as {task.title} asks; choose another method")
         if train.save != "none":
             raise UserError(
                 f"train.save={train.save} keeps what was trained in an encoder and method={method} has none; set it to "
@@ -121,7 +133,8 @@ def _checkpoint_for(config: RunConfig) -> Checkpoint | None:
     encoder = encoder_of(checkpoint)
     # Counting its parameters applies the method to an encoder without weights, which raises what training would raise:
     # more layers than it has, options that peft refuses.
-    count(encoder.config, config.method, 2, has_pooler=getattr(encoder, "pooler", None) is not None)
+    has_pooler = getattr(encoder, "pooler", None) is not None and not HEADS[task.kind.name].reads_all_tokens
+    count(encoder.config, config.method, 2, has_pooler=has_pooler)
     return checkpoint
 
 
@@ -131,6 +144,21 @@ def _check_length(config: RunConfig, checkpoint: Checkpoint) -> None:
         raise UserError(
             f"train.max_length={config.train.max_length} is more than the {limit} positions of {checkpoint.title}; "
             f"choose at most {limit}"
+        )
+
+
+@cache
+def _check_questions(data: Source, task: Task, checkpoint: Checkpoint, max_length: int) -> None:
+    """`UserError` for a question of a labelled split that is too long for windows of `max_length` tokens."""
+    for split in task.labelled_splits:
+        rows = rows_of(data, task)[split]
+        check_questions(
+            rows["sentence1"],
+            tokenizer_of(checkpoint),
+            max_length=max_length,
+            stride=task.kind.stride,
+            where=f"{task.title} {split}",
+            name=lambda row, rows=rows: rows["id"][row],
         )
 
 

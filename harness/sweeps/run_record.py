@@ -67,7 +67,7 @@ def encoder_entries(run: Run, classifier: Classifier) -> dict[str, Any]:
             "revision": checkpoint.revision,
             "layers": config.num_hidden_layers,
             "width": config.hidden_size,
-            "pooling": "pooler" if has_pooler else "first token",
+            "pooling": classifier.pooling,
         },
     }
 

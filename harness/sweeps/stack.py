@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from datasets import Dataset
 
-from harness.data.batches import Encoded, encode
+from harness.data.batches import Encoded
+from harness.data.encode import encode
 from harness.model.build import assemble
 from harness.model.checkpoint import tokenizer_of
 from harness.model.classifier import Classifier
@@ -88,9 +89,9 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
     for replica in range(len(runs)):
         with alone(classifier, replica):
             results.append(_evaluate_alone(classifier, first, splits, bf16=bf16, max_tokens=tokens))
-    gold = {name: split.gold.cpu().numpy() for name, split in splits.scored.items()}
+    gold = {name: split.gold_labels for name, split in splits.scored.items()}
     shared = shared_entries(first, splits.rows.counts, splits.rows.available) | {
-        "majority": majority(first.task, splits.train.gold.cpu().numpy(), gold),
+        "majority": majority(first.task, splits.train.gold_labels, gold),
         "time": {
             "started": started,
             "finished": now(),
@@ -118,7 +119,8 @@ def _evaluate_alone(classifier: Classifier, run: Run, splits: Splits, *, bf16: b
     (result,) = evaluate(classifier, run.task, splits.scored, bf16=bf16, max_tokens=max_tokens)
     for name, split in splits.tests.items():
         (logits,) = predict(classifier, split, bf16=bf16, max_tokens=max_tokens)
-        result["predictions"] |= {name: run.task.kind.decide(logits), f"{name}.idx": splits.rows.test_numbers[name]}
+        answers = split.answers(run.task.kind, logits)
+        result["predictions"] |= {name: answers, f"{name}.idx": splits.rows.test_numbers[name]}
     if run.config.train.evaluate_spans:
         result["spans"] = evaluate_spans(classifier, run.task, splits.scored, bf16=bf16, max_tokens=max_tokens)
     return result

@@ -36,16 +36,11 @@ from harness.records.record import (
 from harness.records.weights import is_stored
 from harness.sweeps.hydra_errors import FULL_DISK
 from harness.sweeps.locks import lock_runs
-from harness.sweeps.placement import default_devices, stack_limit
+from harness.sweeps.placement import default_devices, stack_limits
 from harness.sweeps.progress import Display, Progress, WorkerProgress
 from harness.sweeps.resolve import Run
 from harness.sweeps.stack import run_stack
-from harness.training.device import (
-    free_cached_memory,
-    is_out_of_memory,
-    keep_freed_memory,
-    memory_remedy,
-)
+from harness.training.device import free_cached_memory, is_out_of_memory, keep_freed_memory, memory_remedy
 
 PADDED_SIZE = 64  # bottleneck sizes up to this one are padded to the largest of their stack
 _POLL_SECONDS = 0.5
@@ -57,7 +52,7 @@ TrainStack = Callable[[Sequence[Run], torch.device, Callable[[int, int, float | 
 class Sweep:
     """The runs of one command over one results folder.
 
-    `max_stack` bounds the replicas of a stack (None: `MAX_STACK` of the device); `devices` are torch device names,
+    `max_stack` bounds the replicas of a stack (None: `stack_limits` of the device); `devices` are torch device names,
     each with a process of its own (None: every visible GPU for `device=auto`, else the device of that name).
     `train_stack` trains a stack and `wait` pauses for so many seconds while other processes hold runs.
     """
@@ -72,14 +67,13 @@ class Sweep:
         train_stack: TrainStack = run_stack,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.runs = list(runs)
-        self.results_dir = Path(results_dir)
+        self.runs, self.results_dir = list(runs), Path(results_dir)
         self.train_stack, self.wait = train_stack, wait
         self._started = _file_time(self.results_dir)
         self.devices = list(devices) if devices else default_devices(runs[0].config.device)
-        self.limit = stack_limit(max_stack, self.devices[0])
+        self.limit, tokens = stack_limits(max_stack, self.devices[0])
         # Grouped before anything is dropped: a resumed sweep trains the same stacks as an undisturbed one.
-        self.stacks = make_stacks(self.runs, self.limit)
+        self.stacks = make_stacks(self.runs, self.limit, tokens)
         self._done: set[str] = set()  # ids of runs that were found finished: their files are not read again
 
     def open(self, runs: Iterable[Run] | None = None) -> list[Run]:
@@ -224,8 +218,8 @@ class Sweep:
         return is_recent and record["status"] == "failed" and record["error"] != "interrupted"
 
 
-def make_stacks(runs: Iterable[Run], limit: int) -> list[list[Run]]:
-    """Runs that can share one pass, at most `limit` together, in order of first appearance.
+def make_stacks(runs: Iterable[Run], limit: int, tokens: int | None = None) -> list[list[Run]]:
+    """Runs that can share one pass, at most `limit` together and `tokens` in a step, in order of first appearance.
 
     The runs of a stack differ in learning rate, seed and what their method allows, and in nothing else. Sizes above
     `PADDED_SIZE` are not mixed: padding to 256 costs 12 to 33 % more arithmetic, to 64 at most 8 % (MiniLM: 6
@@ -236,7 +230,10 @@ def make_stacks(runs: Iterable[Run], limit: int) -> list[list[Run]]:
         groups.setdefault(stack_key(run), []).append(run)
     stacks = []
     for group in groups.values():
-        size = limit if group[0].checkpoint and can_stack(group[0].config.method) else 1
+        train = group[0].config.train
+        rows = train.micro_batch_size or train.batch_size
+        fitting = limit if tokens is None else max(1, min(limit, tokens // (rows * train.max_length)))
+        size = fitting if group[0].checkpoint and can_stack(group[0].config.method) else 1
         stacks += [group[start : start + size] for start in range(0, len(group), size)]
     return stacks
 

@@ -9,6 +9,8 @@ from typing import Any
 from harness.errors import UserError
 from harness.tasks.kinds import Classification, Kind, Regression
 from harness.tasks.reading import given
+from harness.tasks.squad import NAME as SQUAD
+from harness.tasks.squad import OFFICIAL_QUESTIONS
 from harness.tasks.task import Task, describe, task_from
 
 _SENTENCES = ("sentence1", "sentence2")
@@ -69,9 +71,9 @@ OFFICIAL_ROWS: dict[str, dict[str, int]] = {
 def cut_splits(task_name: str, available: Mapping[str, int]) -> tuple[str, ...]:
     """The splits in `available` {split: rows} whose number of rows is not the official one.
 
-    Empty for complete files. Splits that GLUE does not have, and tasks that are not GLUE's, are never cut.
+    Empty for complete files. Splits that GLUE does not have, and tasks other than GLUE's and SQuAD are never cut.
     """
-    official = OFFICIAL_ROWS.get(task_name, {})
+    official = OFFICIAL_QUESTIONS if task_name == SQUAD else OFFICIAL_ROWS.get(task_name, {})
     return tuple(split for split, rows in available.items() if split in official and rows != official[split])
 
 

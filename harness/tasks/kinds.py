@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from harness.errors import UserError
+from harness.tasks.span import Span
 
 
 class Kind(Protocol):
@@ -21,6 +22,7 @@ class Kind(Protocol):
     name: ClassVar[str]
     labels: tuple[str, ...]
     default_metrics: ClassVar[tuple[str, ...]]
+    default_text: ClassVar[tuple[str, ...]]
     tolerance: float
 
     @property
@@ -30,8 +32,26 @@ class Kind(Protocol):
     def decide(self, logits: np.ndarray) -> np.ndarray:
         """Answers `[N]` from logits `[N, outputs]`."""
 
-    def compact(self, values: np.ndarray) -> np.ndarray:
-        """Answers or gold labels as they are stored: in the smallest type that holds them."""
+    def describe(self) -> dict[str, Any]:
+        """The settings of the kind itself, besides its labels."""
+
+    def compared(self, answers: np.ndarray, gold: np.ndarray) -> tuple[Any, Any]:
+        """Predictions and references as the metrics take them."""
+
+    def is_constant(self, answers: np.ndarray) -> bool:
+        """Whether all answers are one."""
+
+    def compact(self, answers: np.ndarray, gold: np.ndarray | None) -> np.ndarray:
+        """Answers as they are stored: in the smallest type that holds them, and that the bootstrap can score."""
+
+    def compact_gold(self, gold: np.ndarray) -> np.ndarray:
+        """Gold labels as they are stored."""
+
+    def differing(self, answers: np.ndarray, stored: np.ndarray) -> int:
+        """How many answers are not those that were stored, by more than rounding."""
+
+    def official(self, answers: np.ndarray, gold: np.ndarray) -> dict[str, str]:
+        """Answers in the format of the data set's own evaluation, by question; empty where it has none."""
 
     def constant(self, train_gold: np.ndarray, count: int) -> np.ndarray:
         """`count` times the best constant answer, judged by the training gold labels."""
@@ -50,8 +70,33 @@ class Kind(Protocol):
         """The value of unknown gold labels, as in test sets."""
 
 
+class _Values:
+    """What kinds share whose answers and gold labels are numbers of one type."""
+
+    default_text: ClassVar[tuple[str, ...]] = ("sentence",)
+    tolerance: float
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+    def compared(self, answers: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return answers, gold
+
+    def is_constant(self, answers: np.ndarray) -> bool:
+        return bool(np.ptp(answers) == 0)
+
+    def compact_gold(self, gold: np.ndarray) -> np.ndarray:
+        return self.compact(gold)
+
+    def differing(self, answers: np.ndarray, stored: np.ndarray) -> int:
+        return int((np.abs(self.compact(answers) - stored) > self.tolerance).sum())
+
+    def official(self, answers: np.ndarray, gold: np.ndarray) -> dict[str, str]:
+        return {}
+
+
 @dataclass(frozen=True)
-class Classification:
+class Classification(_Values):
     """The answer is one of `labels`, which are words in the order of their ids."""
 
     labels: tuple[str, ...]
@@ -67,9 +112,9 @@ class Classification:
     def decide(self, logits: np.ndarray) -> np.ndarray:
         return logits.argmax(-1)
 
-    def compact(self, values: np.ndarray) -> np.ndarray:
+    def compact(self, answers: np.ndarray, gold: np.ndarray | None = None) -> np.ndarray:
         """int8 for up to 128 labels, else the next wider type."""
-        return values.astype(np.min_scalar_type(-max(1, len(self.labels))))
+        return answers.astype(np.min_scalar_type(-max(1, len(self.labels))))
 
     def constant(self, train_gold: np.ndarray, count: int) -> np.ndarray:
         """The most frequent training label; ties go to the lowest id."""
@@ -93,7 +138,7 @@ class Classification:
 
 
 @dataclass(frozen=True)
-class Regression:
+class Regression(_Values):
     """The answer is a number from `low` to `high`."""
 
     low: float = -math.inf
@@ -112,8 +157,8 @@ class Regression:
     def decide(self, logits: np.ndarray) -> np.ndarray:
         return logits[:, 0].astype(np.float64)
 
-    def compact(self, values: np.ndarray) -> np.ndarray:
-        return values.astype(np.float32)
+    def compact(self, answers: np.ndarray, gold: np.ndarray | None = None) -> np.ndarray:
+        return answers.astype(np.float32)
 
     def constant(self, train_gold: np.ndarray, count: int) -> np.ndarray:
         """The mean of the training scores."""
@@ -137,14 +182,17 @@ class Regression:
         return {}
 
 
-KINDS = ("classification", "regression")
+KINDS = ("classification", "regression", "span")
+SPAN_OPTIONS = ("stride", "max_answer_tokens")
 
 
-def make_kind(name: str, labels: tuple[str, ...], *, may_lack_labels: bool = False) -> Kind:
-    """The kind of that name with these labels; `UserError` where the two do not fit.
+def make_kind(name: str, labels: tuple[str, ...], *, may_lack_labels: bool = False, **options: Any) -> Kind:
+    """The kind of that name with these labels and `options` of its own; `UserError` where they do not fit.
 
     `may_lack_labels`: no labels at all are allowed, since they are found in the rows later.
     """
+    if options and name != Span.name:
+        raise UserError(f"task.{next(iter(options))} is for tasks of kind span, and this one is a {name}; leave it out")
     if name == Classification.name:
         if not labels and not may_lack_labels:
             raise UserError("task.labels is empty; give the labels, or a table to find them in (task.file)")
@@ -155,4 +203,8 @@ def make_kind(name: str, labels: tuple[str, ...], *, may_lack_labels: bool = Fal
         if labels:
             raise UserError(f"task.labels={list(labels)}: a regression task has no labels; leave them out")
         return Regression()
+    if name == Span.name:
+        if labels:
+            raise UserError(f"task.labels={list(labels)}: a span task has no labels; leave them out")
+        return Span(**options)
     raise UserError(f"task.kind={name} is unknown; choose one of {', '.join(KINDS)}")

@@ -1,6 +1,7 @@
 """The registry of metrics: each computed by a library for one set of predictions, and vectorised for the bootstrap.
 
-Both are plain functions of `predictions` and `gold`, which are class ids or scores. A test keeps them equal.
+Both are plain functions of `predictions` and `gold`, which are class ids or scores; of span tasks, the first takes
+texts and the second what is stored. A test keeps them equal.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+from harness.tasks.answer_text import best
+from harness.tasks.span import MEASURES
 
 Values = np.ndarray
 
@@ -127,6 +131,15 @@ def _spearman_correlations(predictions: Values, gold: Values) -> Values:
     return _pearson_correlations(*(rankdata(values, axis=-1) for values in (predictions, gold)))
 
 
+def _mean_of_best(name: str) -> Callable[[Values, Values], float]:
+    return lambda predictions, gold: float(np.mean(best(MEASURES[name], predictions, gold)))
+
+
+def _mean_of_stored(name: str) -> Callable[[Values, Values], Values]:
+    """The mean of what each answer scored, which is stored with it; texts are not compared again."""
+    return lambda predictions, gold: predictions[name].mean(axis=-1, dtype=np.float64)
+
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -154,6 +167,15 @@ METRICS: dict[str, Metric] = {
         Metric(
             "spearman", "Spearman", "Spearman rank correlation, in [-1, 1]; undefined where a side is constant.",
             "regression", _spearman, _spearman_correlations,
+        ),
+        Metric(
+            "token_f1", "F1", "Mean F1 over the words of each answer and its best fitting gold answer, in [0, 1], as "
+            "SQuAD v1.1 is scored officially.", "span", _mean_of_best("token_f1"), _mean_of_stored("token_f1"),
+        ),
+        Metric(
+            "exact_match", "exact match", "Share of answers that equal one of their gold answers once normalised, in "
+            "[0, 1], as SQuAD v1.1 is scored officially.", "span",
+            _mean_of_best("exact_match"), _mean_of_stored("exact_match"),
         ),
     )
 }  # fmt: skip

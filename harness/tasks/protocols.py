@@ -43,7 +43,10 @@ def scored_sets(protocol: str, task: Task) -> tuple[str, ...]:
 
 
 def _need(protocol: str, task: Task, split: str) -> None:
-    """`UserError` if a task with rows of its own has no such split."""
+    """`UserError` if a task with rows of its own, or without any test set, has no such split."""
+    if split == "test" and task.kind.name == "span":
+        raise UserError(f"protocol={protocol} needs a test split with gold answers, and {task.title} has none; use "
+                        "protocol=paper or protocol=holdout")  # fmt: skip
     if task.reading is None or task.reading.has(split):
         return
     instead = ", or use protocol=paper or protocol=holdout" if split == "test" else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.errors import UserError
-from harness.tasks.kinds import Kind, make_kind
+from harness.tasks.kinds import SPAN_OPTIONS, Kind, make_kind
 from harness.tasks.metrics import METRICS
 from harness.tasks.reading import Reading, describe_reading, label_names, reading_from
 
@@ -70,6 +70,7 @@ def describe(task: Task) -> dict[str, Any]:
         "evaluation_sets": list(task.evaluation_sets),
         "test_sets": list(task.test_sets),
     }
+    settings |= task.kind.describe()
     if task.selection_set is not None:
         settings["selection_set"] = task.selection_set
     return settings if task.reading is None else settings | describe_reading(task.reading)
@@ -86,10 +87,17 @@ def task_from(settings: Mapping[str, Any]) -> Task:
     if not re.fullmatch("[a-z0-9][a-z0-9_]*", name):
         raise UserError(f"task.name={name}: use lower-case letters, digits and underscores")
     reading = reading_from(settings)
-    kind = make_kind(settings["kind"], label_names(settings.get("labels")), may_lack_labels=reading is not None)
-    text = tuple(str(column) for column in settings.get("text") or ("sentence",))
+    options = {key: settings[key] for key in SPAN_OPTIONS if settings.get(key) is not None}
+    labels = label_names(settings.get("labels"))
+    kind = make_kind(settings["kind"], labels, may_lack_labels=reading is not None, **options)
+    text = tuple(str(column) for column in settings.get("text") or kind.default_text)
     if len(text) > 2:
         raise UserError(f"task.text={list(text)}: a task has one or two text columns")
+    if kind.name == "span" and (reading is not None or len(text) != 2):
+        raise UserError(
+            f"task={name}: a span task has the texts question and context, from train-v1.1.json and dev-v1.1.json in "
+            "data.path; leave out task.file, task.files and task.hub"
+        )
     headline = settings.get("headline")
     metrics = tuple(settings.get("metrics") or ([headline] if headline else kind.default_metrics))
     for metric in metrics:
@@ -98,7 +106,7 @@ def task_from(settings: Mapping[str, Any]) -> Task:
             raise UserError(f"task.metrics: {metric} is not a metric for {kind.name} tasks; choose from {known}")
     if headline is not None and headline not in metrics:
         raise UserError(f"task.headline={headline} is not one of task.metrics={list(metrics)}")
-    has_test = reading is None or reading.has("test")
+    has_test = kind.name != "span" and (reading is None or reading.has("test"))
     usual = {"evaluation_sets": ("validation",), "test_sets": ("test",) if has_test else ()}
     sets = {key: usual[key] if settings.get(key) is None else tuple(settings[key]) for key in usual}
     if not sets["evaluation_sets"]:

@@ -126,7 +126,7 @@ def stack_pace(classifier: Classifier, sample: Encoded, settings: TrainConfig, *
     # Rows of similar length, as in the batches of a whole split: a few rows at random would be mostly padding.
     blocks = np.array_split(np.argsort(sample.lengths, kind="stable"), batches)
     middles = [block[(len(block) - batch_size) // 2 :][:batch_size] for block in blocks]
-    measured = _taken(sample, np.concatenate(middles))
+    measured = sample.select(np.concatenate(middles))
     ends = [0.0, 0.0]
 
     def on_epoch(epoch: int) -> None:
@@ -156,19 +156,8 @@ def stack_pace(classifier: Classifier, sample: Encoded, settings: TrainConfig, *
 
 def _forward_seconds(classifier: Classifier, sample: Encoded, *, bf16: bool) -> float:
     """Seconds of a forward pass by all replicas, per row."""
-    rows = _taken(sample, np.arange(min(4, len(sample))))
+    rows = sample.select(np.arange(min(4, len(sample))))
     predict(classifier, rows, bf16=bf16)  # the first pass over rows of some width prepares its products
     started = time.perf_counter()
     predict(classifier, rows, bf16=bf16)
     return (time.perf_counter() - started) / len(rows)
-
-
-def _taken(split: Encoded, rows: np.ndarray) -> Encoded:
-    numbers = torch.from_numpy(rows).to(split.ids.device)
-    return Encoded(
-        ids=split.ids[numbers],
-        token_types=None if split.token_types is None else split.token_types[numbers],
-        lengths=split.lengths[rows],
-        gold=split.gold[numbers],
-        device_lengths=split.device_lengths[numbers],
-    )

@@ -11,7 +11,12 @@ import numpy as np
 from harness.tasks.metrics import METRICS, Metric, why_undefined
 from harness.tasks.task import Task
 
-_VALUES = {"classification": "int64", "regression": "float64"}
+# What predictions and references are, by kind of task.
+_FEATURES = {
+    "classification": (datasets.Value("int64"), datasets.Value("int64")),
+    "regression": (datasets.Value("float64"), datasets.Value("float64")),
+    "span": (datasets.Value("string"), datasets.List(datasets.Value("string"))),
+}
 
 
 class RegisteredMetric(evaluate.Metric):
@@ -22,11 +27,11 @@ class RegisteredMetric(evaluate.Metric):
         super().__init__(**options)
 
     def _info(self) -> evaluate.MetricInfo:
-        value = datasets.Value(_VALUES[self.metric.kind])
+        prediction, reference = _FEATURES[self.metric.kind]
         return evaluate.MetricInfo(
             description=self.metric.description,
             citation="",
-            features=datasets.Features({"predictions": value, "references": value}),
+            features=datasets.Features({"predictions": prediction, "references": reference}),
         )
 
     def _compute(self, predictions: Any, references: Any) -> dict[str, Any]:
@@ -38,8 +43,9 @@ class RegisteredMetric(evaluate.Metric):
 def score(task: Task, predictions: np.ndarray, gold: np.ndarray) -> tuple[dict[str, float | None], dict[str, str]]:
     """Every metric of the task: `({metric: value or None}, {metric: why it is None})`.
 
-    `predictions` and `gold` are `[N]`, class ids or scores of a regression task.
+    `predictions` and `gold` are `[N]`, answers and gold labels as the task's kind has them.
     """
+    predictions, gold = task.kind.compared(predictions, gold)
     scores: dict[str, float | None] = {}
     reasons: dict[str, str] = {}
     for name in task.metrics:

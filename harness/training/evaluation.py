@@ -23,11 +23,11 @@ def evaluate(
     """
     results = [no_results() for _ in range(classifier.replicas)]
     for name, split in splits.items():
-        gold = split.gold.cpu().numpy()
+        gold = split.gold_labels
         outputs = predict(classifier, split, bf16=bf16, max_tokens=max_tokens)
         for result, logits in zip(results, outputs, strict=True):
             if np.isfinite(logits).all():
-                enter_scores(result, task, name, task.kind.decide(logits), gold)
+                enter_scores(result, task, name, split.answers(task.kind, logits), gold)
                 continue
             result["finite"][name] = False
             result["scores"][name] = dict.fromkeys(task.metrics)
@@ -50,7 +50,7 @@ def enter_scores(
     result["scores"][name], reasons = score(task, predictions, gold)
     if reasons:
         result["undefined"][name] = reasons
-    result["constant"][name] = bool(np.ptp(predictions) == 0)
+    result["constant"][name] = task.kind.is_constant(predictions)
 
 
 def evaluate_spans(

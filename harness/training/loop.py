@@ -152,7 +152,7 @@ def _losses_and_gradients(classifier: Classifier, head: Head, *, bf16: bool) -> 
         # Autocast's cache of cast weights serves no weight twice in a step, and must not outlive a captured one.
         with autocast(ids.device, bf16, cache_enabled=False):
             logits = classifier(ids, keep, token_types, states)
-        parts = head.loss(logits, gold) * share
+        parts = head.loss(logits, gold, keep) * share
         # The sum of the replicas' means: each replica's gradient is its own.
         parts.sum().backward()
         return parts.detach()
@@ -197,7 +197,7 @@ def evaluation_tokens(settings: TrainConfig, device: torch.device) -> int:
 
 @torch.inference_mode()
 def predict(classifier: Classifier, split: Encoded, *, bf16: bool, max_tokens: int | None = None) -> np.ndarray:
-    """Logits of every row by every replica, `[R, N, outputs]` float32, in the split's order.
+    """Logits of every row by every replica, or what the split keeps of them, `[R, N, n]` float32, in its order.
 
     A batch has at most `max_tokens` padded tokens (None: as many as are fast on the device), but at least one row.
     """
@@ -207,10 +207,12 @@ def predict(classifier: Classifier, split: Encoded, *, bf16: bool, max_tokens: i
     parts, order = [], []
     max_tokens = max_tokens or EVALUATION_TOKENS[device.type]
     for batch in evaluation_batches(split.lengths, max_tokens // replicas):
-        ids, keep, token_types = split.gather(torch.from_numpy(batch).to(device), int(split.lengths[batch].max()))
+        rows = torch.from_numpy(batch).to(device)
+        ids, keep, token_types = split.gather(rows, int(split.lengths[batch].max()))
         repeated = None if token_types is None else token_types.repeat(replicas, 1)
         with autocast(device, bf16):
-            parts.append(classifier(ids.repeat(replicas, 1), keep.repeat(replicas, 1), repeated))
+            logits = classifier(ids.repeat(replicas, 1), keep.repeat(replicas, 1), repeated)
+        parts.append(split.condense(logits, rows))
         order.append(batch)
     logits = torch.cat(parts, dim=1).cpu().numpy()
     in_order = np.empty_like(logits)

@@ -20,7 +20,10 @@ def main() -> None:
     model.load_adapter(export, set_active=True)
     model.eval()
     with torch.no_grad():
-        print(json.dumps(model(**inputs).logits.tolist()))
+        output = model(**inputs)
+    # A question-answering head gives start and end logits of every token instead.
+    logits = [output.start_logits, output.end_logits] if "start_logits" in output else [output.logits]
+    print(json.dumps(torch.stack(logits, -1).squeeze(-1).tolist()))
 
 
 if __name__ == "__main__":

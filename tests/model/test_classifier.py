@@ -48,8 +48,11 @@ def test_frozen_states_hold_every_token_that_the_head_reads(config):
     torch.testing.assert_close(found[:, keep], expected[:, keep])
 
 
-def test_no_kind_of_task_reads_all_tokens_yet():
-    assert not any(head.reads_all_tokens for head in HEADS.values())
+def test_spans_read_all_tokens_and_need_no_pooler():
+    assert [name for name, head in HEADS.items() if head.reads_all_tokens] == ["span"]
+    classifier = reads_all(TopLayersConfig(layers=1))
+    assert not classifier.has_pooler and classifier.pooling == "all tokens"
+    assert build([TopLayersConfig(layers=1)]).pooling == "pooler"
 
 
 def test_evaluation_mode_reaches_every_module_and_training_mode_all_but_the_frozen_ones():

@@ -42,6 +42,7 @@ def terminal(monkeypatch):
         return Console(file=written, force_terminal=True, color_system="standard", width=100, **options)
 
     monkeypatch.setattr("harness.sweeps.progress.Console", console)
+    monkeypatch.setattr("harness.sweeps.progress.stderr_console", lambda: console(stderr=True))
     return written
 
 

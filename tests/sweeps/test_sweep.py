@@ -79,6 +79,15 @@ def test_runs_that_share_all_but_rate_seed_scale_and_small_sizes_are_stacked():
     assert make_stacks(same, 3) == [same[:3], same[3:]]
 
 
+def test_stacks_of_long_rows_are_bounded_by_their_tokens():
+    same = [make_run(seed, seed=seed, max_length=384, batch_size=32) for seed in range(4)]
+    assert make_stacks(same, 4, tokens=24_576) == [same[:2], same[2:]]
+    assert make_stacks(same, 4, tokens=100) == [[run] for run in same]
+    divided = [make_run(seed, seed=seed, max_length=384, batch_size=32, micro_batch_size=16) for seed in range(4)]
+    assert make_stacks(divided, 4, tokens=24_576) == [divided]
+    assert make_stacks(same, 4) == [same]
+
+
 def test_shared_weights_run_alone():
     full = runs(3, method=FullConfig())
     pooled = runs(2, method=AdapterConfig(train_pooler=True))

@@ -14,6 +14,7 @@ from harness.data.sources.glue_folder import GlueFolder
 from harness.data.sources.hub import Hub
 from harness.data.sources.own import TaskFiles, TaskHub, rows_of_task
 from harness.data.sources.source import Settings, Source
+from harness.data.sources.squad import SPAN_SOURCES, SquadFolder, SquadHub, SquadSynthetic
 from harness.data.sources.synthetic.suite import Synthetic
 from harness.errors import UserError
 from harness.tasks.glue import DIAGNOSTICS
@@ -81,6 +82,8 @@ def find_rows(source: str, path: str | None, revision: str | None, task: Task) -
     A task that brings its own rows takes them from its files (below `path`) or its data set on the hub, if `source` is
     `auto` or names that place. Raises `UserError` where it does not fit, and as `resolve`.
     """
+    if task.kind.name == "span" and source in ("auto", *SPAN_SOURCES):
+        return _span_source(source, path, revision), task
     reading = task.reading
     if reading is None or source not in ("auto", "local", "hub", "synthetic"):
         return find_source(source, path, revision), task
@@ -90,8 +93,29 @@ def find_rows(source: str, path: str | None, revision: str | None, task: Task) -
     return _with_labels(own.make(Settings(path, revision, os.environ)), task)
 
 
+def _span_source(source: str, path: str | None, revision: str | None) -> Source:
+    """`auto` is the folder `path` if it is given, else the hub if it answers."""
+    settings = Settings(path, revision, os.environ)
+    if source != "auto":
+        return SPAN_SOURCES[source].make(settings)
+    if path is not None:
+        return SquadFolder.make(settings)
+    hub_there = SquadHub.make(settings)
+    try:
+        hub_there.check(None)
+    except UserError as error:
+        raise UserError(f"there are no rows for this task: data.path is not given, and {error}") from None
+    return hub_there
+
+
 def of_task(source: Source, task: Task) -> Source:
     """The source of this task's rows where `source` was asked for: the task's own files below a folder of GLUE."""
+    if task.kind.name == "span":
+        if isinstance(source, GlueFolder):
+            return SquadFolder(source.path, source.why)
+        if isinstance(source, Hub):
+            return SquadHub.make(Settings(None, None, os.environ))
+        return SquadSynthetic() if isinstance(source, Synthetic) else source
     if task.reading is None or source.name not in (TaskFiles.name, TaskHub.name):
         return source
     if source.name == TaskFiles.name and task.reading.hub is None:
