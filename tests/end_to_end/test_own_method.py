@@ -4,7 +4,7 @@ import re
 
 from safetensors.torch import load_file
 
-from harness import config
+from harness import method_config
 from harness.model import methods
 from tests.conftest import ROOT
 from tests.fixtures.commands import records
@@ -29,9 +29,9 @@ def blocks() -> dict[str, str]:
 def test_the_guides_method_trains_from_the_command_line(harness_run, tmp_path, monkeypatch):
     """The encoder's first layer and the head train, are counted, stored and recorded, and nothing else."""
     found = blocks()
-    for registry in (config.METHOD_CONFIGS, methods.METHODS):
+    for registry in (method_config.METHOD_CONFIGS, methods.METHODS):
         monkeypatch.setitem(registry, "first_layer", None)  # the guide's code replaces it, and it is removed at the end
-    exec(found["harness/config.py"], dict(vars(config)))
+    exec(found["harness/method_config.py"], dict(vars(method_config)))
     exec(found["harness/model/methods.py"], dict(vars(methods)))
     file = tmp_path / "conf/method/first_layer.yaml"
     file.parent.mkdir(parents=True)
