@@ -26,6 +26,7 @@ from harness.sweeps.sweep import shared_settings
 from harness.tasks.protocols import scored_sets
 from harness.training.device import PeakMemory, device_title
 from harness.training.estimate import StackMemory, StackPace, stack_memory, stack_pace
+from harness.training.loop import evaluation_tokens
 
 _MEASURING_SECONDS = 20.0  # after these, a stack takes the pace of one that is like it but for task or size
 _PADDING = 0.04  # share of padding in the batches of a split, at most 5 %
@@ -92,8 +93,9 @@ class Expectations:
         if shape not in self._memory:
             counted = stack_memory(self._built(stack), bf16=stack[0].precision == "bf16")
             self._memory[shape] = replace(counted, device=self.target)
-        rows = len(stack) * min(settings.batch_size, work.train_rows)
-        peak = self._resident + self._memory[shape].peak(rows, work.longest)
+        rows = len(stack) * min(settings.micro_batch_size or settings.batch_size, work.train_rows)
+        tokens = evaluation_tokens(settings, torch.device(self.target))
+        peak = self._resident + self._memory[shape].peak(rows, work.longest, tokens)
         record = self._records.get(_kind(stack))
         if record is not None and (not self.measure or record["provenance"]["device"] == device_title(self.device)):
             return Expected(_seconds_like(record, settings.epochs, work), "recorded", peak)

@@ -49,8 +49,10 @@ class StackMemory:
     linear: float
     quadratic: float
 
-    def peak(self, rows: int, width: int) -> int:
+    def peak(self, rows: int, width: int, evaluated: int | None = None) -> int:
         """The peak while training on such batches and evaluating, in bytes, without what the process held before.
+
+        `evaluated`: the tokens of a batch without gradients; None: as many as are fast on the device.
 
         At the start of the backward pass everything is still kept, and the products of one layer, with their
         gradients, need about as much again as the layer keeps. Evaluation keeps nothing, but its batches are larger:
@@ -58,7 +60,7 @@ class StackMemory:
         """
         per_token = self.linear + self.quadratic * width
         training = rows * width * per_token * (1 + 1 / self.layers)
-        evaluation = EVALUATION_TOKENS[self.device] * per_token * 2 / self.layers
+        evaluation = (evaluated or EVALUATION_TOKENS[self.device]) * per_token * 2 / self.layers
         return int(self.weights + self.largest + self.casts + _HEAP[self.device] * max(training, evaluation))
 
 

@@ -26,6 +26,12 @@ def test_a_stack_keeps_its_rows_for_every_replica():
     assert stack.peak(4 * 512, 20) > 3 * (alone.peak(512, 20) - alone.weights) + stack.weights
 
 
+def test_smaller_batches_with_and_without_gradients_need_less():
+    memory = stack_memory(build([METHODS[0]]), bf16=False)
+    whole, trained_in_parts, all_in_parts = memory.peak(64, 20), memory.peak(8, 20), memory.peak(8, 20, 160)
+    assert all_in_parts < trained_in_parts <= whole
+
+
 def test_training_adds_a_gradient_and_two_moments_to_trained_weights():
     classifier = build([FullConfig()])
     size = sum(parameter.numel() for parameter in classifier.parameters())
