@@ -4,14 +4,14 @@ import subprocess
 import sys
 
 from tests.conftest import ROOT
-from tests.fixtures.commands import environment, records
+from tests.fixtures.commands import environment, last_of_each, records
 from tests.fixtures.hub_server import fake_hub, glue_repo, model_repo, table_repo
 
 
 def run(hub, home, results, *arguments, **more):
     where = [f"results_dir={results}", f"cache_dir={home / 'cache'}", "train.max_length=16", "train.epochs=1"]
     return subprocess.run(
-        [sys.executable, "-m", "harness.run", "task=rte", *where, *arguments],
+        [sys.executable, "-m", "harness.run", *last_of_each("task=rte", *where, *arguments)],
         cwd=ROOT,
         env=environment(HF_HUB_OFFLINE="0") | hub.environment(home, OMP_NUM_THREADS="1") | more,
         capture_output=True,

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from tests.fixtures.commands import forked, records
+from tests.fixtures.commands import forked, last_of_each, records
 from tests.fixtures.glue_fixture import write_glue
 
 pytestmark = pytest.mark.process
@@ -16,9 +16,12 @@ def sweep(tmp_path_factory, tiny_model):
 
     def call(results, *overrides):
         return forked(
-            "--multirun", "task=rte", "method.bottleneck_size=4", "train.max_length=32",
-            "device=cpu", "model=local", f"model.name={tiny_model}", f"results_dir={results}", f"cache_dir={cache}",
-            *overrides, GLUE_DIR=str(glue),
+            "--multirun",
+            *last_of_each(
+                "task=rte", "method.bottleneck_size=4", "train.max_length=32", "device=cpu", "model=local",
+                f"model.name={tiny_model}", f"results_dir={results}", f"cache_dir={cache}", *overrides,
+            ),
+            GLUE_DIR=str(glue),
         )  # fmt: skip
 
     return call
