@@ -18,7 +18,8 @@ from harness.reporting.bootstrap import Bootstrap
 from harness.reporting.documents import make_report
 from tests.conftest import ROOT
 
-FOLDERS = sorted(path.parent for path in (ROOT / "results").glob("*/runs") if any(path.glob("*.json")))
+# Working results have no README.
+FOLDERS = sorted(path.parent for path in (ROOT / "results").glob("*/runs") if (path.parent / "README.md").exists())
 COMMITTED = ("tables/*.md", "tables/*.csv", "tables/*.tex", "runs.csv")
 
 
