@@ -54,7 +54,7 @@ def generate(split: str) -> Iterator[Row]:
 def _paragraph(rng: Random, city: str) -> tuple[str, list[tuple[str, str, int]]]:
     """A context, and for each of its sentences a question with its answer and the answer's first character."""
     context, asked = f"This is what is known about {city}.", []
-    things = {}  # each thing is told of once, so that a question has one answer
+    things = {}  # each thing occurs once, so that a question has one answer
     events = rng.randint(*_EVENTS)
     while len(things) < events:
         frame = rng.choice(FRAMES)
