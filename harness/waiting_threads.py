@@ -1,8 +1,9 @@
 """How the threads of torch wait for each other, settled before torch is loaded, since OpenMP reads it only then.
 
 GNU's OpenMP lets a thread that waits spin, for several milliseconds. That is fast where every thread has a CPU of its
-own, and stalls all of them where another process takes one away. Examples/s of a stack of two (RTE's length, MiniLM,
-bf16) on a virtual machine of two CPUs:
+own, and stalls all of them where another process takes one away. Examples/s of a stack of two (synthetic RTE,
+MiniLM, bf16) on a virtual machine whose two CPUs share a core: means of two runs that differ by up to a quarter, and
+one run for the default beside a busy process:
 
     batch size          8, alone   8, beside a busy process   32, alone   32, beside a busy process
     OpenMP's default       130                30                 193                 52
