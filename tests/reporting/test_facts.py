@@ -109,6 +109,9 @@ def test_a_reported_test_split_is_called_so(tmp_path):
     records = [make_record(task, size=size, protocol={"name": "test"}) for size in (1, 8, 64)]
     assert reported_split(records) == "the test set"
     files = report_of(records, tmp_path)
-    assert "the test set" in files["tables/tasks.md"] and "alidation set, reported on the test set" in files["figures/README.md"]
+    assert (
+        "the test set" in files["tables/tasks.md"]
+        and "alidation set, reported on the test set" in files["figures/README.md"]
+    )
     few = [make_record(task, protocol={"name": "test"}, max_eval_rows=10)]
     assert reported_detail(few) == "The test set is a random sample for spam (10 of 100 rows)."
