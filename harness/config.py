@@ -186,10 +186,11 @@ PROTOCOL_CONFIGS: dict[str, type[ProtocolConfig]] = {
 
 
 def register_configs() -> None:
-    """Put the schemas where Hydra's defaults lists find them, and register the resolver `per_task`."""
+    """Put the schemas where Hydra's defaults lists find them, and register the resolvers `per_task` and `per_size`."""
     from hydra.core.config_store import ConfigStore  # a third of a second, which only `run` needs
 
     OmegaConf.register_new_resolver("per_task", per_task, replace=True)
+    OmegaConf.register_new_resolver("per_size", per_size, replace=True)
 
     store = ConfigStore.instance()
     store.store(name="run_schema", node=RunConfig)
@@ -204,6 +205,15 @@ def per_task(values: Mapping[str, Any], *, _root_: Any) -> Any:
     if name not in values:
         raise UserError(f"this experiment has no value for task {name}, only for {', '.join(values)}; give one")
     return values[name]
+
+
+def per_size(values: Mapping[int, Any], *, _root_: Any) -> Any:
+    """`${per_size:{8: 2e-3, 64: 7e-4}}` in a config: the value for the bottleneck size of the run."""
+    size = _root_.method.bottleneck_size
+    if size not in values:
+        sizes = ", ".join(map(str, values))
+        raise UserError(f"this experiment has no value for bottleneck size {size}, only for {sizes}; give one")
+    return values[size]
 
 
 def conf_folder() -> Path:

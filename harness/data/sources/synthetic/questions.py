@@ -74,14 +74,16 @@ _COMPARED = (
 def _activity_questions(rng: Random, same: bool) -> tuple[str, str]:
     """The same wish, or another activity, intent or manner."""
     activity, intent = rng.choice(_ACTIVITIES), rng.choice(_INTENTS)
-    manner = rng.choice(_MANNERS) if rng.random() < 0.4 else ("", "")
+    manner = rng.choice(_MANNERS) if rng.random() < 0.2 else ("", "")
 
     def ask(activity: tuple[str, str], intent: tuple[str, ...], manner: tuple[str, str]) -> str:
         return rng.choice(intent).format(a=f"{rng.choice(activity)} {rng.choice(manner)}".strip())
 
     first = ask(activity, intent, manner)
     if not same:
-        match rng.choice(("activity", "activity", "intent", "manner")):
+        match rng.choice(("both", "both", "activity", "activity", "intent", "manner")):
+            case "both":
+                activity, intent = other(rng, _ACTIVITIES, activity), other(rng, _INTENTS, intent)
             case "activity":
                 activity = other(rng, _ACTIVITIES, activity)
             case "intent":

@@ -25,7 +25,7 @@ from harness.errors import UserError
 from harness.tasks.glue import TASKS
 from harness.tasks.task import Task
 
-VERSION = 2  # of the generated text; raise it whenever a row changes
+VERSION = 3  # of the generated text; raise it whenever a row changes
 
 TRAIN_ROWS, EVALUATION_ROWS, TEST_ROWS = 6000, 800, 400
 
@@ -36,7 +36,7 @@ _GENERATORS: dict[str, Generator] = {
 }  # fmt: skip
 # Share of each label id, as in GLUE's training sets; the other tasks are balanced. So is cola, unlike GLUE's: with a
 # 70 % majority a few hundred rows often end in a constant prediction.
-_SHARES = {"mrpc": (0.32, 0.68), "qqp": (0.63, 0.37)}
+_SHARES: dict = {}
 _SCORES = tuple(quarter / 4 for quarter in range(21))  # stsb: 0 to 5 in quarter steps
 
 
