@@ -21,6 +21,9 @@ PYTHON := $(VENV)/bin/python
 #: BOOTSTRAP=COMMAND             the Python that creates it (default: python3)
 BOOTSTRAP ?= python3
 
+# pip would compile all packages, which takes a minute; as it is, each module's bytecode is kept on its first import.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install test test-fast test-gpu test-peers test-lowest lint format reproduce-glue benchmark report clean \
 	tradeoff ablation init_scale robustness methods squad further-tasks
@@ -36,6 +39,7 @@ $(VENV)/installed: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade pip  # a recent one installs faster
 	$(PYTHON) -m pip install --no-compile -qq --disable-pip-version-check --constraint constraints.txt \
 		--editable '.[dev,minilm]'
+	@$(PYTHON) -c 'import harness.sweeps.jobs, harness.report'  # keeps the bytecode of what a run imports
 	@touch $@
 
 install: $(VENV)/installed ## Create .venv with the tested versions (constraints.txt)
