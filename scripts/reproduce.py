@@ -7,11 +7,11 @@ python scripts/reproduce.py --experiment tradeoff --scale cpu --results results/
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 
+from harness import report, run
 from harness.config import conf_folder
 from harness.data.sources import NoData, resolve
 from harness.errors import UserError
@@ -67,13 +67,13 @@ def main() -> int:
     for sweep in sweeps(arguments.experiment, arguments.scale):
         print(f"\n== {sweep[0]} ==", flush=True)
         overrides = [*sweep, *data, f"results_dir={arguments.results}", *arguments.overrides]
-        code = subprocess.run([sys.executable, "-m", "harness.run", *overrides]).returncode
+        code = run.main(overrides)  # in this process: a second start would take eight seconds
         if code not in (0, 1):  # 1: some runs failed, which the table shows
             return code
         status = max(status, code)
     print(flush=True)
     options = ["--paper"] if arguments.experiment == "further_tasks" else []
-    code = subprocess.run([sys.executable, "-m", "harness.report", arguments.results, *options]).returncode
+    code = report.main([arguments.results, *options])
     print(f"\n{time.perf_counter() - started:.0f} s in total")
     return code or status
 
