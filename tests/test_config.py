@@ -109,6 +109,16 @@ def test_the_further_tasks_have_the_papers_sizes_layers_and_epochs_per_task():
         assert found == [of_full, of_full, of_adapter], task
 
 
+def test_an_experiment_can_give_each_bottleneck_size_its_value():
+    rate = {size: config("experiment=quick/adapter", f"method.bottleneck_size={size}") for size in (8, 64)}
+    assert rate[8].train.learning_rate == 2e-3
+    assert rate[64].train.learning_rate == 7e-4
+    with pytest.raises(OmegaConfBaseException, match="no value for bottleneck size 16, only for 8, 64; give one"):
+        config("experiment=quick/adapter", "method.bottleneck_size=16")
+    given = config("experiment=quick/adapter", "method.bottleneck_size=16", "train.learning_rate=1e-3")
+    assert given.train.learning_rate == 1e-3
+
+
 @pytest.mark.parametrize("scale", ["quick", "cpu", "minilm"])
 def test_the_scales_for_minilm_train_no_more_layers_than_it_has(scale):
     for name in ("further_tasks/top_layers", "tradeoff/top_layers"):

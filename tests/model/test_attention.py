@@ -1,4 +1,4 @@
-"""The CPU attention with dropped weights against the plain formula."""
+"""The CPU attention, with and without dropped weights, against the plain formula."""
 
 import pytest
 import torch
@@ -44,6 +44,27 @@ def test_output_and_gradients_equal_the_formula(masked):
     got = torch.autograd.grad((context * weight).sum(), (query, key, value))
     want = torch.autograd.grad((expected * weight).sum(), (query, key, value))
     torch.testing.assert_close(got, want)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize(("keys", "dtype"), [(5, torch.float64), (70, torch.float64), (70, torch.bfloat16)])
+def test_without_dropout_output_and_gradients_equal_the_formula(keys, dtype, masked):
+    """For short texts and in bf16 by the formula's own products, otherwise by torch's fused kernel."""
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(3, 2, keys, 4, dtype=dtype, requires_grad=True) for _ in range(3))
+    mask = torch.ones(3, 1, 1, keys, dtype=torch.bool)
+    mask[1, ..., 3:] = False
+    mask = mask if masked else None
+    context, _ = attention(None, query, key, value, mask)
+    nothing = torch.zeros(3, 2, keys, keys, dtype=torch.bool)
+    exact = [states.detach().double().requires_grad_() for states in (query, key, value)]
+    expected = plain(*exact, mask, nothing, 0.0)
+    weight = torch.randn_like(expected)
+    got = torch.autograd.grad((context * weight).sum(), (query, key, value))
+    want = torch.autograd.grad((expected * weight).sum(), exact)
+    tolerance = {"rtol": 0.05, "atol": 0.03} if dtype == torch.bfloat16 else {"rtol": 1e-9, "atol": 1e-9}
+    torch.testing.assert_close(context.double(), expected, **tolerance)
+    torch.testing.assert_close([part.double() for part in got], want, **tolerance)
 
 
 def test_its_mean_over_masks_is_attention_without_dropout():

@@ -157,8 +157,8 @@ def _question(rng: Random, good: bool) -> str:
 
 # The mix is easy enough for a small encoder to learn something from a few hundred rows.
 _PHENOMENA = (
-    _order, _order, _order, _order, _function_word, _function_word, _function_word, _function_word, _auxiliary,
-    _auxiliary, _determiner, _question, _agreement, _reflexive, _arguments,
+    _order, _order, _order, _order, _function_word, _function_word, _function_word, _auxiliary, _auxiliary,
+    _determiner, _question, _agreement, _reflexive, _arguments,
 )  # fmt: skip
 
 

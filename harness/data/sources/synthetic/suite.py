@@ -34,9 +34,6 @@ Generator = Callable[[Random, float, int], tuple[str, ...]]
 _GENERATORS: dict[str, Generator] = {
     "cola": cola, "sst2": sst2, "mrpc": mrpc, "stsb": stsb, "qqp": qqp, "mnli": mnli, "qnli": qnli, "rte": rte,
 }  # fmt: skip
-# Share of each label id, as in GLUE's training sets; the other tasks are balanced. So is cola, unlike GLUE's: with a
-# 70 % majority a few hundred rows often end in a constant prediction.
-_SHARES: dict = {}
 _SCORES = tuple(quarter / 4 for quarter in range(21))  # stsb: 0 to 5 in quarter steps
 
 
@@ -103,12 +100,12 @@ def _split(task: Task, split: str, rows: int, seen: set[tuple[str, ...]]) -> Dat
 
 
 def _labels(task: Task, rows: int) -> list[float]:
-    """The gold labels of a split, sorted; every split has the same shares."""
+    """The gold labels of a split, sorted; every split has the same shares.
+
+    They are equal, unlike GLUE's: with a 70 % majority a few hundred rows often end in a constant prediction.
+    """
     if task.name == "stsb":
         return [_SCORES[row * len(_SCORES) // rows] for row in range(rows)]
-    if task.name in _SHARES:
-        first = round(rows * _SHARES[task.name][0])
-        return [0] * first + [1] * (rows - first)
     return [row * len(task.kind.labels) // rows for row in range(rows)]
 
 
