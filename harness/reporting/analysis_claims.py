@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from harness.records.method_title import short_number
 from harness.records.record import Record
-from harness.reporting.bootstrap import Bootstrap, Interval, Spread, difference, mean_of, percentiles
+from harness.reporting.bootstrap import RESAMPLES, Bootstrap, Spread, difference, mean_of, spread_of
 from harness.reporting.candidates import Candidate, Cell, choose
 from harness.reporting.claims import Claim, Finding, all_in, columns_of, finding
 from harness.reporting.gaps import Gap, Side, mean_gap, paper_adapters, points_of
 from harness.reporting.groups import Group
-from harness.reporting.judging import TEST_LEVEL, Place, Region, missing, without_interval
+from harness.reporting.judging import Place, Region, merged, missing, without_interval
 from harness.reporting.scores import Column, Scores
 from harness.reporting.table import number
 
 REFERENCE_STD = 1e-2  # the paper's
-_OVER_SEEDS = "seeds (Student's)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,17 +38,12 @@ class Removed(Claim):
     def judge(self, scores: Scores, bootstrap: Bootstrap) -> Finding | None:
         for column in columns_of(scores, [self.column]):
             for cell in _adapter_cells(scores.group, column):
-                for candidate in cell.candidates:
-                    runs = [record for record in candidate.completed if record.get("spans")]
-                    if runs:
-                        return self._judge(column, candidate, runs)
+                if candidate := choose(_with_spans(cell)):
+                    changes = [self._change(column.evaluation_set, record) for record in candidate.completed]
+                    here = f"{number(float(np.mean(changes)), '+.1f')} {self.unit}"
+                    lacks = missing([Place(column, (candidate,))])
+                    return finding(self.region, here, lacks, [column], _over_seeds(changes), over="seeds")
         return None
-
-    def _judge(self, column: Column, candidate: Candidate, runs: Sequence[Record]) -> Finding:
-        changes = [self._change(column.evaluation_set, record) for record in runs]
-        here = f"{number(float(np.mean(changes)), '+.1f')} {self.unit}"
-        lacks = missing([Place(column, (candidate,))])
-        return finding(self.region, here, lacks, _over_seeds(changes), over=_OVER_SEEDS)
 
     def _change(self, name: str, record: Record) -> float:
         spans = {(one["first"], one["last"]): one["scores"][name]["accuracy"] for one in record["spans"]}
@@ -80,8 +75,9 @@ class InitFlat(Claim):
 
     def judge(self, scores: Scores, bootstrap: Bootstrap) -> Finding | None:
         gaps = _by_std(scores, bootstrap, self.column)
-        below = {f"{std:g}": gap for std, gap in gaps.items() if std < REFERENCE_STD}
-        return all_in(self.region, below, []) if below else None
+        below = {std: gap for std, gap in gaps.items() if std < REFERENCE_STD}
+        here = ", ".join(f"{number(gap.points, '+.1f')} at {short_number(std)}" for std, gap in below.items())
+        return all_in(self.region, here, list(below.values()), {}) if below else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +97,12 @@ class InitWorse(Claim):
             return None
         largest = max(shared)
         gaps = [by_std[largest] for by_std in found]
-        lacks = [text for gap in gaps for text in gap.lacks]
-        here = " and ".join(f"{gap.columns[0].title} {number(gap.points, '+.1f')}" for gap in gaps) + f" at {largest:g}"
+        columns = [gap.columns[0] for gap in gaps]
+        here = " and ".join(f"{number(gap.points, '+.1f')} on {gap.columns[0].title}" for gap in gaps)
         spread = gaps[0].spread if len(gaps) == 1 else difference(gaps[0].spread, gaps[1].spread)
-        bounds = spread.interval_with_seeds(TEST_LEVEL) if spread else None
-        return finding(self.region, here, lacks, bounds, over="rows and seeds")
+        lacks = merged(*(gap.lacks for gap in gaps))
+        here += f" at {short_number(largest)}"
+        return finding(self.region, here, lacks, columns, spread, over="rows and seeds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,25 +134,22 @@ class StableRates(Claim):
         if not _is_wide(rates):
             return None
         places = [Place(column, tuple(line[rate] for line in lines[column] for rate in rates)) for column in usable]
-        ranges, draws = [], []
-        for i in range(2):
-            means = [_mean_at(bootstrap, list(usable), [lines[column][i][rate] for column in usable]) for rate in rates]
-            points, spreads = zip(*means, strict=True)
-            if None in points:
-                return None
-            ranges.append(float(np.ptp(points)))
-            draws.append(None if None in spreads or any(s.draws is None for s in spreads)
-                         else np.ptp([spread.draws for spread in spreads], axis=0))  # fmt: skip
-        lacks, bounds = missing(places, may_collapse=True), None
-        if all(one is not None for one in draws):
-            # Noise widens both ranges; the interval is moved to where the ranges of the scores themselves are.
-            apart = draws[0] - draws[1]
-            bounds = percentiles(apart - apart.mean() + ranges[0] - ranges[1], TEST_LEVEL)
-        elif not lacks:
-            lacks = without_interval(usable)
+        ranges = [
+            _range(bootstrap, list(usable), [[lines[column][i][rate] for column in usable] for rate in rates])
+            for i in range(2)
+        ]
+        if None in ranges:
+            return None
+        (ours, our_draws), (theirs, their_draws) = ranges
+        is_known = our_draws is not None and their_draws is not None
+        # Noise widens both ranges; the distribution is moved to where the ranges of the scores themselves are.
+        spread = Spread.around(ours - theirs, our_draws - their_draws) if is_known else None
+        lacks = missing(places, may_collapse=True)
+        lacks = lacks if is_known or lacks else without_interval(usable)
         titles = ", ".join(column.title for column in usable)
-        here = f"range {number(ranges[0])} against {number(ranges[1])} ({titles}; {rates[0]:g} to {rates[-1]:g})"
-        return finding(self.region, here, lacks, bounds, over="rows and seeds")
+        limits = " to ".join(map(short_number, (rates[0], rates[-1])))
+        here = f"range {number(ours)} against {number(theirs)} ({titles}; {limits})"
+        return finding(self.region, here, lacks, list(usable), spread, over="rows and seeds")
 
 
 def by_rate(cell: Cell) -> dict[float, Candidate]:
@@ -167,13 +161,20 @@ def by_rate(cell: Cell) -> dict[float, Candidate]:
     return found
 
 
-def _mean_at(
-    bootstrap: Bootstrap, columns: Sequence[Column], candidates: Sequence[Candidate]
-) -> tuple[float | None, Spread | None]:
-    pairs = list(zip(columns, candidates, strict=True))
-    points = [points_of(candidate, column.evaluation_set) for column, candidate in pairs]
-    spread = mean_of([bootstrap.spread(candidate, column.evaluation_set) for column, candidate in pairs])
-    return (None if None in points else float(np.mean(points))), spread
+def _range(
+    bootstrap: Bootstrap, columns: Sequence[Column], by_rate: Sequence[Sequence[Candidate]]
+) -> tuple[float, np.ndarray | None] | None:
+    """Highest minus lowest mean over the columns, of the scores and on each draw; None where a score is undefined."""
+    means, draws = [], []
+    for candidates in by_rate:
+        pairs = list(zip(columns, candidates, strict=True))
+        points = [points_of(candidate, column.evaluation_set) for column, candidate in pairs]
+        if None in points:
+            return None
+        spread = mean_of([bootstrap.spread(candidate, column.evaluation_set) for column, candidate in pairs])
+        means.append(float(np.mean(points)))
+        draws.append(spread.draws if spread else None)
+    return float(np.ptp(means)), None if any(one is None for one in draws) else np.ptp(draws, axis=0)
 
 
 def _is_wide(rates: Any) -> bool:
@@ -185,6 +186,14 @@ def _adapter_cells(group: Group, column: Column) -> list[Cell]:
     by_size = paper_adapters(group)
     variants = [by_size[size] for size in sorted(by_size, key=lambda size: (size != 64, size))]
     return [cell for variant in variants if (cell := group.cells.get((variant, column.task.name)))]
+
+
+def _with_spans(cell: Cell) -> list[Candidate]:
+    """The candidates of a cell with those of their runs that were scored without spans of adapters."""
+    return [
+        replace(candidate, records=tuple(record for record in candidate.records if record.get("spans")))
+        for candidate in cell.candidates
+    ]
 
 
 def _by_std(scores: Scores, bootstrap: Bootstrap, column: str, *, may_collapse: bool = False) -> dict[float, Gap]:
@@ -206,12 +215,9 @@ def _by_std(scores: Scores, bootstrap: Bootstrap, column: str, *, may_collapse: 
     return {}
 
 
-def _over_seeds(values: Sequence[float]) -> Interval | None:
-    """Student's interval of the mean over seeds; None with one."""
-    from scipy import stats
-
+def _over_seeds(values: Sequence[float]) -> Spread | None:
+    """The spread of a mean over seeds; None with one."""
     if len(values) < 2:
         return None
-    error = float(np.std(values, ddof=1)) / np.sqrt(len(values))
-    reach = stats.t.ppf((1 + TEST_LEVEL) / 2, len(values) - 1) * error
-    return float(np.mean(values) - reach), float(np.mean(values) + reach)
+    same = np.full((len(values), RESAMPLES), float(np.mean(values)))
+    return spread_of(same, np.array(values), "seeds of one run")

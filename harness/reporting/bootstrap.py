@@ -27,7 +27,8 @@ import numpy as np
 from harness.records.predictions import Arrays, read_gold, read_predictions
 from harness.records.record import Record
 from harness.reporting.candidates import Candidate
-from harness.reporting.resampled import RESAMPLES, resampled_scores
+from harness.reporting.resampled import RESAMPLES as RESAMPLES
+from harness.reporting.resampled import resampled_scores
 from harness.tasks.metrics import METRICS
 
 LEVEL = 0.95
@@ -47,6 +48,11 @@ class Spread:
     seeds: np.ndarray | None = None
     doubled: float = 0.0
     freedom: float = np.inf
+
+    @classmethod
+    def around(cls, points: float, draws: np.ndarray) -> Spread:
+        """A distribution over rows and seeds together, moved so that its mean is `points`."""
+        return cls(draws - draws.mean() + points, np.zeros(len(draws)))
 
     @cached_property
     def _scaled_seeds(self) -> np.ndarray | None:
@@ -222,6 +228,3 @@ def difference(ours: Spread | None, theirs: Spread | None) -> Spread | None:
     if ours.seeds is None or theirs.seeds is None:
         return Spread(rows)
     return Spread(rows, ours.seeds - theirs.seeds, ours.doubled + theirs.doubled, min(ours.freedom, theirs.freedom))
-
-
-__all__ = ["LEVEL", "RESAMPLES", "Bootstrap", "Interval", "Spread", "difference", "interval", "mean_of"]

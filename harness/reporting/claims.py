@@ -6,27 +6,49 @@ finding says what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from harness.reporting.bootstrap import Bootstrap, Interval
-from harness.reporting.gaps import Gap, Side, mean_gap, paper_adapters
+from harness.reporting.bootstrap import Bootstrap, Interval, Spread
+from harness.reporting.gaps import Gap, Side, both_have, mean_gap, paper_adapters
 from harness.reporting.groups import Group
-from harness.reporting.judging import DENIED, HOLDS, NOT_JUDGED, Region, needed_for_counts
+from harness.reporting.judging import (
+    DENIED,
+    HOLDS,
+    NOT_JUDGED,
+    TEST_LEVEL,
+    Lacks,
+    Region,
+    lacks_text,
+    merged,
+    needed_for_counts,
+)
 from harness.reporting.scores import Column, Scores, method_row
 from harness.reporting.table import number
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What the runs of a group say about a statement. `bounds` is the tested interval, None for an exact count."""
+    """What the runs of a group say about a statement; `reason` says how that was tested, or what is missing.
+
+    `bounds` is the tested interval, with the evaluation rows only (`rows_only`) where a method has a single seed, and
+    None for an exact count or without predictions.
+    """
 
     verdict: str
     here: str
     bounds: Interval | None
     reason: str
+    rows_only: bool = False
+
+    @property
+    def interval(self) -> str:
+        """`[−0.3, 1.1]`, with `(rows only)` after it where that is so; empty without one."""
+        if self.bounds is None:
+            return ""
+        return f"[{', '.join(map(number, self.bounds))}]{' (rows only)' * self.rows_only}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +89,10 @@ class Pair(Claim):
         sides = self.sides(scores.group)
         return sides and mean_gap(bootstrap, columns_of(scores, self.columns), *sides, metric=self.metric)
 
-    def absent(self, group: Group, gap: Gap) -> list[str]:
-        """The columns that one method lacks, and the sizes that were not run on some of the others."""
-        by_size = paper_adapters(group)
-        lines = absent_columns(self.columns, gap)
-        for size in self.sizes:
-            row = group.row(by_size[size]) if size in by_size else {}
-            titles = [c.title for c in gap.columns if not (c.task.name in row and row[c.task.name].chosen)]
-            lines += [f"size {size} on {', '.join(titles)}"] if titles else []
-        return lines
+    def lacks(self, group: Group, gap: Gap) -> Lacks:
+        """What is missing: columns that one method lacks, sizes on some of the others, and what the runs lack."""
+        absent = {"runs of both methods": absent_columns(self.columns, gap.columns)}
+        return merged(absent, absent_sizes(group, self.sizes, gap.columns), gap.lacks)
 
     def _side(self, group: Group, settings: dict[str, Any]) -> Side | None:
         by_size = paper_adapters(group)
@@ -95,8 +112,8 @@ class Compared(Pair):
     def judge(self, scores: Scores, bootstrap: Bootstrap) -> Finding | None:
         if (gap := self.gap(scores, bootstrap)) is None:
             return None
-        here = f"{number(gap.points, '+.1f')} ({number(gap.ours)} against {number(gap.theirs)})"
-        return finding(self.region, here, [*self.absent(scores.group, gap), *gap.lacks], gap.tested, over=gap.over)
+        here = gap.here + columns_text(gap.columns, self.columns)
+        return finding(self.region, here, self.lacks(scores.group, gap), gap.columns, gap.widest, over=gap.over)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +127,7 @@ class TrainedRatio(Pair):
             return None
         ours, theirs = (side.candidate(gap.columns[0]).trained for side in self.sides(scores.group))
         here = f"{ours / theirs:.1f} times ({ours:,} against {theirs:,})"
-        return count_finding(ours / theirs >= self.least, here, gap.lacks, f"at least {self.least:g} times")
+        return _of_counts(ours / theirs >= self.least, here, gap.lacks, gap, f"at least {self.least:g} times")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +141,8 @@ class TotalAtMost(Pair):
             return None
         ours, _ = self.sides(scores.group)
         multiple = method_row("", dict(ours.cells), gap.columns).multiple(gap.columns)
-        lacks = [*self.absent(scores.group, gap), *gap.lacks]
-        return count_finding(multiple <= self.most, f"{multiple:.2f}x", lacks, f"at most {self.most:g}x")
+        here = f"{multiple:.2f}x" + columns_text(gap.columns, self.columns)
+        return _of_counts(multiple <= self.most, here, self.lacks(scores.group, gap), gap, f"at most {self.most:g}x")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,14 +158,17 @@ class SameAcrossSizes(Claim):
         by_size = paper_adapters(scores.group)
         sides = {size: Side.of(scores.group, [by_size[size]]) for size in self.sizes if size in by_size}
         columns = columns_of(scores, self.columns)
-        pairs = [(a, b, mean_gap(bootstrap, columns, sides[b], sides[a], metric=self.metric))
-                 for a, b in combinations(sides, 2)]  # fmt: skip
-        gaps = {f"{b} − {a}": gap for a, b, gap in pairs if gap is not None}
-        if not gaps:
+        for a, b in combinations(sides.values(), 2):
+            columns = both_have(columns, a, b, self.metric)
+        if len(sides) < 2 or not columns:
             return None
-        lacks = [f"size {size}" for size in self.sizes if size not in sides]
-        lacks += unique(text for gap in gaps.values() for text in absent_columns(self.columns, gap))
-        return all_in(self.region, gaps, lacks)
+        gaps = [mean_gap(bootstrap, columns, sides[b], sides[a], metric=self.metric) for a, b in combinations(sides, 2)]
+        means = {a: gap.theirs for (a, _), gap in zip(combinations(sides, 2), gaps, strict=True)}
+        means[max(sides)] = gaps[-1].ours
+        here = ", ".join(f"{number(mean)} (size {size})" for size, mean in means.items())
+        absent = {"runs of all sizes": absent_columns(self.columns, columns)}
+        lacks = merged(absent, absent_sizes(scores.group, self.sizes, columns))
+        return all_in(self.region, here + columns_text(columns, self.columns), gaps, lacks)
 
 
 def columns_of(scores: Scores, names: Sequence[str]) -> list[Column]:
@@ -156,41 +176,59 @@ def columns_of(scores: Scores, names: Sequence[str]) -> list[Column]:
     return [column for column in scores.columns if column.title in names or column.task.name in names]
 
 
-def absent_columns(names: Sequence[str], gap: Gap) -> list[str]:
-    """Which columns of a statement are not in a gap."""
-    present = {name for column in gap.columns for name in (column.title, column.task.name)}
-    absent = [name for name in names if name not in present]
-    return [f"runs of both methods on {', '.join(absent)}"] if absent else []
+def columns_text(columns: Sequence[Column], names: Sequence[str]) -> str:
+    """` on 3 of 9 columns` where some of a statement's are missing."""
+    absent = len(absent_columns(names, columns))
+    return f" on {len(names) - absent} of {len(names)} columns" if absent else ""
 
 
-def unique(texts: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(texts))
+def absent_columns(names: Sequence[str], columns: Sequence[Column]) -> list[str]:
+    """Which columns of a statement are not among these."""
+    present = {name for column in columns for name in (column.title, column.task.name)}
+    return [name for name in names if name not in present]
 
 
-def finding(region: Region, here: str, lacks: Sequence[str], bounds: Interval | None, *, over: str) -> Finding:
-    """The finding of one tested interval, or what is missing for it."""
-    if lacks or bounds is None:
-        return Finding(NOT_JUDGED, here, bounds, "missing: " + "; ".join(lacks or ["a second seed"]))
+def absent_sizes(group: Group, sizes: Sequence[int], columns: Sequence[Column]) -> Lacks:
+    """The adapter sizes that have no completed run on some of these columns."""
+    by_size = paper_adapters(group)
+    found: Lacks = {}
+    for size in sizes:
+        row = group.row(by_size[size]) if size in by_size else {}
+        found[f"size {size}"] = [c.title for c in columns if not (c.task.name in row and row[c.task.name].chosen)]
+    return found
+
+
+def finding(
+    region: Region, here: str, lacks: Lacks, columns: Sequence[Column], spread: Spread | None, *, over: str
+) -> Finding:
+    """The finding of one difference, or what is missing for it. `over`: what its interval covers."""
+    bounds = spread.interval_with_seeds(TEST_LEVEL) if spread else None
+    if bounds is None or lacks:
+        rows = spread.interval(TEST_LEVEL) if spread and bounds is None else None
+        return Finding(NOT_JUDGED, here, bounds or rows, lacks_text(lacks, columns), rows_only=rows is not None)
     verdict = region.verdict(bounds)
     return Finding(verdict, here, bounds, region.reason(verdict, over))
 
 
-def all_in(region: Region, gaps: dict[str, Gap], lacks: Sequence[str]) -> Finding:
+def all_in(region: Region, here: str, gaps: Sequence[Gap], lacks: Lacks) -> Finding:
     """The finding of differences that must all lie in a region (an intersection-union test, at 5 % as a whole).
 
     Shown is the interval that decides: one that lies outside, or else the one that reaches farthest out.
     """
-    lacks = [*lacks, *unique(text for gap in gaps.values() for text in gap.lacks)]
-    here = "; ".join(f"{name}: {number(gap.points, '+.1f')}" for name, gap in gaps.items())
-    known = [gap.tested for gap in gaps.values() if gap.tested is not None]
-    if len(known) < len(gaps):
-        return finding(region, here, lacks, None, over="")
-    deciding = max(known, key=lambda one: (region.verdict(one) == DENIED, one[1] - region.high, region.low - one[0]))
-    return finding(region, here, lacks, deciding, over="rows and seeds, of the difference farthest out,")
+
+    def out(gap: Gap) -> tuple[bool, float]:
+        low, high = gap.tested
+        return region.verdict(gap.tested) == DENIED, max(high - region.high, region.low - low)
+
+    is_known = all(gap.tested is not None for gap in gaps)
+    deciding = max(gaps, key=out) if is_known else next(gap for gap in gaps if gap.tested is None)
+    lacks = merged(lacks, *(gap.lacks for gap in gaps))
+    over = f"{deciding.over} of the difference farthest out ({number(deciding.points, '+.1f')})"
+    return finding(region, here, lacks, deciding.columns, deciding.widest, over=over)
 
 
-def count_finding(is_true: bool, here: str, lacks: Sequence[str], rule: str) -> Finding:
-    """The finding of an exact count, which needs no seeds but real data and runs that learned."""
+def _of_counts(is_true: bool, here: str, lacks: Lacks, gap: Gap, rule: str) -> Finding:
+    """The finding of an exact count, which needs real data and runs that learned, but no interval."""
     if lacks := needed_for_counts(lacks):
-        return Finding(NOT_JUDGED, here, None, "missing: " + "; ".join(lacks))
+        return Finding(NOT_JUDGED, here, None, lacks_text(lacks, gap.columns))
     return Finding(HOLDS if is_true else DENIED, here, None, f"an exact count; the statement asks for {rule}")

@@ -13,15 +13,15 @@ from harness.reporting.claim_list import ALL, SOURCE
 from harness.reporting.judging import MIN_SEEDS, NOT_JUDGED, NOT_RUN, TEST_LEVEL, VERDICTS
 from harness.reporting.runs_table import to_frame
 from harness.reporting.scores import Scores
-from harness.reporting.table import NOTHING, Table, number
+from harness.reporting.table import NOTHING, Table
 
 
 @dataclass(frozen=True)
 class JudgedClaim:
     """A statement of the paper and what the runs of one group say about it.
 
-    `interval` is the tested one (`low`, `high`) as text, empty without. `reason` says how it was tested or what is
-    missing; `command` makes the missing runs and is empty where the statement was judged.
+    `interval` is the tested one (`low`, `high`) as text, over rows only where a method has a single seed. `reason`
+    says how it was tested or what is missing; `command` makes the missing runs, and is empty where none are.
     """
 
     statement: str
@@ -45,9 +45,8 @@ def judge_claims(boards: Sequence[Scores], bootstrap: Bootstrap) -> list[JudgedC
         found = [(scores.group.title, finding) for scores in boards if (finding := claim.judge(scores, bootstrap))]
         for title, finding in found:
             low, high = finding.bounds or (None, None)
-            interval = f"[{number(low)}, {number(high)}]" if finding.bounds else ""
             command = claim.command if finding.verdict == NOT_JUDGED else ""
-            told = finding.here, interval, finding.verdict, finding.reason, command, title
+            told = finding.here, finding.interval, finding.verdict, finding.reason, command, title
             rows.append(JudgedClaim(*about, *told, low, high))
         if not found:
             rows.append(JudgedClaim(*about, "", "", NOT_RUN, "", claim.command))

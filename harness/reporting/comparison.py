@@ -19,6 +19,7 @@ from harness.reporting.bootstrap import (
 from harness.reporting.claim_list import ON_THE_MEAN
 from harness.reporting.footnotes import comparison_notes, interval_notes, mark_notes
 from harness.reporting.gaps import paper_adapters
+from harness.reporting.judging import TEST_LEVEL
 from harness.reporting.scores import Column, Row, Scores
 from harness.reporting.table import NOTHING, Table, number
 
@@ -41,7 +42,8 @@ def mean_verdicts(scores: Scores, bootstrap: Bootstrap) -> list[str]:
     """A sentence on each of the paper's two statements about the mean, for the adapters that it is about."""
     found = [(claim, claim.judge(scores, bootstrap)) for claim in ON_THE_MEAN]
     return [
-        f"'{claim.statement}': {finding.verdict}. Here {finding.here}; {finding.reason}."
+        f"'{claim.statement}': {finding.verdict}. Here {finding.here}, {TEST_LEVEL:.0%} interval "
+        f"{finding.interval or 'unknown'}; {finding.reason}."
         for claim, finding in found
         if finding is not None
     ]

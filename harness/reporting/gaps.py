@@ -10,9 +10,10 @@ import numpy as np
 from harness.reporting.bootstrap import Bootstrap, Interval, Spread, difference, mean_of
 from harness.reporting.candidates import Candidate, Cell, eligible_candidates
 from harness.reporting.groups import Group
-from harness.reporting.judging import TEST_LEVEL, Place, missing, without_interval
+from harness.reporting.judging import TEST_LEVEL, Lacks, Place, merged, missing, without_interval
 from harness.reporting.method_variant import MethodVariant
 from harness.reporting.scores import Column
+from harness.reporting.table import number
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Gap:
     theirs: float
     spread: Spread | None
     selected: Spread | None  # `spread` with the choice made again on each resample of the selection split
-    lacks: list[str]  # what the runs are not, for a judgement
+    lacks: Lacks
 
     @property
     def points(self) -> float:
@@ -61,6 +62,11 @@ class Gap:
     def over(self) -> str:
         """What `tested` covers."""
         return "rows and seeds" if self.selected is None else "rows, seeds and the choice of config"
+
+    @property
+    def here(self) -> str:
+        """`+0.4 (70.6 against 70.2)`."""
+        return f"{number(self.points, '+.1f')} ({number(self.ours)} against {number(self.theirs)})"
 
     @property
     def tested(self) -> Interval | None:
@@ -105,8 +111,8 @@ def mean_gap(
     ]
     spreads = [[bootstrap.spread(s.candidate(c), c.evaluation_set, metric) for s in sides] for c in shared]
     places = [Place(column, tuple(side.candidate(column) for side in sides)) for column in shared]
-    lacks = missing(places, may_collapse=may_collapse)
-    lacks += without_interval(c for c, pair in zip(shared, spreads, strict=True) if None in pair)
+    unknown = [column for column, pair in zip(shared, spreads, strict=True) if None in pair]
+    lacks = merged(missing(places, may_collapse=may_collapse), without_interval(unknown))
     selected = None
     if metric is None and not lacks:  # the choice is made by the headline score
         selected = mean_of(

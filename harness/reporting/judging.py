@@ -33,6 +33,8 @@ MIN_SEEDS = 3  # per cell: with fewer, the spread over seeds is hardly known
 _SEEDS = f"{MIN_SEEDS} seeds"
 _LABELS = "predictions and gold labels (`--data` restores those)"
 
+Lacks = dict[str, list[str]]  # what runs lack for a judgement, and the columns on which they do
+
 
 @dataclass(frozen=True)
 class Region:
@@ -93,34 +95,52 @@ class Place:
     candidates: tuple[Candidate | None, ...]
 
 
-def missing(places: Sequence[Place], *, may_collapse: bool = False) -> list[str]:
-    """What these runs lack for a judgement: real and complete data, no degenerate run, enough seeds; empty if nothing.
+def missing(places: Sequence[Place], *, may_collapse: bool = False) -> Lacks:
+    """What these runs lack for a judgement: real and complete data, no degenerate run, enough seeds.
 
     Cells without a completed run are the caller's to name. `may_collapse`: degenerate runs are what is looked for.
     """
     found = [(place.column, one) for place in places for one in place.candidates if one is not None]
-    runs = [(column, record) for column, candidate in found for record in candidate.completed[:1]]
-    return [
-        *_named("real data instead of synthetic", (column for column, run in runs if not _is_real(run))),
-        *_named("complete data", (column for column, run in runs if _is_real(run) and _is_cut(run))),
-        *_named("runs without constant predictions", (c for c, one in found if one.degenerate and not may_collapse)),
-        *_named(_SEEDS, (column for column, one in found if len(one.completed) < MIN_SEEDS)),
-    ]
+    runs = [(column, candidate.completed[0]) for column, candidate in found]
+    return merged(
+        _lacking("real data instead of synthetic", (column for column, run in runs if not _is_real(run))),
+        _lacking("complete data", (column for column, run in runs if _is_real(run) and _is_cut(run))),
+        _lacking("runs without constant predictions", (c for c, one in found if one.degenerate and not may_collapse)),
+        _lacking(_SEEDS, (column for column, one in found if len(one.completed) < MIN_SEEDS)),
+    )
 
 
-def without_interval(columns: Iterable[Column]) -> list[str]:
+def without_interval(columns: Iterable[Column]) -> Lacks:
     """What is missing for an interval where the bootstrap has none."""
-    return _named(_LABELS, columns)
+    return _lacking(_LABELS, columns)
 
 
-def needed_for_counts(lacks: Iterable[str]) -> list[str]:
-    """Those of the things that are missing which a count of parameters needs too: not the seeds, not an interval."""
-    return [text for text in lacks if not text.startswith((_SEEDS, _LABELS))]
+def needed_for_counts(lacks: Lacks) -> Lacks:
+    """Those that a count of parameters needs too: not the seeds, not an interval."""
+    return {what: titles for what, titles in lacks.items() if what not in (_SEEDS, _LABELS)}
 
 
-def _named(what: str, columns: Iterable[Column]) -> list[str]:
-    titles = dict.fromkeys(column.title for column in columns)
-    return [f"{what} on {', '.join(titles)}"] if titles else []
+def merged(*several: Lacks) -> Lacks:
+    """All of them, each column once; without those that nothing lacks."""
+    found: dict[str, dict[str, None]] = {}
+    for lacks in several:
+        for what, titles in lacks.items():
+            found.setdefault(what, {}).update(dict.fromkeys(titles))
+    return {what: list(titles) for what, titles in found.items() if titles}
+
+
+def lacks_text(lacks: Lacks, columns: Sequence[Column]) -> str:
+    """`missing: complete data on QQP, QNLI; 3 seeds on all 9 columns`; `columns` are those that are compared."""
+    compared, parts = {column.title for column in columns}, []
+    for what, titles in lacks.items():
+        is_all = len(titles) > 2 and compared == set(titles)
+        parts.append(f"{what} on {f'all {len(titles)} columns' if is_all else ', '.join(titles)}")
+    return "missing: " + "; ".join(parts)
+
+
+def _lacking(what: str, columns: Iterable[Column]) -> Lacks:
+    titles = list(dict.fromkeys(column.title for column in columns))
+    return {what: titles} if titles else {}
 
 
 def _is_real(record: Record) -> bool:
