@@ -193,7 +193,7 @@ def percentiles(draws: np.ndarray, level: float = LEVEL, freedom: float = np.inf
     from scipy import stats
 
     middle, tails = float(np.mean(draws)), [(1 - level) / 2, (1 + level) / 2]
-    wider = stats.t.ppf(tails[1], freedom) / stats.norm.ppf(tails[1]) if np.isfinite(freedom) else 1.0
+    wider = float(stats.t.ppf(tails[1], freedom) / stats.norm.ppf(tails[1])) if np.isfinite(freedom) else 1.0
     low, high = (middle + wider * (float(one) - middle) for one in np.quantile(draws, tails))
     return low, high
 
