@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harne
     options = _parser(prog).parse_args(arguments)
     # Here, since they import pandas and matplotlib: wrong arguments are refused at once.
     from harness.reporting.bootstrap import Bootstrap
+    from harness.reporting.claims_table import counts_line
     from harness.reporting.documents import make_report
 
     try:
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harne
         print(f"error: {error}", file=sys.stderr)
         return 2
     show(made.tables if options.notes else made.summary)
+    if line := counts_line(made.claims, str((options.out or options.results) / "tables/claims.md")):
+        print(line)
     if options.notes:
         print("\nWritten: " + ", ".join(map(str, paths)))
     else:
@@ -87,7 +90,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "(different encoder, data source, row limits or protocol) go into separate tables.",
         epilog="Writes to DIR: tables/glue.{md,csv,tex} (scores by method and task), tables/tasks.{md,csv,tex} (the "
         "same with a row per task, outside GLUE), tables/by_size.md (adapter sizes), "
-        "tables/methods.md (what each method costs), tables/intervals.md (bootstrap intervals), tables/sweep.md (what "
+        "tables/methods.md (what each method costs), tables/intervals.md (bootstrap intervals), "
+        "tables/claims.{md,csv} (the paper's statements, judged), tables/sweep.md (what "
         "was tried and chosen), figures/*.{svg,png} (those for which there are enough runs; captions in "
         "figures/README.md), and next to these folders runs.csv (one row per run). Prints the scores of "
         "tables/glue.md, or of tables/tasks.md where there are tasks outside GLUE, with the verdicts; with --notes all "

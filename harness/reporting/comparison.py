@@ -6,9 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.reporting.bootstrap import LEVEL, RESAMPLES, Bootstrap, Interval, difference, interval, mean_of
+from harness.reporting.bootstrap import (
+    LEVEL,
+    RESAMPLES,
+    Bootstrap,
+    Interval,
+    Spread,
+    difference,
+    interval,
+    mean_of,
+)
+from harness.reporting.claim_list import ON_THE_MEAN
 from harness.reporting.footnotes import comparison_notes, interval_notes, mark_notes
-from harness.reporting.published import CLAIMS
+from harness.reporting.gaps import paper_adapters
+from harness.reporting.judging import TEST_LEVEL
 from harness.reporting.scores import Column, Row, Scores
 from harness.reporting.table import NOTHING, Table, number
 
@@ -16,9 +27,26 @@ from harness.reporting.table import NOTHING, Table, number
 def comparison_tables(scores: Scores, bootstrap: Bootstrap) -> list[Table]:
     """For each pair of adapters and full fine-tuning: both with intervals, and their paired difference, by task.
 
-    Its notes say whether the paper's claims hold here: confirmed, denied, or inconclusive.
+    The notes below the paper's adapters say whether its two statements about the mean hold here.
     """
-    return [_comparison(scores, adapters, full, bootstrap) for adapters, full in scores.pairs]
+    papers = set(paper_adapters(scores.group).values())
+    tables = []
+    for adapters, full in scores.pairs:
+        is_judged = papers >= {cell.method for cell in adapters.cells.values()}
+        verdicts = mean_verdicts(scores, bootstrap) if is_judged else []
+        tables.append(_comparison(scores, adapters, full, bootstrap, verdicts))
+    return tables
+
+
+def mean_verdicts(scores: Scores, bootstrap: Bootstrap) -> list[str]:
+    """A sentence on each of the paper's two statements about the mean, for the adapters that it is about."""
+    found = [(claim, claim.judge(scores, bootstrap)) for claim in ON_THE_MEAN]
+    return [
+        f"'{claim.statement}': {finding.verdict}. Here {finding.here}, {TEST_LEVEL:.0%} interval "
+        f"{finding.interval or 'unknown'}; {finding.reason}."
+        for claim, finding in found
+        if finding is not None
+    ]
 
 
 def intervals_table(scores: Scores, bootstrap: Bootstrap) -> Table:
@@ -37,19 +65,6 @@ def intervals_table(scores: Scores, bootstrap: Bootstrap) -> Table:
     return Table(f"Intervals: {scores.group.title}", header, lines, notes, left=2)
 
 
-def verdict(bounds: Interval | None, margin: float) -> str:
-    """Whether a difference with that interval is above minus `margin` points, and why."""
-    if bounds is None:
-        return "cannot be judged without an interval"
-    low, high = bounds
-    bound = number(-margin, "g")
-    if low > -margin:
-        return f"confirmed, the whole interval lies above {bound}"
-    if high < -margin:
-        return f"denied, the whole interval lies below {bound}"
-    return f"inconclusive, {bound} lies inside the interval"
-
-
 @dataclass(frozen=True)
 class Difference:
     """Adapters against full fine-tuning on one column, or on the mean: points, bootstrap distributions, rows."""
@@ -57,7 +72,8 @@ class Difference:
     title: str
     ours: float
     theirs: float
-    distributions: tuple[np.ndarray | None, np.ndarray | None]  # of ours and theirs
+    sides: tuple[Spread | None, Spread | None]  # of ours and theirs
+    spread: Spread | None  # of the difference
     column: Column | None = None
 
     @property
@@ -66,30 +82,37 @@ class Difference:
 
     @property
     def bounds(self) -> Interval | None:
-        return interval(difference(*self.distributions))
+        """The interval over the evaluation rows."""
+        return interval(self.spread)
+
+    @property
+    def bounds_with_seeds(self) -> Interval | None:
+        """The interval over rows and seeds; None where a side has a single seed."""
+        return self.spread.interval_with_seeds() if self.spread else None
 
 
 def differences(scores: Scores, adapters: Row, full: Row, bootstrap: Bootstrap) -> list[Difference]:
     """One per column that both rows have, and last their mean over the counted ones (where there is any)."""
 
-    def distribution(row: Row, column: Column) -> np.ndarray | None:
-        return bootstrap.distribution(row.candidate(column), column.evaluation_set)
+    def spread(row: Row, column: Column) -> Spread | None:
+        return bootstrap.spread(row.candidate(column), column.evaluation_set)
 
     found = []
     for column in scores.columns:
         ours, theirs = adapters.points(column), full.points(column)
         if ours is not None and theirs is not None:
-            distributions = distribution(adapters, column), distribution(full, column)
-            found.append(Difference(column.title, ours, theirs, distributions, column))
+            sides = spread(adapters, column), spread(full, column)
+            found.append(Difference(column.title, ours, theirs, sides, difference(*sides), column))
     counted = [one for one in found if one.column in scores.counted]
     if not counted:
         return found
     means = [float(np.mean(values)) for values in zip(*((one.ours, one.theirs) for one in counted), strict=True)]
-    spreads = [mean_of(sides) for sides in zip(*(one.distributions for one in counted), strict=True)]
-    return [*found, Difference(f"Mean ({len(counted)})", *means, tuple(spreads))]
+    sides = [mean_of(spreads) for spreads in zip(*(one.sides for one in counted), strict=True)]
+    spread_of_mean = mean_of([one.spread for one in counted])
+    return [*found, Difference(f"Mean ({len(counted)})", *means, tuple(sides), spread_of_mean)]
 
 
-def _comparison(scores: Scores, adapters: Row, full: Row, bootstrap: Bootstrap) -> Table:
+def _comparison(scores: Scores, adapters: Row, full: Row, bootstrap: Bootstrap, verdicts: list[str]) -> Table:
     found = differences(scores, adapters, full, bootstrap)
     lines = []
     for one in found:
@@ -97,19 +120,13 @@ def _comparison(scores: Scores, adapters: Row, full: Row, bootstrap: Bootstrap) 
         if one.column is not None:
             texts = [row.entries[one.column.title].text for row in (full, adapters)]
             count = _rows_text(adapters, one.column)
-        sides = [_with_bounds(text, interval(side)) for text, side in zip(texts, one.distributions[::-1], strict=True)]
-        lines.append([one.title, count, *sides, _with_bounds(number(one.points, "+.1f"), one.bounds)])
-    header = ["Task", "Rows", full.label, adapters.label, "Difference"]
+        sides = [_with_bounds(text, interval(side)) for text, side in zip(texts, one.sides[::-1], strict=True)]
+        gap = _with_bounds(number(one.points, "+.1f"), one.bounds)
+        lines.append([one.title, count, *sides, gap, _bounds(one.bounds_with_seeds) or NOTHING])
+    header = ["Task", "Rows", full.label, adapters.label, "Difference", "Rows and seeds"]
     title = f"{adapters.label} against {full.label[0].lower()}{full.label[1:]}: {scores.group.title}"
-    mean = found[-1] if found and found[-1].column is None else None
-    claims = [
-        f"'Within {claim.margin:g} points of full fine-tuning' on the mean ({claim.who} in the paper): "
-        f"{verdict(mean.bounds, claim.margin)}."
-        for claim in CLAIMS
-        if mean is not None
-    ]
-    notes = [_interval_note(), *claims, *comparison_notes(scores.group), *mark_notes(lines)]
-    return Table(title, header, lines, notes, verdicts=[f"{adapters.label} {lines[-1][-1]}: {c}" for c in claims])
+    notes = [_interval_note(), _SEEDS_NOTE, *verdicts, *comparison_notes(scores.group), *mark_notes(lines)]
+    return Table(title, header, lines, notes, verdicts=verdicts)
 
 
 def _rows_text(row: Row, column: Column) -> str:
@@ -126,11 +143,17 @@ def _bounds(bounds: Interval | None) -> str:
     return f"[{', '.join(map(number, bounds))}]" if bounds else ""
 
 
+_SEEDS_NOTE = (
+    f"Rows and seeds: {LEVEL:.0%} interval of the difference over both, seeds drawn within tasks and the same ones for "
+    f"all methods that have them, with Student's quantiles; {NOTHING} where a method has a single seed, whose spread "
+    "nobody knows."
+)
+
+
 def _interval_note() -> str:
     return (
         f"In brackets: {LEVEL:.0%} bootstrap interval over the evaluation rows ({RESAMPLES:,} resamples, percentiles; "
-        "the score is the mean over seeds). Differences are paired: both sides are scored on the same resamples. The "
-        "intervals do not include the variation from the choice of config and from the seeds; ± is the standard "
-        "deviation over seeds. Scores without an interval: their predictions or gold labels are missing (`--data` "
-        "restores the labels)."
+        "the score is the mean over seeds). Differences are paired: both sides are scored on the same resamples. These "
+        "intervals leave out the choice of config and the seeds; ± is the standard deviation over seeds. Scores "
+        "without an interval: their predictions or gold labels are missing (`--data` restores the labels)."
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from harness.records.record import Record
 from harness.reporting.bootstrap import Bootstrap
+from harness.reporting.claims_table import JudgedClaim, claims_frame, claims_table, judge_claims
 from harness.reporting.comparison import comparison_tables, intervals_table
 from harness.reporting.figures import figures
 from harness.reporting.footnotes import key_notes, mark_notes
@@ -30,12 +31,14 @@ Files = dict[str, str | bytes]  # contents by path below the report's folder
 class Report:
     """Everything that a results folder tells: its main tables, their short form, and figures and tables as files.
 
-    `tables` are complete; `summary` has the scores only, with the notes that they need and the verdicts on the claims.
+    `tables` are complete; `summary` has the scores only, with the notes that they need and the verdicts on the mean.
+    `claims` are the paper's statements, judged.
     """
 
     tables: list[Table]
     summary: list[Table]
     files: Files
+    claims: list[JudgedClaim] = field(default_factory=list)
 
 
 def make_report(
@@ -73,10 +76,13 @@ def make_report(
     intervals = [intervals_table(scores, bootstrap) for scores in boards]
     sizes = [by_size_table(group, family) for group in groups for family in group.families]
     sweep = [table for group in groups for table in (chosen_table(group), candidates_table(group))]
+    claims = judge_claims(boards, bootstrap)
     files: Files = {
         "tables/glue.md": _document("GLUE scores", tables),
         "tables/glue.tex": "\n\n".join([LATEX_HEAD, *map(latex, tables)]) + "\n",
         "tables/glue.csv": scores_frame(boards, bootstrap).to_csv(index=False),
+        "tables/claims.md": _document("What the paper says, and what the runs say", [claims_table(claims)]),
+        "tables/claims.csv": claims_frame(claims).to_csv(index=False),
         "tables/intervals.md": _document("Scores with their intervals", intervals),
         "tables/by_size.md": _document("Scores by bottleneck size", sizes, instead=NO_SIZES),
         "tables/methods.md": _document("Methods", map(methods_table, groups)),
@@ -89,7 +95,7 @@ def make_report(
             "tables/tasks.tex": "\n\n".join([LATEX_HEAD, *map(latex, by_task)]) + "\n",
             "tables/tasks.csv": tasks_frame(beyond, bootstrap).to_csv(index=False),
         }
-    return Report(complete, summary, files | (figure_files(boards, bootstrap) if with_figures else {}))
+    return Report(complete, summary, files | (figure_files(boards, bootstrap) if with_figures else {}), claims)
 
 
 def figure_files(boards: Sequence[Scores], bootstrap: Bootstrap) -> Files:

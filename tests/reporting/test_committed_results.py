@@ -41,6 +41,10 @@ def without_intervals(name: str, text: str) -> str:
     if name.endswith("glue.csv"):
         frame = pd.read_csv(io.StringIO(text))
         return frame[[column for column in frame if not column.endswith((" low", " high"))]].to_csv()
+    if name.endswith("claims.csv"):
+        return pd.read_csv(io.StringIO(text)).drop(columns=["interval", "low", "high", "reason", "verdict"]).to_csv()
+    if name.endswith("claims.md"):  # columns: statement, section, paper, here, interval, verdict, why
+        text = re.sub(r"(?m)^(\|(?:[^|]*\|){4}).*$", r"\1", text)
     lines = [line for line in text.splitlines() if not line.removeprefix("- ").startswith("'Within")]
     if name.endswith((".md", ".tex")):
         lines = [re.sub(r"\s*\[[^\]]*\]", "", line) for line in lines]

@@ -81,12 +81,13 @@ def test_without_notes_scores_verdicts_and_the_folder_are_printed(results, capsy
         "Runs of this section: 10 completed, 1 failed, 1 diverged, 0 running or interrupted.",
         "Missing, planned in this folder and without a record: 1 (`mrpc-never-started`).",
         "failed: no run of that cell has completed.",
-        "Adapters (best size) +1.0: 'Within 0.4 points of full fine-tuning' on the mean",
-        "Adapters (best size) +1.0: 'Within 0.8 points of full fine-tuning' on the mean",
+        "'Within 0.4 points of full fine-tuning on the mean (adapters of the best size)': not judged. Here +1.0",
+        "'Within 0.8 points of full fine-tuning on the mean (adapters of size 64)': not judged. Here +1.0",
         "**NOT GLUE: synthetic data.**",
     ]
     assert [note[: len(start)] for note, start in zip(notes, starts, strict=True)] == starts
-    assert notes[3].endswith("cannot be judged without an interval.")
+    assert "; 3 seeds on MRPC; " in notes[3] and "runs of both methods on CoLA, SST-2, STS-B, QQP" in notes[3]
+    assert lines[-3] == f"The paper's statements: 4 not judged, 18 not run ({results}/tables/claims.md)"
     assert lines[-1] == f"Tables, figures and notes: {results} (--notes prints all notes)"
 
 
