@@ -85,8 +85,6 @@ class Signals:
                     os.kill(process, number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGTERM and self._is_ending:
-            return  # `timeout` and schedulers send it to the process and again to its group
         if self._depth and not (number == signal.SIGINT and number in self.waiting):
             if number not in self.waiting:
                 self.waiting.append(number)
@@ -94,6 +92,8 @@ class Signals:
         self._act(number)
 
     def _act(self, number: int) -> None:
+        if number == signal.SIGTERM and self._is_ending:
+            return  # `timeout` and schedulers send it to the process and again to its group
         before = self._handlers[number]
         is_own = before in (signal.SIG_DFL, signal.default_int_handler)
         self._is_ending |= is_own and number != signal.SIGUSR1

@@ -102,8 +102,9 @@ def train(
     """Train every replica for `settings.epochs` epochs: AdamW, linear warm-up and decay, clipping (section 3.1).
 
     Replicas share everything in `settings` but learning rate and seed (the order of their rows). `on_step` gets
-    step, steps and the mean loss of the replicas that go on, every few steps; `on_epoch` the epoch's number, from 1;
-    what it returns is kept in `evaluations`. With `capture` (of `cuda_capture`) steps run as graphs, on batches padded to a multiple of `WIDTH_STEP` tokens.
+    step, steps and the mean loss of the replicas that go on, every few steps; `on_epoch` the epoch's number, from 1,
+    and what it returns is kept in `evaluations`.
+    With `capture` (of `cuda_capture`) steps run as graphs, on batches padded to a multiple of `WIDTH_STEP` tokens.
     With `settings.micro_batch_size` the gradients of a batch are summed over its micro-batches, each mean weighted
     with its share of the rows: without dropout, clipping and step are those of the whole batch up to rounding.
     Ends early if every replica's loss has stopped being finite.

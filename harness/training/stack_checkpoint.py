@@ -50,7 +50,7 @@ class StackCheckpoint:
             saved = self._read()
         except FileNotFoundError:
             saved = None
-        except _NotUsed as reason:
+        except _UnusableError as reason:
             self._say(f"{self.path} is not used ({reason}): training starts at the first step")
             saved = None
         if saved is not None:
@@ -81,11 +81,11 @@ class StackCheckpoint:
             found = made_by.get(name)
             if found != expected:
                 plain = isinstance(expected, (str, int, bool)) or expected is None
-                raise _NotUsed(f"{name} was {found}, and is {expected} here" if plain else f"it has other {name}")
+                raise _UnusableError(f"{name} was {found}, and is {expected} here" if plain else f"it has other {name}")
         return saved
 
 
-class _NotUsed(Exception):
+class _UnusableError(Exception):
     """Why a file is not used."""
 
 
@@ -108,22 +108,22 @@ def write_state(path: Path, saved: Saved, made_by: Mapping[str, Any]) -> None:
 
 
 def read_state(path: Path) -> tuple[Saved, dict[str, Any]]:
-    """The state in a file and its `made_by`; `_NotUsed` where it is damaged or something else."""
+    """The state in a file and its `made_by`; `_UnusableError` where it is damaged or something else."""
     try:
         path.stat()  # FileNotFoundError: there is none
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if not metadata.keys() >= {"head", "sha256"}:
-                raise _NotUsed("it is no checkpoint of a stack")
+                raise _UnusableError("it is no checkpoint of a stack")
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no mapping)
         if _digest(metadata["head"], tensors) != metadata["sha256"]:
-            raise _NotUsed("it is damaged: its sha256 differs")
+            raise _UnusableError("it is damaged: its sha256 differs")
         head = json.loads(metadata["head"])
         return Saved(tensors, head["values"]), head["made_by"]
     except FileNotFoundError:
         raise
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise _NotUsed(f"it cannot be read: {' '.join(str(error).split())}") from None
+        raise _UnusableError(f"it cannot be read: {' '.join(str(error).split())}") from None
 
 
 def temporary_path(path: Path) -> Path:

@@ -25,7 +25,12 @@ from tests.fixtures.training import build, rows, train
 STEPS = 21  # 3 epochs of 7
 
 
-class Killed(Exception):
+def a_weight(classifier):
+    """Something that changes in training, as scores after an epoch do."""
+    return float(classifier.head.weight.detach().sum())
+
+
+class KilledError(Exception):
     """Takes the place of SIGKILL: nothing is written on its way."""
 
 
@@ -50,16 +55,16 @@ def trained(path, config, *, die_at=None, write_at=None, seconds=1e9, count=1, b
             if step == write_at:
                 checkpoint.write()
             if step == die_at:
-                raise Killed
+                raise KilledError
 
         checkpoint.look = look
     options = TrainConfig(epochs=3, batch_size=32, **settings)
     try:
         result = train(
             classifier, rows(), options, learning_rates=rates, seeds=seeds, bf16=bf16, capture=capture,
-            checkpoint=checkpoint, on_epoch=lambda epoch: [epoch, float(next(iter(classifier.parameters())).sum())],
+            checkpoint=checkpoint, on_epoch=lambda epoch: [epoch, a_weight(classifier)],
         )  # fmt: skip
-    except Killed:
+    except KilledError:
         return None, said, resumed
     kept = {
         "losses": result.losses,
@@ -341,7 +346,7 @@ def test_signals_wait_for_the_end_of_a_step(tmp_path):
     settings = TrainConfig(epochs=3, batch_size=32)
     with pytest.raises(KeyboardInterrupt), SIGNALS.handled(), SIGNALS.first(checkpoint.write):
         train(classifier, rows(), settings, learning_rates=[1e-2], seeds=[0], bf16=False, checkpoint=checkpoint,
-              on_epoch=lambda epoch: [epoch, float(next(iter(classifier.parameters())).sum())])  # fmt: skip
+              on_epoch=lambda epoch: [epoch, a_weight(classifier)])  # fmt: skip
     resumed, _, at = trained(path, config)
     assert at == [(12, STEPS)]
     assert_equal(resumed, undisturbed)
