@@ -97,15 +97,17 @@ class Signals:
         before = self._handlers[number]
         is_own = before in (signal.SIG_DFL, signal.default_int_handler)
         self._is_ending |= is_own and number != signal.SIGUSR1
-        if self._first is not None:
-            with self.held():
-                self._first()
-        if not is_own:
-            before(number, None)
-        elif number == signal.SIGTERM:
-            raise Terminated
-        elif number == signal.SIGINT:
-            raise KeyboardInterrupt
+        try:
+            if self._first is not None:
+                with self.held():
+                    self._first()
+        finally:  # whatever went wrong there, a signal is not lost
+            if not is_own:
+                before(number, None)
+            elif number == signal.SIGTERM:
+                raise Terminated
+            elif number == signal.SIGINT:
+                raise KeyboardInterrupt
 
 
 SIGNALS = Signals()

@@ -54,6 +54,7 @@ class Training:
     steps_per_epoch: int
     diverged_at: list[int | None]
     step: int = 0
+    is_between_steps: bool = True
     recorded: int = 0
     padding_shares: list[float] = field(default_factory=list)
     evaluations: list[Any] = field(default_factory=list)
@@ -137,7 +138,7 @@ def train(
             left = [] if result.all_diverged else batches[result.step - epoch * steps_per_epoch :]
             with SIGNALS.held():
                 for batch in left:
-                    step = result.step
+                    step, result.is_between_steps = result.step, False
                     rows.zero_grad()
                     losses[:, step] = 0
                     for part in batch:
@@ -148,6 +149,7 @@ def train(
                     optimizer.step()
                     schedule.step()
                     result.step = step = step + 1
+                    result.is_between_steps = True
                     result.seconds = result.seconds_before + time.perf_counter() - started
                     if step % _SYNC_EVERY[device.type] == 0 or step == steps:
                         latest = result.record_losses(losses[:, result.recorded : step].cpu().numpy())

@@ -65,12 +65,16 @@ class StackCheckpoint:
             self.write()
 
     def write(self) -> None:
-        """Write the file, unless it holds this step. Where that fails, `say` gets one line, and training goes on."""
-        if self._stack is None or self._stack.training.step == self._step:
+        """Write the file, unless it holds this step, or a step has been broken off (by an error or a second Ctrl-C).
+
+        Where that fails, `say` gets one line, and training goes on.
+        """
+        training = self._stack and self._stack.training
+        if training is None or not training.is_between_steps or training.step == self._step:
             return
         try:
             write_state(self.path, self._stack.state(), self.made_by)
-            self._step = self._stack.training.step
+            self._step = training.step
         except (OSError, SafetensorError) as error:
             self._say(f"{self.path} could not be written ({one_line(error)}): training goes on without")
         self._looked = self._clock()

@@ -69,6 +69,7 @@ class StackState:
     def restore(self, saved: Saved) -> None:
         """Set the state of a stack of the same `shape`. Parameters keep their place in memory (see `GraphedStep`)."""
         tensors, values = saved
+        self.training.is_between_steps = False
         for index, buffer in enumerate(self.rows.buffers):
             buffer.copy_(tensors[f"parameters.{index}"])
         moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
@@ -90,3 +91,4 @@ class StackState:
         for name in _PROGRESS:
             setattr(self.training, name, values[name])
         self.training.seconds_before = self.training.seconds
+        self.training.is_between_steps = True

@@ -1,6 +1,7 @@
 """Checkpoints of a stack: training that goes on from one ends as if nothing had happened, to the last digit."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -326,27 +327,49 @@ def test_a_death_while_writing_leaves_the_file_before(tmp_path, monkeypatch):
     assert trained(path, config)[2] == [(9, STEPS)]
 
 
-def test_signals_wait_for_the_end_of_a_step(tmp_path):
-    """Ctrl-C in the middle of a step ends training after it, and the checkpoint is that of the step."""
-    import signal
-
-    path, config = tmp_path / "stack.safetensors", FullConfig()
-    undisturbed, _, _ = trained(None, config)
+def interrupted(path, config, at):
+    """Train with a checkpoint, where the forward pass of a step calls `at[step]`."""
     classifier = build([config], [0], dropout=0.1)
     torch.manual_seed(0)
-    calls = []
-
-    def interrupt(*_):
-        calls.append(1)
-        if len(calls) == 12:
-            signal.raise_signal(signal.SIGINT)
-
-    classifier.register_forward_pre_hook(interrupt)
+    steps = iter(range(1, 100))
+    classifier.register_forward_pre_hook(lambda *_: at.get(next(steps), lambda: None)())
     checkpoint = StackCheckpoint(path, {"runs": [0]}, seconds=1e9)
     settings = TrainConfig(epochs=3, batch_size=32)
-    with pytest.raises(KeyboardInterrupt), SIGNALS.handled(), SIGNALS.first(checkpoint.write):
-        train(classifier, rows(), settings, learning_rates=[1e-2], seeds=[0], bf16=False, checkpoint=checkpoint,
-              on_epoch=lambda epoch: [epoch, a_weight(classifier)])  # fmt: skip
+    with SIGNALS.handled(), SIGNALS.first(checkpoint.write):
+        train(
+            classifier, rows(), settings, learning_rates=[1e-2], seeds=[0], bf16=False, checkpoint=checkpoint,
+            on_epoch=lambda epoch: [epoch, a_weight(classifier)],
+        )  # fmt: skip
+
+
+def send(*numbers):
+    for number in numbers:
+        signal.raise_signal(number)
+
+
+def test_a_signal_waits_for_the_end_of_a_step(tmp_path):
+    """Ctrl-C in the middle of a step ends training after it, and the checkpoint is that of the step."""
+    path, config = tmp_path / "stack.safetensors", FullConfig()
+    undisturbed, _, _ = trained(None, config)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(path, config, {12: lambda: send(signal.SIGINT)})
     resumed, _, at = trained(path, config)
     assert at == [(12, STEPS)]
+    assert_equal(resumed, undisturbed)
+
+
+def fail_after_sigterm():
+    send(signal.SIGTERM)
+    raise RuntimeError("out of memory")
+
+
+@pytest.mark.parametrize("breaks", [lambda: send(signal.SIGINT, signal.SIGINT), fail_after_sigterm])
+def test_a_step_that_is_broken_off_is_not_kept(tmp_path, breaks):
+    """By a second Ctrl-C, or by an error while a signal waits: weights and masks are those of half a step."""
+    path, config = tmp_path / "stack.safetensors", AdapterConfig(bottleneck_size=4)
+    undisturbed, _, _ = trained(None, config)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(path, config, {6: lambda: send(signal.SIGUSR1), 12: breaks})
+    resumed, _, at = trained(path, config)
+    assert at == [(6, STEPS)]
     assert_equal(resumed, undisturbed)
