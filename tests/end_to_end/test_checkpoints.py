@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.fixtures.commands import Forked, records
+from tests.fixtures.commands import Forked, last_of_each, records
 from tests.fixtures.glue_fixture import write_glue
 
 pytestmark = pytest.mark.process
@@ -28,8 +28,8 @@ def start(tmp_path_factory, tiny_model):
 
     def call(results, method, *more) -> Forked:
         where = [f"results_dir={results}", f"cache_dir={cache}", "model=local", f"model.name={tiny_model}"]
-        return Forked("--multirun", "task=rte", *METHODS[method], *TRAIN, "device=cpu", *where, *more,
-                      GLUE_DIR=str(glue))  # fmt: skip
+        overrides = last_of_each("task=rte", *METHODS[method], *TRAIN, "device=cpu", *where, *more)
+        return Forked("--multirun", *overrides, GLUE_DIR=str(glue))
 
     return call
 
@@ -133,16 +133,11 @@ def test_a_stack_that_is_ended_goes_on_from_its_last_step(start, tmp_path, undis
     assert {record["error"] for record in records(tmp_path).values()} == {"interrupted"}
     (name,) = checkpoints(tmp_path)
     assert name.removesuffix(".safetensors") in records(tmp_path)
-    assert 0 < resumed_at(ended(start(tmp_path, method))) < STEPS
+    process = start(tmp_path, method)
+    wait_until(lambda: "resuming" in process.printed(), process)
+    process.send_signal(signal.SIGUSR1)  # a warning alone ends nothing
+    assert 0 < resumed_at(ended(process)) < STEPS
     assert timeless(tmp_path) == undisturbed[method]
-    assert checkpoints(tmp_path) == []
-
-
-def test_a_warning_alone_disturbs_nothing(start, tmp_path, undisturbed):
-    process = start(tmp_path, "adapter")
-    warn_until_there_is_a_checkpoint(process, tmp_path)
-    ended(process)
-    assert timeless(tmp_path) == undisturbed["adapter"]
     assert checkpoints(tmp_path) == []
 
 
@@ -171,3 +166,20 @@ def test_without_checkpoints_a_stack_starts_again(start, tmp_path):
     process.communicate()
     assert process.returncode == 143
     assert checkpoints(tmp_path) == []
+
+
+def test_the_processes_of_a_sweep_over_devices_are_warned_and_ended_too(start, tmp_path):
+    """The signals go to the first process alone."""
+    process = start(tmp_path, "full", "train.seed=0,1", "hydra.launcher.devices=[cpu,cpu]", "train.epochs=240")
+    wait_until(lambda: len(records_begun(tmp_path)) == 2, process)
+
+    def are_there():
+        process.send_signal(signal.SIGUSR1)
+        return len([name for name in checkpoints(tmp_path) if name[0] != "."]) == 2
+
+    wait_until(are_there, process)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143 and "Traceback" not in err, err
+    assert [record["error"] for record in records(tmp_path).values()] == ["interrupted"] * 2
+    assert len(checkpoints(tmp_path)) == 2
