@@ -176,6 +176,7 @@ class RunConfig:
     cache_dir: str = option(".cache", one_per_sweep=True)
     device: str = option("auto", one_per_sweep=True)
     cuda_graphs: bool = option(False, one_per_sweep=True)
+    checkpoint_minutes: float = option(10.0, at_least(0), one_per_sweep=True)  # 0: none
 
 
 PROTOCOL_CONFIGS: dict[str, type[ProtocolConfig]] = {

@@ -4,7 +4,8 @@
     python -m harness.run --multirun task=cola,mrpc method.bottleneck_size=8,64 train.learning_rate=3e-4,1e-3
     python -m harness.run --dry-run experiment=quick/adapter
 
-Exit status: 0 all runs completed, 1 some failed or diverged, 2 bad input, 130 interrupted.
+Exit status: 0 all runs completed, 1 some failed or diverged, 2 bad input, 130 interrupted,
+143 terminated.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from harness.config import conf_folder, register_configs
 from harness.errors import UserError
+from harness.interrupts import SIGNALS, Terminated
 from harness.sweeps.command import COMMAND, as_typed, check_arguments, with_override
 from harness.sweeps.help_page import help_page
 from harness.sweeps.hydra_errors import explain
@@ -33,6 +35,11 @@ DRY_RUN = "--dry-run"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status. `arguments` are those of the command line (None: of this process)."""
+    with SIGNALS.handled():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     session = Session(dry_run=DRY_RUN in arguments)
     hydra_arguments = [argument for argument in arguments if argument != DRY_RUN]
@@ -56,10 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if wants_traceback:
             raise
         return _fail(explain(error, arguments))
-    except KeyboardInterrupt:
-        print("\ninterrupted; finished runs are kept. To continue:", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        is_terminated = isinstance(interrupt, Terminated)
+        how = "terminated" if is_terminated else "interrupted"
+        print(f"\n{how}; finished runs and checkpoints are kept. To continue:", file=sys.stderr)
         print("  " + shlex.join([*COMMAND, *arguments]), file=sys.stderr)
-        return 130
+        return 143 if is_terminated else 130
     print_outcome(list(session.records.values()), session.results_dir)
     return 1 if session.failures else 0
 

@@ -15,6 +15,7 @@ import torch
 
 from harness.config import RunConfig
 from harness.errors import UserError
+from harness.interrupts import SIGNALS
 from harness.records.record import Record, read_record
 from harness.sweeps import jobs
 from harness.sweeps.command import as_typed
@@ -81,13 +82,16 @@ def pin_precision(config: RunConfig, device: str) -> RunConfig:
 
 
 class _Work:
-    """What a job does. submitit calls `checkpoint` when the cluster takes the node away: the job is queued again."""
+    """What a job does. submitit calls `checkpoint` when the cluster takes the node away: the job is queued again, and
+    goes on from the checkpoint that the stack has written at that signal (`Signals.handled` puts it first).
+    """
 
     def __init__(self, configs: list[RunConfig], max_stack: int, arguments: list[str]) -> None:
         self.configs, self.max_stack, self.arguments = configs, max_stack, arguments
 
     def __call__(self) -> None:
-        with as_typed(self.arguments):  # records name the command that was typed, not submitit's
+        # Records name the command that was typed, not submitit's.
+        with as_typed(self.arguments), SIGNALS.handled():
             jobs.run_all(self.configs, max_stack=self.max_stack)
 
     def checkpoint(self) -> Any:

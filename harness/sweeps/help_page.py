@@ -28,7 +28,8 @@ results_dir. With --multirun, or for an experiment, train every combination of t
   python -m harness.run --dry-run experiment=minilm/adapter_small
 
 The same command again resumes. python -m harness.report RESULTS makes tables and figures of the records.
-Exit status: 0 all runs completed, 1 some failed or diverged, 2 bad input, 130 interrupted.
+Exit status: 0 all runs completed, 1 some failed or diverged, 2 bad input, 130 interrupted,
+143 terminated.
 
 == Flags ==
   --multirun, -m      every combination of values that are separated by commas

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,3 +24,9 @@ def lock_runs(results_dir: Path, run_ids: Iterable[str]) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def file_time(folder: Path) -> float:
+    """Now, by the clock that stamps the files of this folder: on a network file system that is another machine's."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".now") as file:
+        return Path(file.name).stat().st_mtime

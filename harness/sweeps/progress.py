@@ -43,6 +43,7 @@ class Progress:
         self._left = {record["run_id"] for record in planned}
         self.total, self.done, self.running, self.failed = len(self._left), 0, 0, 0
         self._share = 0.0  # of the runs in training, in runs
+        self._resumed, self._given = 0.0, 0.0  # of the stack, of all runs: the share that an earlier process trained
         self._lines, self._results_dir = RunLines(planned), results_dir
         self._best: dict[str, float] = {}
         for record in finished:
@@ -82,25 +83,32 @@ class Progress:
     @property
     def time_left(self) -> str:
         """Until the end of all runs, if they go on as they did."""
-        return _time_left(self._clock() - self._started, self.share)
+        return _time_left(self._clock() - self._started, self.share, self._given)
 
     def start(self, title: str, count: int, epochs: int) -> None:
         """Show that a stack of `count` runs begins to train; `title` names task and method.
 
         `epochs` is 0 for a method that has none: only its steps are shown.
         """
-        self.running, self._share = count, 0.0
-        self._title = title + (f" x{count}" if count > 1 else "")
+        self.running, self._share, self._resumed = count, 0.0, 0.0
+        self._title = stack_title(title, count)
         self._epochs, self._epoch, self._stack_started = epochs, 0, self._clock()
         self._bars.reset(self._current, description=self._title, visible=True, total=1, left=_NO_TIME)
         self._show()
+
+    def resume(self, step: int, steps: int) -> None:
+        """Report that the current stack goes on after `step` of `steps` steps, which took no time of this process."""
+        self._resumed = step / steps
+        self._given += self.running * self._resumed / self.total if self.total else 0.0
+        self._epoch, self._stack_started = step * self._epochs // steps, self._clock()
+        self.say(f"resuming {self._title} at step {step} of {steps}")
 
     def step(self, step: int, steps: int, loss: float | None) -> None:
         """Show that the current stack has done `step` of `steps` steps; `loss` is the mean over its replicas, or None
         for a method without one.
         """
         self._share = self.running * step / steps
-        left = _time_left(self._clock() - self._stack_started, step / steps)
+        left = _time_left(self._clock() - self._stack_started, step / steps, self._resumed)
         shown = "" if loss is None else f" loss {loss:.3f}"
         text = f"{self._title} step {step}/{steps}{shown}"
         self._bars.update(self._current, description=text, completed=step, total=steps, left=left)
@@ -187,11 +195,14 @@ class WorkerProgress:
     """
 
     def __init__(self, board: MutableSequence[float], index: int) -> None:
-        self._board, self._place, self._count = board, 2 * index, 0
+        self._board, self._place, self._count, self._title = board, 2 * index, 0, ""
 
     def start(self, title: str, count: int, epochs: int) -> None:
-        self._count = count
+        self._count, self._title = count, stack_title(title, count)
         self._enter(count, 0.0)
+
+    def resume(self, step: int, steps: int) -> None:
+        self.say(f"resuming {self._title} at step {step} of {steps}")
 
     def step(self, step: int, steps: int, loss: float | None) -> None:
         self._enter(self._count, self._count * step / steps)
@@ -230,6 +241,11 @@ def print_outcome(records: Sequence[Record], results_dir: str | Path) -> None:
                 errors.print(Text(line))
 
 
+def stack_title(title: str, count: int) -> str:
+    """`RTE adapter`, and of several runs `RTE adapter x4`."""
+    return title + (f" x{count}" if count > 1 else "")
+
+
 def counted(count: int, noun: str) -> str:
     """`1 run`, `2 runs`."""
     return f"{count} {noun}" + ("" if count == 1 else "s")
@@ -238,5 +254,8 @@ def counted(count: int, noun: str) -> str:
 _NO_TIME = "-:--:--"
 
 
-def _time_left(elapsed: float, share: float) -> str:
-    return str(timedelta(seconds=round(elapsed * (1 - share) / share))) if share > 0 else _NO_TIME
+def _time_left(elapsed: float, share: float, given: float = 0.0) -> str:
+    """From the `share` of the work that is done; `given` of it was there when the time began."""
+    if share <= given:
+        return _NO_TIME
+    return str(timedelta(seconds=round(elapsed * (1 - share) / (share - given))))

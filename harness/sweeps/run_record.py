@@ -8,7 +8,7 @@ from typing import Any
 from harness.data.sources.own import reading_summary
 from harness.model.classifier import Classifier
 from harness.model.parameters import count
-from harness.records.schema import Record, Scores
+from harness.records.schema import Record
 from harness.sweeps.resolve import Run
 from harness.training.loop import Training
 
@@ -73,13 +73,13 @@ def encoder_entries(run: Run, classifier: Classifier) -> dict[str, Any]:
 
 
 def training_entries(
-    training: Training, replica: int, scores: Mapping[int, Scores], stack: Sequence[str], micro_batch_size: int | None
+    training: Training, replica: int, stack: Sequence[str], micro_batch_size: int | None
 ) -> dict[str, Any]:
-    """How the run trained; `scores` are those after epochs that were evaluated, by epoch."""
-    history = [
-        entry | ({"scores": scores[entry["epoch"]]} if entry["epoch"] in scores else {})
-        for entry in training.epoch_losses(replica)
-    ]
+    """How the run trained; the scores after an epoch are there if its `evaluations` hold them, one per replica."""
+    history = training.epoch_losses(replica)
+    for entry, scores in zip(history, training.evaluations, strict=False):  # a run that diverged finished fewer
+        if scores is not None:
+            entry["scores"] = scores[replica]
     entry = {
         "steps": training.losses.shape[1],
         "examples": training.examples,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from datasets import Dataset
 
 from harness.data.batches import Encoded
 from harness.data.encode import encode
+from harness.interrupts import SIGNALS
 from harness.model.build import assemble
 from harness.model.checkpoint import tokenizer_of
 from harness.model.classifier import Classifier
@@ -22,6 +24,8 @@ from harness.model.replica_state import alone, trained_tensors
 from harness.records.predictions import Arrays, store_predictions
 from harness.records.schema import Record, Scores
 from harness.records.weights import store
+from harness.sweeps.checkpoints import checkpoint_of
+from harness.sweeps.progress import Display
 from harness.sweeps.provenance import now, provenance
 from harness.sweeps.resolve import Run
 from harness.sweeps.run_record import encoder_entries, finished_record, shared_entries, training_entries
@@ -30,6 +34,7 @@ from harness.training.cuda_graphs import cuda_capture
 from harness.training.device import PeakMemory
 from harness.training.evaluation import evaluate, evaluate_spans, majority
 from harness.training.loop import evaluation_tokens, predict, train
+from harness.training.stack_checkpoint import StackCheckpoint
 
 
 @dataclass(frozen=True)
@@ -42,18 +47,27 @@ class Splits:
     rows: RunRows
 
 
-def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int, int, float], None]) -> list[Record]:
+def run_stack(runs: Sequence[Run], device: torch.device, progress: Display) -> list[Record]:
     """Train and evaluate compatible runs in one pass on that device; their records, in the order given.
 
-    Predictions, and weights where `train.save` asks for them, are written before any record is returned.
-    `on_step` gets step, steps and mean loss every few steps. Out of memory and other errors are raised:
-    the caller knows whether a smaller stack can be tried.
+    Training goes on from the stack's checkpoint, if there is one. Predictions, and weights where `train.save` asks for
+    them, are written before any record is returned; then the checkpoint is of no more use. Out of memory and other
+    errors are raised: the caller knows whether a smaller stack can be tried.
     """
+    checkpoint = checkpoint_of(runs, device, progress)
+    # Outside the steps a signal takes effect at once, but not before what was trained is safe.
+    with SIGNALS.first(checkpoint.write) if checkpoint else nullcontext():
+        return _run_stack(runs, device, progress, checkpoint)
+
+
+def _run_stack(
+    runs: Sequence[Run], device: torch.device, progress: Display, checkpoint: StackCheckpoint | None
+) -> list[Record]:
     first = runs[0]
     if first.checkpoint is None:
         from harness.sweeps.baseline import run_baseline  # scikit-learn takes a second to import
 
-        return [run_baseline(run, on_step) for run in runs]
+        return [run_baseline(run, progress.step) for run in runs]
     settings = first.config.train
     started, clock = now(), time.perf_counter()
     bf16 = first.precision == "bf16"
@@ -63,13 +77,12 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
     classifier = build_classifier(runs, device, bf16=bf16)
     # A GPU draws dropout from one stream per stack, a CPU from one per replica (MaskStreams); records name the stack.
     torch.manual_seed(settings.seed)
-    histories: list[dict[int, Scores]] = [{} for _ in runs]
 
-    def evaluate_epoch(epoch: int) -> None:
-        if settings.evaluate_every_epoch and epoch < settings.epochs:
-            scored = evaluate(classifier, first.task, splits.scored, bf16=bf16, max_tokens=tokens)
-            for history, results in zip(histories, scored, strict=True):
-                history[epoch] = results["scores"]
+    def evaluate_epoch(epoch: int) -> list[Scores] | None:
+        if not settings.evaluate_every_epoch or epoch == settings.epochs:
+            return None
+        scored = evaluate(classifier, first.task, splits.scored, bf16=bf16, max_tokens=tokens)
+        return [results["scores"] for results in scored]
 
     with cuda_capture(first.config.cuda_graphs) as capture:
         training = train(
@@ -81,8 +94,9 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
             seeds=[run.config.train.seed for run in runs],
             bf16=bf16,
             capture=capture,
-            on_step=on_step,
+            on_step=progress.step,
             on_epoch=evaluate_epoch,
+            checkpoint=checkpoint,
         )
     evaluated = time.perf_counter()
     results = []
@@ -97,7 +111,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
             "finished": now(),
             "train_seconds": round(training.seconds, 3),
             "evaluate_seconds": round(time.perf_counter() - evaluated, 3),
-            "total_seconds": round(time.perf_counter() - clock, 3),
+            "total_seconds": round(training.seconds_before + time.perf_counter() - clock, 3),
             # Of the whole stack: each of its replicas trains this share of them.
             "examples_per_second": round(training.examples * len(runs) / training.seconds, 1),
         },
@@ -107,7 +121,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
     stack = [run.id for run in runs]
     records = []
     for replica, run in enumerate(runs):
-        how = training_entries(training, replica, histories[replica], stack, settings.micro_batch_size)
+        how = training_entries(training, replica, stack, settings.micro_batch_size)
         own = how | encoder_entries(run, classifier)
         record = finished_record(run, results[replica], training, replica, copy.deepcopy(shared) | own)
         records.append(_stored(run, record, results[replica], gold, classifier, replica))

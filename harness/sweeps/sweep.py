@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import json
 import multiprocessing
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import Any
 import torch
 
 from harness.errors import UserError, one_line
+from harness.interrupts import SIGNALS
 from harness.model.methods import METHODS, can_stack
 from harness.records.predictions import read_predictions
 from harness.records.record import (
@@ -34,8 +34,9 @@ from harness.records.record import (
     write_records,
 )
 from harness.records.weights import is_stored
+from harness.sweeps.checkpoints import remove_checkpoint, remove_finished
 from harness.sweeps.hydra_errors import FULL_DISK
-from harness.sweeps.locks import lock_runs
+from harness.sweeps.locks import file_time, lock_runs
 from harness.sweeps.placement import default_devices, stack_limits
 from harness.sweeps.progress import Display, Progress, WorkerProgress
 from harness.sweeps.resolve import Run
@@ -46,7 +47,7 @@ PADDED_SIZE = 64  # bottleneck sizes up to this one are padded to the largest of
 _POLL_SECONDS = 0.5
 
 # Trains one stack and returns its records: `run_stack`, or another with its signature.
-TrainStack = Callable[[Sequence[Run], torch.device, Callable[[int, int, float | None], None]], list[Record]]
+TrainStack = Callable[[Sequence[Run], torch.device, Display], list[Record]]
 
 
 class Sweep:
@@ -69,7 +70,7 @@ class Sweep:
     ) -> None:
         self.runs, self.results_dir = list(runs), Path(results_dir)
         self.train_stack, self.wait = train_stack, wait
-        self._started = _file_time(self.results_dir)
+        self._started = file_time(self.results_dir)
         self.devices = list(devices) if devices else default_devices(runs[0].config.device)
         self.limit, tokens = stack_limits(max_stack, self.devices[0])
         # Grouped before anything is dropped: a resumed sweep trains the same stacks as an undisturbed one.
@@ -87,6 +88,7 @@ class Sweep:
         in training, and `OSError` for a full disk, where every further run would be trained in vain.
         """
         recover_records(self.results_dir)
+        remove_finished(self.results_dir)
         if len(self.devices) == 1:
             with self.progress() as progress:
                 self._work_on(torch.device(self.devices[0]), progress)
@@ -128,10 +130,13 @@ class Sweep:
             for worker in workers:
                 worker.start()
             try:
-                while any(worker.is_alive() for worker in workers):
-                    self.wait(_POLL_SECONDS)
-                    self._report(progress)
-                    progress.watch(board)
+                with SIGNALS.held():
+                    while any(worker.is_alive() for worker in workers):
+                        self.wait(_POLL_SECONDS)
+                        self._report(progress)
+                        progress.watch(board)
+                        SIGNALS.pass_on(worker.pid for worker in workers if worker.is_alive())
+                        SIGNALS.release()
             finally:
                 for worker in workers:
                     worker.join()
@@ -187,13 +192,15 @@ class Sweep:
             remedy = f"; {memory_remedy(first.config.train)}" if is_out_of_memory(error) else ""
             records = [run.record("failed", error=one_line(error) + remedy) for run in stack]
         write_records(self.results_dir, records)
+        if error is None:  # otherwise the next attempt goes on from there
+            remove_checkpoint(self.results_dir, stack)
         progress.finish(records)
 
     def _attempt(
         self, stack: list[Run], device: torch.device, progress: Display
     ) -> tuple[list[Record] | None, Exception | None, str]:
         try:
-            return self.train_stack(stack, device, progress.step), None, ""
+            return self.train_stack(stack, device, progress), None, ""
         except Exception as error:
             if isinstance(error, OSError) and error.errno in FULL_DISK:
                 raise
@@ -280,14 +287,9 @@ def lacks_files(results_dir: str | Path, run: Run, record: Record) -> bool:
 def _worker(sweep: Sweep, device: str, progress: WorkerProgress, errors: SimpleQueue) -> None:
     """Body of one process of a sweep over several devices; what ends it goes to `errors`."""
     try:
-        sweep._work_on(torch.device(device), progress)
+        with SIGNALS.handled():
+            sweep._work_on(torch.device(device), progress)
     except KeyboardInterrupt:
         pass  # the records are marked, and the parent has been interrupted as well
     except (UserError, OSError) as error:
         errors.put(error)
-
-
-def _file_time(folder: Path) -> float:
-    """Now, by the clock that stamps the files of this folder: on a network file system that is another machine's."""
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".now") as file:
-        return Path(file.name).stat().st_mtime

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from harness.config import TrainConfig
 from harness.data.batches import EVALUATION_TOKENS, Encoded, evaluation_batches, padding_share, plan_epoch
+from harness.interrupts import SIGNALS
 from harness.model.classifier import Classifier
 from harness.model.heads import Head
 from harness.training.cuda_graphs import WIDTH_STEP, Capture, GraphedStep
@@ -22,6 +23,8 @@ from harness.training.device import autocast
 from harness.training.frozen_states import frozen_states
 from harness.training.optimizer import make_optimizer
 from harness.training.parameter_rows import ParameterRows
+from harness.training.stack_checkpoint import StackCheckpoint
+from harness.training.stack_state import StackState
 
 _SYNC_EVERY = {"cpu": 5, "cuda": 50, "mps": 50}  # steps between readings of the losses: each one waits for the device
 
@@ -39,26 +42,38 @@ class MicroBatch(NamedTuple):
 
 @dataclass
 class Training:
-    """What one pass over a stack of R replicas did.
+    """What one pass over a stack of R replicas has done so far.
 
     `losses [R, steps]`: mean batch losses, NaN where not reached; `diverged_at[r]`: the step (from 1) of the first
-    loss that was not finite, or None.
+    loss that was not finite, or None. The losses of `recorded` of the `step` steps have been read from the device.
+    `padding_shares` and `evaluations` have one entry per epoch that began or ended; of the `seconds`, a process that
+    has ended trained `seconds_before`.
     """
 
     losses: np.ndarray
     steps_per_epoch: int
     diverged_at: list[int | None]
+    step: int = 0
+    is_between_steps: bool = True
+    recorded: int = 0
+    padding_shares: list[float] = field(default_factory=list)
+    evaluations: list[Any] = field(default_factory=list)
     examples: int = 0
-    padding_share: float = 0.0
     seconds: float = 0.0
+    seconds_before: float = 0.0
 
     @property
     def all_diverged(self) -> bool:
         return None not in self.diverged_at
 
-    def record_losses(self, losses: np.ndarray, start: int) -> list[float]:
-        """Record the losses `[R, n]` from step `start` on; the latest ones of the replicas that have not diverged."""
-        self.losses[:, start : start + losses.shape[1]] = losses
+    @property
+    def padding_share(self) -> float:
+        return float(np.mean(self.padding_shares))
+
+    def record_losses(self, losses: np.ndarray) -> list[float]:
+        """Record the losses `[R, n]` of the next n steps; the latest ones of the replicas that have not diverged."""
+        start, self.recorded = self.recorded, self.recorded + losses.shape[1]
+        self.losses[:, start : self.recorded] = losses
         for replica, row in enumerate(losses):
             bad = np.flatnonzero(~np.isfinite(row))
             if self.diverged_at[replica] is None and len(bad):
@@ -82,16 +97,21 @@ def train(
     bf16: bool,
     capture: Capture | None = None,
     on_step: Callable[[int, int, float], None] = lambda step, steps, loss: None,
-    on_epoch: Callable[[int], None] = lambda epoch: None,
+    on_epoch: Callable[[int], Any] = lambda epoch: None,
+    checkpoint: StackCheckpoint | None = None,
 ) -> Training:
     """Train every replica for `settings.epochs` epochs: AdamW, linear warm-up and decay, clipping (section 3.1).
 
     Replicas share everything in `settings` but learning rate and seed (the order of their rows). `on_step` gets
-    step, steps and the mean loss of the replicas that go on, every few steps; `on_epoch` the epoch's number, from 1.
+    step, steps and the mean loss of the replicas that go on, every few steps; `on_epoch` the epoch's number, from 1,
+    and what it returns is kept in `evaluations`.
     With `capture` (of `cuda_capture`) steps run as graphs, on batches padded to a multiple of `WIDTH_STEP` tokens.
     With `settings.micro_batch_size` the gradients of a batch are summed over its micro-batches, each mean weighted
     with its share of the rows: without dropout, clipping and step are those of the whole batch up to rounding.
     Ends early if every replica's loss has stopped being finite.
+
+    With a `checkpoint`, training goes on from the state that lies there, and writes its own there between steps; on a
+    CPU it ends in the numbers of an undisturbed one. Signals wait until a step is done (`harness.interrupts`).
     """
     device = split.ids.device
     rows = ParameterRows(classifier, classifier.replicas)
@@ -103,40 +123,47 @@ def train(
     accumulate = _losses_and_gradients(classifier, head, bf16=bf16)
     if capture is not None:
         accumulate = GraphedStep(accumulate, capture)
-    shares = []
-    step = recorded = 0
     started = time.perf_counter()
     frozen = frozen_states(classifier, split, autocast(device, bf16), evaluation_tokens(settings, device))
+    if checkpoint is not None:
+        checkpoint.open(StackState(result, losses, rows, optimizer, schedule, classifier.dropout.masks))
     with warnings.catch_warnings():
         # The rows' views are strided on purpose, see ParameterRows.
         warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
-        for epoch in range(settings.epochs):
+        # Where the state is that of the end of an epoch, nothing is left of it but `on_epoch`.
+        for epoch in range(max(result.step - 1, 0) // steps_per_epoch, settings.epochs):
             classifier.train()
             batches, share = _plan(split, settings, seeds, epoch, for_graphs=capture is not None)
-            shares.append(share)
-            for batch in batches:
-                rows.zero_grad()
-                losses[:, step] = 0
-                for part in batch:
-                    states = None if frozen is None else frozen.gather(part.rows, part.width)
-                    inputs = split.gather(part.rows, part.width)
-                    losses[:, step] += accumulate(part.share, split.gold[part.rows], *inputs, states)
-                rows.clip(settings.clip_norm)
-                optimizer.step()
-                schedule.step()
-                step += 1
-                if step % _SYNC_EVERY[device.type] == 0 or step == steps:
-                    latest = result.record_losses(losses[:, recorded:step].cpu().numpy(), recorded)
-                    recorded = step
-                    if result.all_diverged:
-                        break
-                    on_step(step, steps, float(np.mean(latest)))
+            result.padding_shares[epoch:] = [share]
+            left = [] if result.all_diverged else batches[result.step - epoch * steps_per_epoch :]
+            with SIGNALS.held():
+                for batch in left:
+                    step, result.is_between_steps = result.step, False
+                    rows.zero_grad()
+                    losses[:, step] = 0
+                    for part in batch:
+                        states = None if frozen is None else frozen.gather(part.rows, part.width)
+                        inputs = split.gather(part.rows, part.width)
+                        losses[:, step] += accumulate(part.share, split.gold[part.rows], *inputs, states)
+                    rows.clip(settings.clip_norm)
+                    optimizer.step()
+                    schedule.step()
+                    result.step = step = step + 1
+                    result.is_between_steps = True
+                    result.seconds = result.seconds_before + time.perf_counter() - started
+                    if step % _SYNC_EVERY[device.type] == 0 or step == steps:
+                        latest = result.record_losses(losses[:, result.recorded : step].cpu().numpy())
+                        if result.all_diverged:
+                            break
+                        on_step(step, steps, float(np.mean(latest)))
+                    if checkpoint is not None:
+                        checkpoint.look()
+                    SIGNALS.release()
             if result.all_diverged:
                 break
-            on_epoch(epoch + 1)
-    result.examples = min(step * settings.batch_size, len(split) * settings.epochs)
-    result.padding_share = float(np.mean(shares))
-    result.seconds = time.perf_counter() - started
+            result.evaluations[epoch:] = [on_epoch(epoch + 1)]
+    result.examples = min(result.step * settings.batch_size, len(split) * settings.epochs)
+    result.seconds = result.seconds_before + time.perf_counter() - started
     return result
 
 

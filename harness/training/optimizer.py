@@ -35,16 +35,16 @@ def _leave_out_bias_correction(optimizer: torch.optim.Optimizer, settings: Train
     """At step t let AdamW use lr c1/sqrt(c2), epsilon/sqrt(c2) and decay sqrt(c2)/c1, with ci = 1 - beta_i**t.
 
     Its update lr (m/c1) / (sqrt(v/c2) + epsilon) then is lr m / (sqrt(v) + epsilon), and its decay lr times the
-    plain one. The schedule resets the rate after every step, so it is scaled only once.
+    plain one. The schedule resets the rate after every step, so it is scaled only once. The groups count the steps,
+    so that the count is part of the optimizer's state.
     """
     decays = [group["weight_decay"] for group in optimizer.param_groups]
-    done = 0
 
     def before_step(*_: object) -> None:
-        nonlocal done
-        done += 1
-        first, second = 1 - settings.beta1**done, (1 - settings.beta2**done) ** 0.5
         for group, decay in zip(optimizer.param_groups, decays, strict=True):
+            group["steps"] = group.get("steps", 0) + 1
+            first = 1 - settings.beta1 ** group["steps"]
+            second = (1 - settings.beta2 ** group["steps"]) ** 0.5
             group["lr"] *= first / second
             group["eps"] = settings.epsilon / second
             group["weight_decay"] = decay * second / first

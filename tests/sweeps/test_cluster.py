@@ -1,8 +1,12 @@
 """Submission to a cluster that refuses, with stand-ins for Slurm's commands."""
 
+import signal
+
 import pytest
 
 from harness import run
+from harness.interrupts import SIGNALS
+from harness.sweeps import cluster
 from harness.sweeps.cluster import remedy
 
 FAILED = "Batch job submission failed: "
@@ -86,3 +90,29 @@ def test_a_machine_without_slurm_is_reported(submit, monkeypatch, tmp_path):
     status, lines = submit()
     assert (status, len(lines)) == (2, 1), lines
     assert "srun" in lines[0]
+
+
+def test_a_job_writes_its_checkpoint_before_submitit_queues_it_again(monkeypatch):
+    """submitit has installed its handlers by then: SIGUSR2 ends the job, SIGTERM is passed over."""
+    order = []
+
+    def train(configs, *, max_stack):
+        with SIGNALS.first(lambda: order.append("checkpoint")):
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGUSR2)
+
+    def queue_again(number, frame):
+        order.append("queued again")
+        raise SystemExit(-1)
+
+    monkeypatch.setattr(cluster.jobs, "run_all", train)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR2)}
+    signal.signal(signal.SIGTERM, lambda *_: order.append("passed over"))
+    signal.signal(signal.SIGUSR2, queue_again)
+    try:
+        with pytest.raises(SystemExit):
+            cluster._Work([], 4, ["task=rte"])()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert order == ["checkpoint", "passed over", "checkpoint", "queued again"]

@@ -172,6 +172,28 @@ def test_without_a_terminal_an_epoch_is_a_line_but_not_every_second(display, clo
     assert lines[2].startswith("[1/2]") and len(lines) == 3
 
 
+def test_what_an_earlier_process_trained_took_no_time(display, clock, capsys):
+    """Half of a stack, a quarter of all, was there: 10 of the 50 steps that are left took 30 s."""
+    with display([make_record(), make_record(seed=1)]) as progress:
+        clock.now = 100.0
+        progress.start("MRPC adapter", 1, epochs=1)
+        progress.resume(50, 100)
+        clock.now = 130.0
+        progress.step(60, 100, 0.25)
+        assert progress._bars.tasks[1].fields["left"] == "0:02:00"
+        assert (progress.share, progress.time_left) == (0.3, "0:30:20")
+        progress.start("MRPC adapter", 2, epochs=1)
+        clock.now = 140.0
+        progress.step(10, 100, 0.25)
+        assert progress._bars.tasks[1].fields["left"] == "0:01:30"
+    worker = WorkerProgress([0.0, 0.0], 0)
+    worker.start("MRPC adapter", 2, 1)
+    worker.resume(5, 10)
+    assert capsys.readouterr().out.splitlines() == [
+        "resuming MRPC adapter at step 50 of 100", "resuming MRPC adapter x2 at step 5 of 10",
+    ]  # fmt: skip
+
+
 def test_steps_are_shown_for_a_method_without_epochs_and_loss(display, clock, capsys):
     with display([make_baseline()]) as progress:
         progress.start("MRPC tfidf", 1, epochs=0)
