@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harne
     # Here, since they import pandas and matplotlib: wrong arguments are refused at once.
     from harness.reporting.bootstrap import Bootstrap
     from harness.reporting.documents import make_report
+    from harness.reporting.page import NAME as PAGE
 
     try:
         records = load_records(options.results)
@@ -38,7 +39,8 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harne
     if options.notes:
         print("\nWritten: " + ", ".join(map(str, paths)))
     else:
-        print(f"\nTables, figures and notes: {options.out or options.results} (--notes prints all notes)")
+        print(f"\nTo look at: {(options.out or options.results) / PAGE}")
+        print(f"Tables, figures and notes: {options.out or options.results} (--notes prints all notes)")
     return 0
 
 
@@ -89,7 +91,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "same with a row per task, outside GLUE), tables/by_size.md (adapter sizes), "
         "tables/methods.md (what each method costs), tables/intervals.md (bootstrap intervals), tables/sweep.md (what "
         "was tried and chosen), figures/*.{svg,png} (those for which there are enough runs; captions in "
-        "figures/README.md), and next to these folders runs.csv (one row per run). Prints the scores of "
+        "figures/README.md), and next to these folders runs.csv (one row per run) and report.html (all of it on one "
+        "page for a browser, which needs no network). Prints the scores of "
         "tables/glue.md, or of tables/tasks.md where there are tasks outside GLUE, with the verdicts; with --notes all "
         "of it.",
     )
