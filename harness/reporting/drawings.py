@@ -52,6 +52,7 @@ def draw(boards: Sequence[Scores], bootstrap: Bootstrap) -> list[Drawing]:
             stem = figure.name + (f"-{index + 1}" if len(boards) > 1 else "")
             svg, png = io.BytesIO(), io.BytesIO()
             figure.canvas.savefig(svg, format="svg", metadata={"Date": None})
+            figure.canvas.set_layout_engine("none")  # keeps the places, which take a quarter of the time to find
             figure.canvas.savefig(png, format="png", dpi=200)
             drawings.append(Drawing(scores, stem, figure.title, figure.caption, svg.getvalue(), png.getvalue()))
     return drawings
