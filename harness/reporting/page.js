@@ -18,6 +18,12 @@ function keyOf(value) {
   return /^[-+]?\d/.test(text) ? parseFloat(text) : text;
 }
 
+/** As in the tables: 8,551 for large numbers, 1e-3 for small ones. */
+function textOf(value) {
+  if (typeof value !== "number" || value === 0) return value ?? "–";
+  return Math.abs(value) < 0.01 ? value.toExponential() : value.toLocaleString("en", { maximumFractionDigits: 4 });
+}
+
 /** Sort buttons: `order(column, direction)` is called with 1 or -1, and the heading tells the direction. */
 function onSort(table, order) {
   const headings = [...table.tHead.rows[0].cells];
@@ -67,8 +73,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
         if (column === 0) cell.scope = "row";
         if (column < 4) cell.className = "text";
         if (columns[column] === "Status") cell.classList.add(value);
-        const isLong = typeof value === "number" && value >= 1e4;
-        cell.textContent = isLong ? value.toLocaleString("en") : value ?? "–";
+        cell.textContent = textOf(value);
         line.append(cell);
       });
       return line;
