@@ -51,9 +51,7 @@ def differing_names(others: Sequence[dict[str, Any]]) -> list[str]:
 def named_fields(fields: dict[str, Any], names: Iterable[str]) -> dict[str, str]:
     """Those fields as short texts: the value of a text, `name=value` of a number."""
     values = {name: fields.get(name) for name in names}
-    return {
-        name: value if isinstance(value, str) else f"{name}={short_value(value)}" for name, value in values.items()
-    }
+    return {name: value if isinstance(value, str) else f"{name}={short_value(value)}" for name, value in values.items()}
 
 
 def _label(variant: MethodVariant, variants: Iterable[MethodVariant]) -> str:
