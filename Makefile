@@ -47,9 +47,9 @@ install: $(VENV)/installed ## Create .venv with the tested versions (constraints
 # One worker per core, each with one torch thread (tests/conftest.py); a worker that runs dry takes tests from another.
 PYTEST = HF_HUB_OFFLINE=1 $(PYTHON) -m pytest
 PARALLEL := -n auto --dist worksteal
-FAST := -m "not process and not gpu and not peers"
+FAST := -m "not process and not gpu and not peers and not browser"
 
-test: install ## Run all tests, offline; those that need a GPU or AdapterHub's library are skipped without
+test: install ## Run all tests, offline; those that need a GPU, AdapterHub's library or Chromium are skipped without
 	$(PYTEST) $(PARALLEL) $(PYTEST_ARGS)
 
 test-fast: install ## Run the tests that run no whole commands, in about a minute

@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harne
     from harness.reporting.bootstrap import Bootstrap
     from harness.reporting.claims_table import counts_line
     from harness.reporting.documents import make_report
+    from harness.reporting.page import NAME as PAGE
 
     try:
         records = load_records(options.results)
@@ -41,7 +42,8 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harne
     if options.notes:
         print("\nWritten: " + ", ".join(map(str, paths)))
     else:
-        print(f"\nTables, figures and notes: {options.out or options.results} (--notes prints all notes)")
+        print(f"\nTo look at: {(options.out or options.results) / PAGE}")
+        print(f"Tables, figures and notes: {options.out or options.results} (--notes prints all notes)")
     return 0
 
 
@@ -93,7 +95,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "tables/methods.md (what each method costs), tables/intervals.md (bootstrap intervals), "
         "tables/claims.{md,csv} (the paper's statements, judged), tables/sweep.md (what "
         "was tried and chosen), figures/*.{svg,png} (those for which there are enough runs; captions in "
-        "figures/README.md), and next to these folders runs.csv (one row per run). Prints the scores of "
+        "figures/README.md), and next to these folders runs.csv (one row per run) and report.html (all of it on one "
+        "page for a browser, which needs no network). Prints the scores of "
         "tables/glue.md, or of tables/tasks.md where there are tasks outside GLUE, with the verdicts; with --notes all "
         "of it.",
     )

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
 PEERS_PYTHON = ROOT / ".venv-peers/bin/python"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytest.register_assert_rewrite("tests.fixtures")
 
 
@@ -33,6 +35,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this machine lacks."""
     if item.get_closest_marker("peers") and not PEERS_PYTHON.exists():
         pytest.skip("needs AdapterHub's library in .venv-peers (make test-peers)")
+    if item.get_closest_marker("browser") and CHROMIUM is None:
+        pytest.skip("needs Chromium (Debian's package chromium)")
     if item.get_closest_marker("gpu"):
         import torch
 

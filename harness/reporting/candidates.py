@@ -119,6 +119,16 @@ class Cell:
         """The learning rates tried, ascending; none for a method without one."""
         return sorted({c.learning_rate for c in self.candidates if c.learning_rate is not None})
 
+    @cached_property
+    def by_rate(self) -> dict[float, Candidate]:
+        """What would be chosen at each learning rate, ascending: by the selection split, as among all rates."""
+        found = {}
+        for rate in self.rates:
+            best = choose([candidate for candidate in self.candidates if candidate.learning_rate == rate])
+            if best is not None:
+                found[rate] = best
+        return found
+
     @property
     def grid_edge(self) -> str | None:
         """Where the chosen learning rate lies among those tried: a best rate on the edge may not be the best one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,15 +9,17 @@ from harness.records.record import Record
 from harness.reporting.bootstrap import Bootstrap
 from harness.reporting.claims_table import JudgedClaim, claims_frame, claims_table, judge_claims
 from harness.reporting.comparison import comparison_tables, intervals_table
-from harness.reporting.figures import figures
+from harness.reporting.drawings import draw, figure_files
 from harness.reporting.footnotes import key_notes, mark_notes
 from harness.reporting.groups import Group, comparable_groups
+from harness.reporting.page import NAME as PAGE
+from harness.reporting.page import Part, make_page
 from harness.reporting.published import anchors_for, anchors_table, paper_table
 from harness.reporting.runs_table import runs_table
-from harness.reporting.scores import Scores, group_scores, scores_frame
+from harness.reporting.scores import group_scores, scores_frame
 from harness.reporting.table import Table, latex, markdown
 from harness.reporting.tables import by_size_table, candidates_table, chosen_table, main_table, methods_table
-from harness.reporting.tasks_table import is_beyond_glue, tasks_frame, tasks_table
+from harness.reporting.tasks_table import is_beyond_glue, tasks_frame, tasks_rows, tasks_table
 from harness.tasks.glue import OFFICIAL_ROWS
 
 LATEX_HEAD = "% Made by `python -m harness.report`; needs \\usepackage{booktabs} and \\usepackage{graphicx}."
@@ -51,7 +52,8 @@ def make_report(
 ) -> Report:
     """The report of some records. `missing` are ids of runs that were planned and have no record.
 
-    `with_paper` shows the paper's scores of its further tasks next to those of any encoder.
+    `with_paper` shows the paper's scores of its further tasks next to those of any encoder. `with_figures` draws the
+    figures and makes the page that shows them.
     """
     groups = comparable_groups(records)
     boards = [group_scores(group) for group in groups]
@@ -60,14 +62,16 @@ def make_report(
     summary: list[Table] = []
     beyond = [scores for scores in boards if is_beyond_glue(scores.group)]
     by_task: list[Table] = []
+    parts: list[Part] = []
     for scores in boards:
         main, comparisons = main_table(scores, missing), comparison_tables(scores, bootstrap)
-        shown = main
+        shown, rows = main, scores.methods
         if scores in beyond:  # a column per task is readable for the nine of GLUE; other suites may have many more
-            shown = tasks_table(scores, missing, with_paper=with_paper)
+            shown, rows = tasks_table(scores, missing, with_paper=with_paper), tasks_rows(scores)
             by_task.append(shown)
         tables += [main, *comparisons]
         complete += [shown, *comparisons]
+        parts.append(Part(scores, shown, rows, comparisons))
         verdicts = [verdict for table in comparisons for verdict in table.verdicts]
         notes = [*key_notes(scores, () if summary else missing), *mark_notes(shown.rows), *verdicts]
         summary.append(replace(shown, notes=notes, details=[]))
@@ -95,22 +99,13 @@ def make_report(
             "tables/tasks.tex": "\n\n".join([LATEX_HEAD, *map(latex, by_task)]) + "\n",
             "tables/tasks.csv": tasks_frame(beyond, bootstrap).to_csv(index=False),
         }
-    return Report(complete, summary, files | (figure_files(boards, bootstrap) if with_figures else {}), claims)
-
-
-def figure_files(boards: Sequence[Scores], bootstrap: Bootstrap) -> Files:
-    """Every figure as SVG and PNG by file name, and a page that shows them with their captions."""
-    files: Files = {}
-    page = []
-    for index, scores in enumerate(boards):
-        for figure in figures(scores, bootstrap):
-            stem = figure.name + (f"-{index + 1}" if len(boards) > 1 else "")
-            for kind, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 200})):
-                drawn = io.BytesIO()
-                figure.canvas.savefig(drawn, format=kind, **options)
-                files[f"figures/{stem}.{kind}"] = drawn.getvalue()
-            page += [f"## {figure.title}", "", f"![{figure.title}]({stem}.png)", "", figure.caption, ""]
-    return files | ({"figures/README.md": "\n".join(["# Figures", "", *page])} if page else {})
+    if with_figures:
+        drawings = draw(boards, bootstrap)
+        files |= figure_files(drawings)
+        folder = bootstrap.results_dir.resolve().name
+        shown_besides = {"missing": missing, "published": published, "statements": claims_table(claims)}
+        files[PAGE] = make_page(folder, parts, records, drawings, bootstrap, **shown_besides)
+    return Report(complete, summary, files, claims)
 
 
 def section(table: Table) -> str:

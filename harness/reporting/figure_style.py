@@ -5,7 +5,6 @@ Figures can be read in grey: each series has its own marker and line style.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -109,7 +108,7 @@ def captioned(
         + f"Seeds per point: {' to '.join(dict.fromkeys((seeds[0], seeds[-1])))}; "
         f"learning rates tried: {', '.join(map(short_number, rates))}; {_splits(group, records)}."
     )
-    _finish(canvas, caption, list(legend))
+    _add_legend(canvas, list(legend))
     return Figure(name, title, caption, canvas)
 
 
@@ -122,14 +121,12 @@ def _splits(group: Group, records: Sequence[Record]) -> str:
     return f"chosen and reported on {split}"
 
 
-def _finish(canvas: Canvas, caption: str, first: list[str]) -> None:
-    """One legend for all panels above them, the caption below: the drawing can stand alone."""
+def _add_legend(canvas: Canvas, first: list[str]) -> None:
+    """One legend for all panels, above them."""
     shown = {label: handle for ax in canvas.axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     shown = {label: shown[label] for label in sorted(shown, key=lambda text: (*first, text).index(text))}
     width = canvas.get_figwidth()
     if shown:
         columns = max(1, min(len(shown), int(width / 1.5)))
         canvas.legend(shown.values(), shown, loc="outside upper center", ncols=columns, fontsize=8)
-    lines = textwrap.wrap(caption, int(width * 21))
-    canvas.set_figheight(canvas.get_figheight() + 0.11 * len(lines) + 0.2 * bool(shown))
-    canvas.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=6.5, color="0.35")
+        canvas.set_figheight(canvas.get_figheight() + 0.2 * -(-len(shown) // columns))

@@ -8,6 +8,7 @@ import matplotlib
 
 from harness.reporting.ablation_figure import ablation
 from harness.reporting.bootstrap import Bootstrap
+from harness.reporting.curves_figure import learning_curves
 from harness.reporting.difference_figure import paired_differences
 from harness.reporting.figure_style import STYLE, Figure
 from harness.reporting.scores import Scores
@@ -19,8 +20,8 @@ from harness.reporting.tradeoff_figure import tradeoff, tradeoff_by_task
 def figures(scores: Scores, bootstrap: Bootstrap | None = None) -> Iterator[Figure]:
     """Every figure that the records of a group suffice for; intervals need the bootstrap."""
     with matplotlib.rc_context(STYLE):
-        for draw in (spans, tradeoff, tradeoff_by_task, ablation, init_scale, learning_rates, sizes):
-            if (figure := draw(scores)) is not None:
-                yield figure
         if bootstrap is not None and (figure := paired_differences(scores, bootstrap)) is not None:
             yield figure
+        for draw in (spans, tradeoff, tradeoff_by_task, ablation, init_scale, learning_rates, sizes, learning_curves):
+            if (figure := draw(scores)) is not None:
+                yield figure

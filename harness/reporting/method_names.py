@@ -39,13 +39,19 @@ def family_label(family: MethodVariant, families: Iterable[MethodVariant], *what
 
 def differing_fields(fields: dict[str, Any], others: Sequence[dict[str, Any]]) -> dict[str, str]:
     """The fields whose value is not the same in all of `others`, as short texts: `relu`, `init_std=1e-3`."""
+    return named_fields(fields, differing_names(others))
+
+
+def differing_names(others: Sequence[dict[str, Any]]) -> list[str]:
+    """The fields whose value is not the same in all of `others`."""
     names = sorted({name for other in others for name in other})
-    texts = {}
-    for name in names:
-        if len({canonical(other.get(name)) for other in others}) > 1:
-            value = fields.get(name)
-            texts[name] = value if isinstance(value, str) else f"{name}={short_value(value)}"
-    return texts
+    return [name for name in names if len({canonical(other.get(name)) for other in others}) > 1]
+
+
+def named_fields(fields: dict[str, Any], names: Iterable[str]) -> dict[str, str]:
+    """Those fields as short texts: the value of a text, `name=value` of a number."""
+    values = {name: fields.get(name) for name in names}
+    return {name: value if isinstance(value, str) else f"{name}={short_value(value)}" for name, value in values.items()}
 
 
 def _label(variant: MethodVariant, variants: Iterable[MethodVariant]) -> str:

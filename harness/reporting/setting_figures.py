@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from harness.reporting.candidates import Candidate, Cell, choose
+from harness.reporting.candidates import Candidate, Cell
 from harness.reporting.figure_style import Figure, Point, Series, captioned, chosen_points, panels, series
 from harness.reporting.method_names import family_label, short_number
 from harness.reporting.method_variant import SIZE, MethodVariant
@@ -68,7 +68,7 @@ def sizes(scores: Scores) -> Figure | None:
 def learning_rates(scores: Scores) -> Figure | None:
     """Score against learning rate, a line per method (section 3.6)."""
     group = scores.group
-    panel_of = {task.name: [(cell, _by_rate(cell)) for cell in group.row_cells(task.name)] for task in group.tasks}
+    panel_of = {task.name: [(cell, cell.by_rate) for cell in group.row_cells(task.name)] for task in group.tasks}
     panel_of = {name: [(cell, line) for cell, line in lines if _is_curve(line)] for name, lines in panel_of.items()}
     tasks = [task for task in group.tasks if panel_of[task.name]]
     if not tasks:
@@ -99,16 +99,6 @@ def learning_rates(scores: Scores) -> Figure | None:
         "bars: standard deviation over seeds; ring: the chosen rate.",
         legend=[*styles, CHOSEN],
     )
-
-
-def _by_rate(cell: Cell) -> dict[float, Candidate]:
-    """What would be chosen at each learning rate, ascending: by the selection split, as among all rates."""
-    found = {}
-    for rate in sorted({c.learning_rate for c in cell.candidates if c.learning_rate is not None}):
-        best = choose([candidate for candidate in cell.candidates if candidate.learning_rate == rate])
-        if best is not None:
-            found[rate] = best
-    return found
 
 
 def _is_curve(line: Mapping[float, Candidate]) -> bool:

@@ -19,7 +19,7 @@ from harness.reporting.footnotes import (
     size_notes,
 )
 from harness.reporting.groups import Group
-from harness.reporting.method_names import differing_fields, family_label, short_number
+from harness.reporting.method_names import differing_names, family_label, named_fields, short_number
 from harness.reporting.method_variant import MethodVariant
 from harness.reporting.scores import (
     Column,
@@ -119,6 +119,7 @@ def candidates_table(group: Group) -> Table:
 
     rows = []
     for cell in group.ordered_cells:
+        differing = differing_names([candidate.settings for candidate in cell.candidates])
         for candidate in sorted(cell.candidates, key=order):
             counts = {status: candidate.count(status) for status in ("failed", "diverged", "running")}
             rows.append(
@@ -127,7 +128,7 @@ def candidates_table(group: Group) -> Table:
                     group.label_of(cell),
                     _setting(candidate.learning_rate),
                     _setting(candidate.epochs),
-                    other_settings(candidate, cell),
+                    _other_settings(candidate, differing),
                     *_selection_texts(group, candidate),
                     candidate_entry(candidate, cell.task.evaluation_sets[0]).text,
                     str(len(candidate.completed)),
@@ -140,11 +141,10 @@ def candidates_table(group: Group) -> Table:
     return Table(f"All candidates: {group.title}", header, rows, notes, left=2, long_last=True)
 
 
-def other_settings(candidate: Candidate, cell: Cell) -> str:
+def _other_settings(candidate: Candidate, differing: Sequence[str]) -> str:
     """What tells the candidates of a cell apart besides learning rate and epochs."""
     shown = ("train.learning_rate", "train.epochs")
-    differing = differing_fields(candidate.settings, [other.settings for other in cell.candidates])
-    return ", ".join(text for name, text in differing.items() if name not in shown)
+    return ", ".join(named_fields(candidate.settings, [name for name in differing if name not in shown]).values())
 
 
 def _mean(row: Row, counted: Sequence[Column]) -> str:

@@ -102,6 +102,11 @@ def tasks_frame(boards: Sequence[Scores], bootstrap: Bootstrap) -> pd.DataFrame:
     return to_frame(lines)
 
 
+def tasks_rows(scores: Scores) -> list[Row]:
+    """The scores in the columns of that table."""
+    return [method.row for method in _methods(scores)]
+
+
 def _methods(scores: Scores) -> list[_Method]:
     """The columns: one per method, its sizes or numbers of layers taken together."""
     group = scores.group

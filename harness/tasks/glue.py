@@ -139,6 +139,8 @@ def find_task(settings: Mapping[str, Any]) -> Task:
     `UserError` for an unknown name, for settings that would change a GLUE task, and for bad settings.
     """
     name = settings["name"]
+    if len(settings) == 1 and name in TASKS:
+        return TASKS[name]
     changes = {key: value for key, value in given(settings).items() if key != "name"}
     if name not in TASKS:
         return task_from(settings) if changes.get("kind") else get_task(name)

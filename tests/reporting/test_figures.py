@@ -6,7 +6,7 @@ import pytest
 from harness.records.record import load_records
 from harness.reporting.bootstrap import Bootstrap
 from harness.reporting.comparison import differences
-from harness.reporting.documents import figure_files
+from harness.reporting.drawings import draw, figure_files
 from harness.reporting.figure_style import panels, series
 from harness.reporting.figures import figures
 from harness.reporting.groups import comparable_groups
@@ -260,11 +260,11 @@ def test_synthetic_data_are_named_in_the_caption():
 
 def test_files_are_the_same_for_the_same_records(tradeoff, tmp_path):
     boards = [group_scores(group) for group in comparable_groups(tradeoff)]
-    files = figure_files(boards, Bootstrap(tmp_path))
+    files = figure_files(draw(boards, Bootstrap(tmp_path)))
     assert {"figures/tradeoff.svg", "figures/tradeoff.png", "figures/README.md"} <= set(files)
     assert files["figures/tradeoff.png"].startswith(b"\x89PNG")
     assert "![Score against trained parameters](tradeoff.png)" in files["figures/README.md"]
-    assert figure_files(boards, Bootstrap(tmp_path)) == files
+    assert figure_files(draw(boards, Bootstrap(tmp_path))) == files
     assert "figures/paired_differences.png" not in files  # there are no predictions
 
 

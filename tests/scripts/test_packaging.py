@@ -92,6 +92,8 @@ def test_the_wheel_is_one_package_with_every_config_in_it(wheel):
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"harness"}
     configs = {f"harness/conf/{path.relative_to(CONF).as_posix()}" for path in CONF.rglob("*.yaml")}
     assert configs == {name for name in names if name.endswith(".yaml")}
+    page = {f"harness/reporting/page.{ending}" for ending in ("html.j2", "css", "js")}
+    assert page == {name for name in names if name.endswith((".j2", ".css", ".js"))}
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "harness").rglob("*.py")}
     assert modules == {name for name in names if name.endswith(".py")}
     assert f"\nName: {NAME}\n" in metadata and "\nClassifier: " in metadata and "\nKeywords: " in metadata

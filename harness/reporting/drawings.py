@@ -1,0 +1,68 @@
+"""Figures as files, and as SVG that can stand inside an HTML page with others."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from harness.reporting.bootstrap import Bootstrap
+from harness.reporting.figures import figures
+from harness.reporting.scores import Scores
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of one group of runs: `svg` and `png` are its files, `stem` is their name without the ending."""
+
+    scores: Scores
+    stem: str
+    title: str
+    caption: str
+    svg: bytes
+    png: bytes
+
+    @property
+    def inline(self) -> Markup:
+        """The SVG as an element of an HTML page: scales, has no background, and its ids are its own.
+
+        Matplotlib numbers the parts of every figure in the same way, and its style sheet would reach the whole page.
+        """
+        text = self.svg.decode()
+        foreign = r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>"
+        text = re.sub(foreign, "", text[text.index("<svg") :], flags=re.DOTALL)
+        text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{self.stem}-", text).replace("fill: #ffffff", "fill: none")
+        size = Markup('width="{}" role="img" aria-label="{}"').format(self.width, self.title)
+        return Markup(re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', lambda _: size, text, count=1).strip())
+
+    @property
+    def width(self) -> int:
+        """In CSS pixels."""
+        return round(float(re.search(rb'<svg [^>]*?width="([\d.]+)pt"', self.svg)[1]) * 4 / 3)
+
+
+def draw(boards: Sequence[Scores], bootstrap: Bootstrap) -> list[Drawing]:
+    """Every figure that the records suffice for, in the order of the groups."""
+    drawings = []
+    for index, scores in enumerate(boards):
+        for figure in figures(scores, bootstrap):
+            stem = figure.name + (f"-{index + 1}" if len(boards) > 1 else "")
+            svg, png = io.BytesIO(), io.BytesIO()
+            figure.canvas.savefig(svg, format="svg", metadata={"Date": None})
+            figure.canvas.set_layout_engine("none")  # keeps the places, which take a quarter of the time to find
+            figure.canvas.savefig(png, format="png", dpi=200)
+            drawings.append(Drawing(scores, stem, figure.title, figure.caption, svg.getvalue(), png.getvalue()))
+    return drawings
+
+
+def figure_files(drawings: Sequence[Drawing]) -> dict[str, str | bytes]:
+    """Every figure as SVG and PNG by file name, and a document that shows them with their captions."""
+    files: dict[str, str | bytes] = {}
+    lines = ["# Figures", ""]
+    for one in drawings:
+        files |= {f"figures/{one.stem}.svg": one.svg, f"figures/{one.stem}.png": one.png}
+        lines += [f"## {one.title}", "", f"![{one.title}]({one.stem}.png)", "", one.caption, ""]
+    return files | ({"figures/README.md": "\n".join(lines)} if drawings else {})
