@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import run
+from harness.commands import run
 from harness.sweeps.cluster import remedy
 
 FAILED = "Batch job submission failed: "
