@@ -156,14 +156,14 @@ def make_bank(
         results_dir: a folder of runs that were trained with `train__save="best"` or `"all"`.
         bank: the bank's folder, made if missing (None: `results_dir/bank`).
         task: the task or tasks to add (none: all).
-        replace: also replace tasks that the bank has.
+        replace: replace tasks that the bank has; otherwise they stay as they are.
         model: the encoder's folder, if it is not found by its name.
 
     Returns:
         The bank's folder.
 
     Raises:
-        UserError: no stored run, a task that is there already, another encoder than the bank's.
+        UserError: no stored run of a task, another encoder than the bank's, a folder that cannot be written.
 
     Example:
         >>> bank = harness.make_bank("results/mine")

@@ -22,8 +22,8 @@ for lines in [
     "import harness", "import harness.run", "from harness import run", "from harness.run import main",
     "import harness.predict, harness.report, harness.run", "from harness import predict, report",
     "import harness; harness.run; import harness.run", "import harness.api", "from harness import *",
-    "import harness.commands.run", "from harness.commands import report", "import harness.run as run; assert run.__doc__",
-    "import importlib; importlib.import_module('harness.report').main",
+    "import harness.commands.run", "from harness.commands import report",
+    "import harness.run as run; assert run.__doc__", "import importlib; importlib.import_module('harness.report').main",
 ]:
     for name in [name for name in sys.modules if name.partition(".")[0] == "harness"]:
         del sys.modules[name]
@@ -94,9 +94,8 @@ def test_a_run_is_the_one_that_the_command_trains(tiny, tmp_path, harness_run, m
 def test_a_sweep_trains_in_one_pass_and_resumes(tiny, tmp_path):
     rates = [1e-3, 1e-2]
     found = harness.sweep("train.seed=0,1", task="rte", method__bottleneck_size=2, train__learning_rate=rates, **tiny)
-    assert [(run["config"]["train"]["learning_rate"], run["config"]["train"]["seed"]) for run in found] == [
-        (1e-3, 0), (1e-3, 1), (1e-2, 0), (1e-2, 1),
-    ] or len({run["run_id"] for run in found}) == 4  # fmt: skip
+    trains = [run["config"]["train"] for run in found]
+    assert {(train["learning_rate"], train["seed"]) for train in trains} == {(r, s) for r in rates for s in (0, 1)}
     assert {len(run["training"]["stack"]) for run in found} == {4}
     again = harness.sweep("train.seed=0,1", task="rte", method__bottleneck_size=2, train__learning_rate=rates, **tiny)
     assert again == found
@@ -174,5 +173,5 @@ def test_predictions_are_those_of_the_command(bank, tiny_model, word_glue, tmp_p
 def test_a_bank_is_made_of_the_best_runs(bank_runs, tiny_model, tmp_path):
     folder = harness.make_bank(bank_runs, tmp_path / "bank", task=["cola", "mrpc"], model=tiny_model)
     assert {path.stem for path in folder.glob("*.json")} == {"cola", "mrpc", "encoder"}
-    with pytest.raises(harness.UserError, match="cola"):
-        harness.make_bank(bank_runs, folder, task="cola", model=tiny_model)
+    with pytest.raises(harness.UserError, match="rte"):
+        harness.make_bank(bank_runs, folder, task="rte", model=tiny_model)

@@ -148,9 +148,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--output-format", choices=OUTPUT_FORMATS, help="default: by suffix, or tsv")
     parser.add_argument("--model", metavar="DIR", help="folder of the encoder, if it is not found by its name")
     parser.add_argument("--device", default="auto", help="auto | cpu | cuda | cuda:N | mps")
-    parser.add_argument(
-        "--precision", choices=PRECISIONS, default="auto", help="default: as each task was trained"
-    )
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="default: as each task was trained")
     return parser
 
 

@@ -25,9 +25,8 @@ def run_hydra(session: Session, arguments: Sequence[str]) -> None:
     check_arguments(arguments)
     register_configs()
     register_launchers()
-    command = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="run")(session)
     with _callers_hydra_kept(), as_typed(arguments), _raising():
-        command()
+        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="run")(session)()
     if session.refused:
         raise session.refused[0]
 

@@ -50,7 +50,9 @@ def _text(value: Any, key: str) -> str:
         return "{" + ",".join(f"{name}:{_text(item, key)}" for name, item in value.items()) + "}"
     if _is_list(value):
         return "[" + ",".join(_text(item, key) for item in value) + "]"
-    raise UserError(f"{key}={value!r} is a {type(value).__name__}; give a text, a number, true or false, None or a list")
+    raise UserError(
+        f"{key}={value!r} is a {type(value).__name__}; give a text, a number, true or false, None or a list"
+    )
 
 
 def _quoted(text: str) -> str:
