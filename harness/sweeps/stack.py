@@ -26,6 +26,8 @@ from harness.sweeps.provenance import now, provenance
 from harness.sweeps.resolve import Run
 from harness.sweeps.run_record import encoder_entries, finished_record, shared_entries, training_entries
 from harness.sweeps.run_rows import RunRows, rows_of_runs
+from harness.sweeps.trackers import tracking_of
+from harness.tracking.stack_tracking import Tracking
 from harness.training.cuda_graphs import cuda_capture
 from harness.training.device import PeakMemory
 from harness.training.evaluation import evaluate, evaluate_spans, majority
@@ -45,10 +47,19 @@ class Splits:
 def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int, int, float], None]) -> list[Record]:
     """Train and evaluate compatible runs in one pass on that device; their records, in the order given.
 
-    Predictions, and weights where `train.save` asks for them, are written before any record is returned.
-    `on_step` gets step, steps and mean loss every few steps. Out of memory and other errors are raised:
-    the caller knows whether a smaller stack can be tried.
+    Trackers get losses and scores meanwhile. Predictions, and weights where `train.save` asks for them, are written
+    before any record is returned. `on_step` gets step, steps and mean loss every few steps. Out of memory and other
+    errors are raised: the caller knows whether a smaller stack can be tried.
     """
+    with tracking_of(runs) as tracking:
+        records = _run_stack(runs, device, on_step, tracking)
+        tracking.finish(records)
+    return records
+
+
+def _run_stack(
+    runs: Sequence[Run], device: torch.device, on_step: Callable[[int, int, float], None], tracking: Tracking
+) -> list[Record]:
     first = runs[0]
     if first.checkpoint is None:
         from harness.sweeps.baseline import run_baseline  # scikit-learn takes a second to import
@@ -70,6 +81,8 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
             scored = evaluate(classifier, first.task, splits.scored, bf16=bf16, max_tokens=tokens)
             for history, results in zip(histories, scored, strict=True):
                 history[epoch] = results["scores"]
+            steps = -(-len(splits.train) // settings.batch_size) * epoch
+            tracking.scores(steps, [results["scores"] for results in scored])
 
     with cuda_capture(first.config.cuda_graphs) as capture:
         training = train(
@@ -82,6 +95,7 @@ def run_stack(runs: Sequence[Run], device: torch.device, on_step: Callable[[int,
             bf16=bf16,
             capture=capture,
             on_step=on_step,
+            on_losses=tracking.losses,
             on_epoch=evaluate_epoch,
         )
     evaluated = time.perf_counter()

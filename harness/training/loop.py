@@ -82,12 +82,14 @@ def train(
     bf16: bool,
     capture: Capture | None = None,
     on_step: Callable[[int, int, float], None] = lambda step, steps, loss: None,
+    on_losses: Callable[[range, np.ndarray, Sequence[float]], None] = lambda steps, losses, shares: None,
     on_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> Training:
     """Train every replica for `settings.epochs` epochs: AdamW, linear warm-up and decay, clipping (section 3.1).
 
     Replicas share everything in `settings` but learning rate and seed (the order of their rows). `on_step` gets
-    step, steps and the mean loss of the replicas that go on, every few steps; `on_epoch` the epoch's number, from 1.
+    step, steps and the mean loss of the replicas that go on, every few steps; `on_losses` those steps (from 0), their
+    losses `[R, n]` and the shares `[n]` of the learning rates that they took; `on_epoch` the epoch's number, from 1.
     With `capture` (of `cuda_capture`) steps run as graphs, on batches padded to a multiple of `WIDTH_STEP` tokens.
     With `settings.micro_batch_size` the gradients of a batch are summed over its micro-batches, each mean weighted
     with its share of the rows: without dropout, clipping and step are those of the whole batch up to rounding.
@@ -126,7 +128,9 @@ def train(
                 schedule.step()
                 step += 1
                 if step % _SYNC_EVERY[device.type] == 0 or step == steps:
-                    latest = result.record_losses(losses[:, recorded:step].cpu().numpy(), recorded)
+                    block, steps_done = losses[:, recorded:step].cpu().numpy(), range(recorded, step)
+                    latest = result.record_losses(block, recorded)
+                    on_losses(steps_done, block, [schedule.lr_lambdas[0](done) for done in steps_done])
                     recorded = step
                     if result.all_diverged:
                         break
