@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.options import one_of, option, or_null
 
@@ -11,6 +11,7 @@ from harness.options import one_of, option, or_null
 class TensorboardConfig:
     """`folder`: for one folder of events per run (null: `tensorboard` in results_dir)."""
 
+    use: bool = option(False, one_per_sweep=True)
     folder: str | None = option(None, one_per_sweep=True)
 
 
@@ -18,6 +19,7 @@ class TensorboardConfig:
 class WandbConfig:
     """`mode`: online, offline or disabled (null: as WANDB_MODE says, otherwise online)."""
 
+    use: bool = option(False, one_per_sweep=True)
     project: str = option("glue-adapter-harness", one_per_sweep=True)
     entity: str | None = option(None, one_per_sweep=True)
     mode: str | None = option(None, or_null(one_of("online", "offline", "disabled")), one_per_sweep=True)
@@ -27,6 +29,7 @@ class WandbConfig:
 class MlflowConfig:
     """`uri`: of the tracking server (null: MLFLOW_TRACKING_URI, otherwise files in `mlruns` in results_dir)."""
 
+    use: bool = option(False, one_per_sweep=True)
     uri: str | None = option(None, one_per_sweep=True)
 
 
@@ -34,18 +37,19 @@ class MlflowConfig:
 class TrackioConfig:
     """`space`: an id on the hub to which the dashboard is synchronised (null: this machine only)."""
 
+    use: bool = option(False, one_per_sweep=True)
     project: str = option("glue-adapter-harness", one_per_sweep=True)
     space: str | None = option(None, one_per_sweep=True)
 
 
 @dataclass
 class TrackerConfig:
-    """The trackers that are used, those that are not None; `group`: what a sweep is called in all of them (null: the
-    name of results_dir).
+    """The trackers, of which `tracker=NAME` puts the named ones to `use`; `group`: what a sweep is called in all of
+    them (null: the name of results_dir).
     """
 
     group: str | None = option(None, one_per_sweep=True)
-    tensorboard: TensorboardConfig | None = None
-    wandb: WandbConfig | None = None
-    mlflow: MlflowConfig | None = None
-    trackio: TrackioConfig | None = None
+    tensorboard: TensorboardConfig = field(default_factory=TensorboardConfig)
+    wandb: WandbConfig = field(default_factory=WandbConfig)
+    mlflow: MlflowConfig = field(default_factory=MlflowConfig)
+    trackio: TrackioConfig = field(default_factory=TrackioConfig)

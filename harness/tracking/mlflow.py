@@ -25,7 +25,10 @@ class RunTracker:
         from mlflow import MlflowClient
         from mlflow.entities import Param
 
-        uri = settings.uri or os.environ.get("MLFLOW_TRACKING_URI") or (run.results_dir.absolute() / "mlruns").as_uri()
+        uri = settings.uri or os.environ.get("MLFLOW_TRACKING_URI")
+        if uri is None:
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # a folder is all that one sweep needs
+            uri = (run.results_dir.absolute() / "mlruns").as_uri()
         self._client = MlflowClient(tracking_uri=uri)
         experiment = _experiment(self._client, run.group)
         found = self._client.search_runs([experiment], f"tags.`{_TAG}` = '{run.id}'", max_results=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
 from types import TracebackType
@@ -37,7 +36,7 @@ def check_trackers(settings: TrackerConfig) -> None:
 
 def chosen(settings: TrackerConfig) -> list[str]:
     """The names of the trackers that are used."""
-    return [item.name for item in fields(settings) if item.name in TRACKERS and getattr(settings, item.name)]
+    return [name for name in TRACKERS if getattr(settings, name).use]
 
 
 class Tracking:

@@ -118,6 +118,7 @@ def test_a_missing_package_is_one_line_before_any_work(harness_run, monkeypatch,
         (["tracker=wandb", "tracker.wandb.mode=on"], ["tracker.wandb.mode", "offline"]),
         (["tracker=wandb", "tracker.wandb.projct=a"], ["projct", "project"]),
         (["tracker=null"], ["null is no option"]),
+        (["--multirun", "tracker=none,wandb"], ["tracker.wandb.use", "same for all runs"]),
     ],
 )
 def test_what_does_not_fit_is_one_line(harness_run, overrides, words):

@@ -1,7 +1,9 @@
 """Runs in real trackers, read back with their own readers; each test is skipped where the library is absent."""
 
 import json
+import struct
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -98,17 +100,34 @@ def test_mlflow_has_an_experiment_per_sweep_and_each_run_once(sweep):
         assert run.data.params["train.learning_rate"] == str(record["config"]["train"]["learning_rate"])
         series = {}
         for name in run.data.metrics:
-            history = sorted(client.get_metric_history(run.info.run_id, name), key=lambda one: (one.step, one.timestamp))
+            history = sorted(
+                client.get_metric_history(run.info.run_id, name), key=lambda one: (one.step, one.timestamp)
+            )
             series[name] = list({one.step: one.value for one in history}.items())  # the second attempt's
         assert_series(series, record)
         path = client.download_artifacts(run.info.run_id, "record.json", str(folder))
-        assert json.loads(open(path).read()) == record
+        assert json.loads(Path(path).read_text()) == record
+
+
+def stored_entries(path):
+    """The entries of a W&B file: after 7 bytes of header, LevelDB's log format in blocks of 32 KiB."""
+    data, at, entry = path.read_bytes(), 7, b""
+    while at + 7 <= len(data):
+        left = 32768 - at % 32768
+        if left < 7:
+            at += left
+            continue
+        _, length, kind = struct.unpack("<IHB", data[at : at + 7])
+        entry += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield entry
+            entry = b""
 
 
 def test_wandb_offline_has_the_same_run_before_and_after_the_interruption(sweep):
     pytest.importorskip("wandb")
     from wandb.proto import wandb_internal_pb2
-    from wandb.sdk.internal.datastore import DataStore
 
     folder, records = sweep
     for record in records:
@@ -116,14 +135,16 @@ def test_wandb_offline_has_the_same_run_before_and_after_the_interruption(sweep)
         assert len(attempts) == 2  # which `wandb sync` uploads as one run: they have one id
         series, codes = {}, []
         for path in attempts:
-            store = DataStore()
-            store.open_for_scan(str(path))
-            while (data := store.scan_data()) is not None:
+            for data in stored_entries(path):
                 entry = wandb_internal_pb2.Record()
                 entry.ParseFromString(data)
                 if entry.HasField("run"):
                     run = entry.run
-                    assert (run.run_id, run.run_group, list(run.tags)) == (record["run_id"], "rates", ["rte", "adapter"])
+                    assert (run.run_id, run.run_group, list(run.tags)) == (
+                        record["run_id"],
+                        "rates",
+                        ["rte", "adapter"],
+                    )
                     config = {item.key: json.loads(item.value_json) for item in run.config.update}
                     assert config["train.learning_rate"] == record["config"]["train"]["learning_rate"]
                 if entry.HasField("history"):
@@ -137,3 +158,22 @@ def test_wandb_offline_has_the_same_run_before_and_after_the_interruption(sweep)
                         assert json.loads(item.value_json) == record["run_id"]
         assert codes == [1, 0]
         assert_series({name: sorted(values.items()) for name, values in series.items()}, record)
+
+
+def test_trackio_has_the_runs_of_a_sweep_as_a_group(sweep):
+    pytest.importorskip("trackio")
+    from trackio.sqlite_storage import SQLiteStorage
+
+    _, records = sweep
+    for record in records:
+        entries = SQLiteStorage.get_logs("glue-adapter-harness", record["run_id"])
+        series = {}
+        for entry in entries:
+            for name, value in entry.items():
+                series.setdefault(name, {})[entry["step"]] = value
+        assert_series({name: sorted(values.items()) for name, values in series.items()}, record)
+        assert list(series["status"].values())[-1] == "completed"
+        assert record["run_id"] in series["record/run_id"].values()
+        config = SQLiteStorage.get_run_config("glue-adapter-harness", record["run_id"])
+        assert config["train.learning_rate"] == record["config"]["train"]["learning_rate"]
+        assert config["_Group"] == "rates"
