@@ -13,6 +13,7 @@ from omegaconf import MISSING, OmegaConf
 from harness.errors import UserError
 from harness.method_config import METHOD_CONFIGS, MethodConfig
 from harness.options import SEED, above, at_least, between, one_of, only, option, or_null
+from harness.tracker_config import TrackerConfig
 
 
 @dataclass
@@ -172,6 +173,7 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     # Where and how, never what: these stay out of the run id.
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
     results_dir: str = option("results/working", one_per_sweep=True)
     cache_dir: str = option(".cache", one_per_sweep=True)
     device: str = option("auto", one_per_sweep=True)

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from harness import report, run
+from harness.commands import report, run
 from harness.config import conf_folder
 from harness.data.sources import NoData, resolve
 from harness.errors import UserError

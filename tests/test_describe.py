@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import describe
+from harness.commands import describe
 from tests.fixtures.commands import assert_one_line_error
 from tests.fixtures.further_tasks import csv_text, write_further_task
 from tests.fixtures.glue_fixture import write_glue

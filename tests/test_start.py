@@ -5,7 +5,7 @@ import json
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from harness import run
+from harness.commands import run
 from tests.fixtures.commands import python
 
 HEAVY = ("torch", "transformers", "datasets", "evaluate", "sklearn", "scipy", "pandas", "matplotlib")

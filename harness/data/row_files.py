@@ -1,11 +1,11 @@
-"""Rows to predict, from a file or stdin (lines, TSV, CSV or JSON lines); all are checked before any is predicted."""
+"""Rows to predict, from a file, stdin or a program; all are checked before any is predicted."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import UserError
@@ -49,6 +49,19 @@ def read_rows(text: str, kind: str, known: Mapping[str, Task], wanted: Sequence[
     if not rows:
         raise UserError(f"{where} has a header but no rows")
     return rows
+
+
+def check_rows(
+    rows: Iterable[str | Sequence[str] | Mapping[str, str]], known: Mapping[str, Task], wanted: Sequence[str]
+) -> list[Row]:
+    """The rows of a program with their tasks, like those of `read_rows`: a sentence, several, or those by column."""
+    found = []
+    for number, row in enumerate(rows):
+        fields = dict(row) if isinstance(row, Mapping) else [row] if isinstance(row, str) else list(row)
+        found += _rows(fields, known, wanted, f"rows[{number}]")
+    if not found:
+        raise UserError("there are no rows to predict; give one or more")
+    return found
 
 
 def _records(text: str, kind: str, where: str) -> Iterator[tuple[int, dict[str, str] | list[str]]]:

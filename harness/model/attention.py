@@ -54,7 +54,7 @@ def attention(
 
 
 class _Attention(torch.autograd.Function):
-    """softmax(scale * q k^T + mask), weights dropped at `rate`, times v, in the dtype of its inputs `[N * heads, T, d]`.
+    """softmax(scale * q k^T + mask) with weights dropped at `rate`, times v, in the dtype of its `[N * heads, T, d]`.
 
     Softmax accumulates in fp32 inside torch's kernel. Only the weights, and one byte per weight where some are dropped,
     are kept for backward.

@@ -151,6 +151,15 @@ class Predictor:
         return [_in_order(found, order) for found, order in zip(kept, orders, strict=True)]
 
 
+def predict_rows(
+    bank: Bank, rows: Sequence[tuple[str, Texts]], *, model: str | None, device: torch.device, precision: str
+) -> list[Prediction]:
+    """The predictions of (task, texts), in their order, after loading what their tasks need and nothing else."""
+    tasks = list(dict.fromkeys(name for name, _ in rows))
+    checkpoint = bank.checkpoint(model)
+    return Predictor(bank, tasks, checkpoint=checkpoint, device=device, precision=precision).predict(rows)
+
+
 def _in_order(parts: Sequence[np.ndarray], order: np.ndarray) -> np.ndarray:
     """Rows that were computed in some order, by their numbers."""
     if not parts:

@@ -70,5 +70,6 @@ def command_line(arguments: Sequence[str]) -> str:
     parts = []
     for argument in arguments:
         key, equals, value = argument.partition("=")
-        parts.append(f"{key}={Path(value).name}" if equals and value.startswith(("/", "~", "..")) else argument)
+        path = value.strip("'\"")
+        parts.append(f"{key}={Path(path).name}" if equals and path.startswith(("/", "~", "..")) else argument)
     return shlex.join([*COMMAND, *parts])

@@ -27,6 +27,7 @@ from harness.sweeps.run_id import identity, run_id
 from harness.tasks.glue import find_task
 from harness.tasks.protocols import selection_split, task_under
 from harness.tasks.task import Task
+from harness.tracking.stack_tracking import check_trackers
 from harness.training.device import pick_device, pick_precision
 
 
@@ -88,6 +89,8 @@ def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
     for config in configs:
         check(config)
     check_sweep(configs)
+    for config in configs:
+        check_trackers(config.tracker)
     runs = []
     for config in configs:
         if here:

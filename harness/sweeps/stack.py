@@ -30,6 +30,8 @@ from harness.sweeps.provenance import now, provenance
 from harness.sweeps.resolve import Run
 from harness.sweeps.run_record import encoder_entries, finished_record, shared_entries, training_entries
 from harness.sweeps.run_rows import RunRows, rows_of_runs
+from harness.sweeps.trackers import tracking_of
+from harness.tracking.stack_tracking import Tracking
 from harness.training.cuda_graphs import cuda_capture
 from harness.training.device import PeakMemory
 from harness.training.evaluation import evaluate, evaluate_spans, majority
@@ -50,18 +52,25 @@ class Splits:
 def run_stack(runs: Sequence[Run], device: torch.device, progress: Display) -> list[Record]:
     """Train and evaluate compatible runs in one pass on that device; their records, in the order given.
 
-    Training goes on from the stack's checkpoint, if there is one. Predictions, and weights where `train.save` asks for
-    them, are written before any record is returned; then the checkpoint is of no more use. Out of memory and other
-    errors are raised: the caller knows whether a smaller stack can be tried.
+    Training goes on from the stack's checkpoint, if there is one; trackers get losses and scores meanwhile.
+    Predictions, and weights where `train.save` asks for them, are written before any record is returned; then the
+    checkpoint is of no more use. Out of memory and other errors are raised: the caller knows whether a smaller stack
+    can be tried.
     """
     checkpoint = checkpoint_of(runs, device, progress)
     # Outside the steps a signal takes effect at once, but not before what was trained is safe.
-    with SIGNALS.first(checkpoint.write) if checkpoint else nullcontext():
-        return _run_stack(runs, device, progress, checkpoint)
+    with tracking_of(runs) as tracking, SIGNALS.first(checkpoint.write) if checkpoint else nullcontext():
+        records = _run_stack(runs, device, progress, checkpoint, tracking)
+        tracking.finish(records)
+    return records
 
 
 def _run_stack(
-    runs: Sequence[Run], device: torch.device, progress: Display, checkpoint: StackCheckpoint | None
+    runs: Sequence[Run],
+    device: torch.device,
+    progress: Display,
+    checkpoint: StackCheckpoint | None,
+    tracking: Tracking,
 ) -> list[Record]:
     first = runs[0]
     if first.checkpoint is None:
@@ -82,7 +91,9 @@ def _run_stack(
         if not settings.evaluate_every_epoch or epoch == settings.epochs:
             return None
         scored = evaluate(classifier, first.task, splits.scored, bf16=bf16, max_tokens=tokens)
-        return [results["scores"] for results in scored]
+        scores = [results["scores"] for results in scored]
+        tracking.scores(-(-len(splits.train) // settings.batch_size) * epoch, scores)
+        return scores
 
     with cuda_capture(first.config.cuda_graphs) as capture:
         training = train(
@@ -95,6 +106,7 @@ def _run_stack(
             bf16=bf16,
             capture=capture,
             on_step=progress.step,
+            on_losses=tracking.losses,
             on_epoch=evaluate_epoch,
             checkpoint=checkpoint,
         )

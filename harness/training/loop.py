@@ -97,13 +97,15 @@ def train(
     bf16: bool,
     capture: Capture | None = None,
     on_step: Callable[[int, int, float], None] = lambda step, steps, loss: None,
+    on_losses: Callable[[range, np.ndarray, Sequence[float]], None] = lambda steps, losses, shares: None,
     on_epoch: Callable[[int], Any] = lambda epoch: None,
     checkpoint: StackCheckpoint | None = None,
 ) -> Training:
     """Train every replica for `settings.epochs` epochs: AdamW, linear warm-up and decay, clipping (section 3.1).
 
     Replicas share everything in `settings` but learning rate and seed (the order of their rows). `on_step` gets
-    step, steps and the mean loss of the replicas that go on, every few steps; `on_epoch` the epoch's number, from 1,
+    step, steps and the mean loss of the replicas that go on, every few steps; `on_losses` those steps (from 0), their
+    losses `[R, n]` and the shares `[n]` of the learning rates that they took; `on_epoch` the epoch's number, from 1,
     and what it returns is kept in `evaluations`.
     With `capture` (of `cuda_capture`) steps run as graphs, on batches padded to a multiple of `WIDTH_STEP` tokens.
     With `settings.micro_batch_size` the gradients of a batch are summed over its micro-batches, each mean weighted
@@ -152,7 +154,9 @@ def train(
                     result.is_between_steps = True
                     result.seconds = result.seconds_before + time.perf_counter() - started
                     if step % _SYNC_EVERY[device.type] == 0 or step == steps:
-                        latest = result.record_losses(losses[:, result.recorded : step].cpu().numpy())
+                        done, block = range(result.recorded, step), losses[:, result.recorded : step].cpu().numpy()
+                        latest = result.record_losses(block)
+                        on_losses(done, block, [schedule.lr_lambdas[0](index) for index in done])
                         if result.all_diverged:
                             break
                         on_step(step, steps, float(np.mean(latest)))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from harness import report
+from harness.commands import report
 from harness.data.sources.glue_folder import GlueFolder
 from harness.data.splits import hold_out, limit_rows, restore_gold, split_rows
 from harness.records.predictions import read_gold, store_predictions

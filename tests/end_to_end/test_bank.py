@@ -3,7 +3,7 @@
 import json
 import shutil
 
-from harness import bank as bank_command
+from harness.commands import bank as bank_command
 from harness.records.predictions import read_predictions, write_predictions
 from harness.serving.bank_folder import Bank
 from harness.tasks.glue import get_task

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness import bank, report, submit
+from harness.commands import bank, report, submit
 from harness.model import checkpoint
 from harness.records.predictions import read_gold, read_predictions
 from harness.records.record import task_of

@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from harness import bank as bank_command
+from harness.commands import bank as bank_command
 from harness.model.checkpoint import find_checkpoint, load_tokenizer
 from harness.serving.bank_folder import Bank
 from tests.conftest import PEERS_PYTHON, ROOT

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness import bank, predict, report, run
+from harness.commands import bank, predict, report, run
 from harness.records.predictions import read_gold
 from tests.fixtures.commands import FAST, assert_one_line_error, records, train
 from tests.fixtures.further_tasks import csv_text, write_further_task

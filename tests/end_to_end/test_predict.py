@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from harness import bank as bank_command
-from harness import predict
+from harness.commands import bank as bank_command
+from harness.commands import predict
 from harness.records.predictions import read_predictions
 from harness.serving.bank_folder import Bank
 from harness.tasks.glue import get_task

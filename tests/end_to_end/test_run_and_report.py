@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from harness import report
+from harness.commands import report
 from tests.fixtures.commands import FAST, python, records
 from tests.fixtures.tiny import save_tiny
 

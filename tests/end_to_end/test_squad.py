@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from harness import bank, describe, predict, report
+from harness.commands import bank, describe, predict, report
 from harness.data.encode import encode_texts
 from harness.model.checkpoint import find_checkpoint, tokenizer_of
 from harness.records.predictions import read_gold, read_predictions

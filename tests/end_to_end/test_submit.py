@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from harness import submit
+from harness.commands import submit
 from harness.records.predictions import read_predictions, write_predictions
 from harness.records.record import load_records, write_record
 from harness.serving.submission import FILES, SubmissionFile, best_runs

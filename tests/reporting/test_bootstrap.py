@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness import report
+from harness.commands import report
 from harness.records.predictions import read_gold, read_predictions, write_gold, write_predictions
 from harness.reporting.bootstrap import RESAMPLES, Bootstrap, difference, interval, mean_of, spread_of
 from harness.reporting.comparison import comparison_tables, intervals_table

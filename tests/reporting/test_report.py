@@ -5,8 +5,8 @@ import sys
 import pandas as pd
 import pytest
 
+from harness.commands.report import main
 from harness.records.record import load_records, write_plan
-from harness.report import main
 from harness.reporting.bootstrap import Bootstrap
 from harness.reporting.documents import make_report
 from tests.fixtures.make_records import make_record, write_all

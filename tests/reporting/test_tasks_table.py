@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from harness import report
+from harness.commands import report
 from harness.reporting.bootstrap import Bootstrap
 from harness.reporting.documents import make_report
 from harness.reporting.figures import figures

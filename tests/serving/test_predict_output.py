@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from harness.predict import render
+from harness.commands.predict import render
 from harness.serving.predictor import Prediction
 
 COLA = Prediction("cola", "acceptable", {"unacceptable": 0.25, "acceptable": 0.75})

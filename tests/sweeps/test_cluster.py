@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from harness import run
+from harness.commands import run
 from harness.interrupts import SIGNALS
 from harness.sweeps import cluster
 from harness.sweeps.cluster import remedy

@@ -6,7 +6,7 @@ import os
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from harness import run
+from harness.commands import run
 from harness.sweeps.hydra_errors import explain
 
 
