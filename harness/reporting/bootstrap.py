@@ -95,6 +95,7 @@ class Bootstrap:
         self.results_dir = Path(results_dir)
         self._gold: dict[str, Arrays | None] = {}
         self._scores: dict[tuple[str, str, str], np.ndarray | None] = {}  # [B] by run, evaluation set and metric
+        self._spreads: dict[tuple[tuple[str, ...], str, str], Spread | None] = {}
 
     def spread(self, candidate: Candidate, evaluation_set: str, metric: str | None = None) -> Spread | None:
         """Of the score in points, mean over the completed seeds; the headline score unless `metric` names another.
@@ -102,6 +103,13 @@ class Bootstrap:
         None where predictions or gold labels are missing or the score is not defined on every resample.
         """
         metric = metric or candidate.task.headline
+        # By run ids: runs of one config on other data or from another encoder have predictions of their own.
+        key = tuple(record["run_id"] for record in candidate.completed), evaluation_set, metric
+        if key not in self._spreads:
+            self._spreads[key] = self._spread(candidate, evaluation_set, metric)
+        return self._spreads[key]
+
+    def _spread(self, candidate: Candidate, evaluation_set: str, metric: str) -> Spread | None:
         runs = self.scores(candidate.completed, evaluation_set, metric)
         whole = [record["scores"].get(evaluation_set, {}).get(metric) for record in candidate.completed]
         if runs is None or not np.isfinite(runs).all() or None in whole:

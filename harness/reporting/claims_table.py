@@ -80,8 +80,8 @@ def claims_table(rows: Sequence[JudgedClaim]) -> Table:
 
 
 def claims_frame(rows: Sequence[JudgedClaim]) -> pd.DataFrame:
-    """The rows as a data frame."""
-    return to_frame([vars(row) for row in rows])
+    """The rows as a data frame; bounds to six decimals, beyond which processors differ."""
+    return to_frame([vars(row) for row in rows]).round(6)
 
 
 def counts_line(rows: Sequence[JudgedClaim], where: str) -> str:

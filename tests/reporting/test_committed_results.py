@@ -49,6 +49,7 @@ def without_intervals(name: str, text: str) -> str:
     if name.endswith((".md", ".tex")):
         lines = [re.sub(r"\s*\[[^\]]*\]", "", line) for line in lines]
         lines = [re.sub(r"[-\s–]*\|[-:\s–]*", "|", line) for line in lines]
+        lines = [re.sub(r"&\s*(--)?\s*\\\\$", r"& \\\\", line) for line in lines]
     return "\n".join(lines)
 
 
