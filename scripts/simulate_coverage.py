@@ -10,7 +10,7 @@ true difference of the mean over tasks. A fresh sample of rows and seeds is draw
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +49,7 @@ def coverage(
     `gap`: the true difference in points.
     """
     rng = np.random.default_rng(stream)
-    spreads = list(_simulate(rng, simulations, rows, seeds, seed_points, gap, accuracy))
+    spreads = _simulate(rng, simulations, rows, seeds, seed_points, gap, accuracy)
     plain = np.array([spread.interval() for spread in spreads])
     wide = np.array([spread.interval_with_seeds() for spread in spreads])
     within = Region.within(-gap)
@@ -69,25 +69,27 @@ def _simulate(
     seed_points: float,
     gap: float,
     accuracy: float,
-) -> Iterator[Spread]:
+) -> list[Spread]:
     """The spread of the mean difference in each simulation."""
     means = stats.norm.ppf([accuracy + gap / 100, accuracy])  # of adapters, of full fine-tuning
     of_seed = (seed_points / 100 / stats.norm.pdf(means[1])) ** 2  # the derivative of accuracy by the mean
     own = 1 - ROW - ROW_AND_METHOD - of_seed
-    for _ in range(simulations):
-        differences = []
-        for task, count in enumerate(rows):
-            shared = np.sqrt(ROW) * rng.standard_normal(count)
-            per_method = np.sqrt(ROW_AND_METHOD) * rng.standard_normal((2, 1, count))
-            per_seed = np.sqrt(of_seed) * rng.standard_normal((2, seeds, 1))
-            noise = np.sqrt(own) * rng.standard_normal((2, seeds, count))
-            is_right = means[:, None, None] + shared + per_method + per_seed + noise > 0
-            runs = is_right.reshape(2 * seeds, count).astype(np.int8)
-            scores = 100 * resampled_scores("accuracy", runs, np.ones(count, np.int8), task)
-            whole = 100 * runs.mean(axis=1)
-            sides = [spread_of(scores[i : i + seeds], whole[i : i + seeds], f"{task}") for i in (0, seeds)]
-            differences.append(difference(*sides))
-        yield mean_of(differences)
+
+    def normal(variance: float, *shape: int) -> np.ndarray:
+        return np.sqrt(variance) * rng.standard_normal((simulations, *shape))
+
+    def differences(task: int, count: int) -> list[Spread]:
+        shared = normal(ROW, 1, 1, count) + normal(ROW_AND_METHOD, 2, 1, count)
+        is_right = means[:, None, None] + shared + normal(of_seed, 2, seeds, 1) + normal(own, 2, seeds, count) > 0
+        runs = is_right.reshape(-1, count).astype(np.int8)
+        scores = 100 * resampled_scores("accuracy", runs, np.ones(count, np.int8), task)
+        resampled, whole = scores.reshape(simulations, 2, seeds, -1), 100 * is_right.mean(axis=-1)
+        sides = [[spread_of(resampled[i, side], whole[i, side], f"{task}") for side in (0, 1)]
+                 for i in range(simulations)]  # fmt: skip
+        return [difference(*pair) for pair in sides]
+
+    by_task = [differences(task, count) for task, count in enumerate(rows)]
+    return [mean_of(spreads) for spreads in zip(*by_task, strict=True)]
 
 
 def main() -> None:

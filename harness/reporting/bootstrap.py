@@ -5,8 +5,8 @@ therefore resampled once for all runs that share them, and seeds once per task f
 ones, which pairs every comparison. Three corrections to resampling both at once, which is too wide where seeds err on
 different rows, and too narrow where they are few:
 
-- Of S seeds, S - 1 are drawn (McCarthy and Snowden 1985): the variance of their mean is then unbiased, whereas drawing
-  S of them loses a third of it at S = 3.
+- Seeds get normal weights instead of being drawn (the multiplier bootstrap): the variance of their mean is then
+  unbiased, whereas drawing S of S seeds loses a third of it at S = 3, and there are more than a handful of draws.
 - Seeds also differ because they err on different rows, which the resampled rows hold already. That part of the seeds'
   variance is estimated from the resampled rows (the interaction of a two-way layout) and taken out.
 - The variance of a few seeds is itself uncertain: quantiles are Student's, with Satterthwaite's degrees of freedom.
@@ -40,7 +40,7 @@ Interval = tuple[float, float]
 class Spread:
     """The bootstrap distribution of a score, or of a difference or mean of scores, in points; all arrays `[B]`.
 
-    `rows`: on each resample of the evaluation rows. `seeds`: what each draw of seeds adds, None with a single seed.
+    `rows`: on each resample of the evaluation rows. `seeds`: what each weighting of the seeds adds, None with one seed.
     `doubled`: the variance in `seeds` that `rows` has as well. `freedom`: degrees of freedom behind `seeds`.
     """
 
@@ -184,16 +184,16 @@ class Bootstrap:
 def spread_of(runs: np.ndarray, whole: np.ndarray, stream: str) -> Spread:
     """The spread of the mean of S runs: `runs` `[S, B]` on each resample of their rows, `whole` `[S]` on all rows.
 
-    Means with the same `stream`, which names task and seeds, meet the same draws of seeds.
+    Means with the same `stream`, which names task and seeds, meet the same weights of seeds.
     """
     count, resamples = runs.shape
     rows = runs.mean(axis=0)
     if count < 2:
         return Spread(rows)
-    drawn = np.random.default_rng(zlib.crc32(stream.encode())).integers(0, count, (resamples, count - 1))
-    shares = (drawn[..., None] == np.arange(count)).mean(axis=1)  # of each seed in each draw
-    doubled = float(np.var(runs - rows, axis=1).sum()) / (count * (count - 1))
-    return Spread(rows, (shares - 1 / count) @ whole, doubled, count - 1)
+    weights = np.random.default_rng(zlib.crc32(stream.encode())).standard_normal((resamples, count))
+    pairs = count * (count - 1)  # the variance of a mean is the sum of squared deviations over this
+    doubled = float(np.var(runs - rows, axis=1).sum()) / pairs
+    return Spread(rows, weights @ (whole - whole.mean()) / np.sqrt(pairs), doubled, count - 1)
 
 
 def percentiles(draws: np.ndarray, level: float = LEVEL, freedom: float = np.inf) -> Interval:

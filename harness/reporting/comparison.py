@@ -144,9 +144,9 @@ def _bounds(bounds: Interval | None) -> str:
 
 
 _SEEDS_NOTE = (
-    f"Rows and seeds: {LEVEL:.0%} interval of the difference over both, seeds drawn within tasks and the same ones for "
-    f"all methods that have them, with Student's quantiles; {NOTHING} where a method has a single seed, whose spread "
-    "nobody knows."
+    f"Rows and seeds: {LEVEL:.0%} interval of the difference over both, seeds weighted at random within tasks and "
+    f"alike for all methods that have them, with Student's quantiles; {NOTHING} where a method has a single seed, "
+    "whose spread nobody knows."
 )
 
 
