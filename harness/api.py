@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UserError
+from harness.interrupts import SIGNALS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -231,7 +232,7 @@ def _session(arguments: Sequence[str]) -> Session:
     from harness.sweeps.session import Session
 
     session = Session()
-    with explained(arguments):
+    with explained(arguments), SIGNALS.handled():  # an interrupted stack leaves its checkpoint
         run_hydra(session, arguments)
     return session
 

@@ -110,10 +110,9 @@ def _template() -> Any:
 def _verdict(comparison: Table) -> dict[str, Any]:
     """The difference on the mean, and what it says of the paper's claims; `points` is empty without a mean."""
     mean = next((row for row in comparison.rows if row[0].startswith("Mean")), None)
-    points = mean[-1] if mean else ""
-    # The verdicts start with the row's name and its difference, which stand above them here.
-    claims = [verdict.rpartition(f"{points}: ")[2] for verdict in comparison.verdicts]
-    return {"title": comparison.title.partition(": ")[0], "points": points, "claims": claims}
+    points, with_seeds = mean[-2:] if mean else ("", "")  # the difference with its interval, the one over seeds too
+    title = comparison.title.partition(": ")[0]
+    return {"title": title, "points": points, "with_seeds": with_seeds, "claims": comparison.verdicts}
 
 
 def _foot(part: Part) -> list[str]:

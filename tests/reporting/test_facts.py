@@ -34,7 +34,8 @@ def test_complete_files_are_the_official_sets(tmp_path):
     assert "## all-MiniLM-L6-v2 on GLUE (local), all rows" in files["tables/glue.md"]
     assert "the same split, the official validation set, which" in files["tables/glue.md"]
     assert "chosen and reported on the official validation set." in files["figures/README.md"]
-    assert not any("cut" in text.replace("cut_files", "").lower() for text in files.values())
+    of_claims = "runs that are synthetic, cut, of fewer than 3 seeds"  # what is never judged
+    assert not any("cut" in text.replace("cut_files", "").replace(of_claims, "").lower() for text in files.values())
 
 
 def test_cut_evaluation_files_are_not_called_official(tmp_path):

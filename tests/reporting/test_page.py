@@ -140,10 +140,11 @@ def test_a_score_tells_its_seeds_interval_and_runs(text):
 
 def test_the_sections_are_there_with_verdicts_and_failures(text):
     page = Page(text)
-    assert {"group-1", "group-2", "published", "failures", "runs", "provenance"} <= set(page.ids)
-    assert "statements" not in page.ids
-    assert re.search(r'class="points">[+−]\d\.\d \[−?\d+\.\d, −?\d+\.\d\] <small>points on the mean', text)
-    assert "on the mean (adapters of size 64 in the paper): " in text.partition('id="provenance"')[0]
+    assert {"group-1", "group-2", "published", "statements", "failures", "runs", "provenance"} <= set(page.ids)
+    assert re.search(
+        r'class="points">[+−]\d\.\d \[−?\d+\.\d, −?\d+\.\d\] <small>points on the mean; rows and seeds: ', text
+    )
+    assert "on the mean (adapters of size 64)&#39;: not judged. " in text.partition('id="statements"')[0]
     rows = page.tables["Runs that failed or diverged"]
     assert [row[0] for row in rows] == ["Status", "failed", "diverged"]
     assert "loss is nan" in rows[2] and "mrpc-never-started" in text
@@ -186,6 +187,7 @@ def test_statements_have_a_section_of_their_own(tmp_path):
     table = Table("What the paper says", ["Statement", "Verdict"], [["Size <hardly> matters", "holds"]], ["a note"])
     page = Page(make_page("x", [], [], [], Bootstrap(tmp_path), statements=table))
     assert "statements" in page.ids and page.tables[table.title] == [table.header, *table.rows]
+    assert "statements" not in Page(make_page("x", [], [], [], Bootstrap(tmp_path))).ids
 
 
 # What a reader does. Errors are collected from before the page's own script on.

@@ -87,7 +87,8 @@ def test_without_notes_scores_verdicts_and_the_folder_are_printed(results, capsy
     ]
     assert [note[: len(start)] for note, start in zip(notes, starts, strict=True)] == starts
     assert "; 3 seeds on MRPC; " in notes[3] and "runs of both methods on CoLA, SST-2, STS-B, QQP" in notes[3]
-    assert lines[-3] == f"The paper's statements: 4 not judged, 18 not run ({results}/tables/claims.md)"
+    assert lines[-4] == f"The paper's statements: 4 not judged, 18 not run ({results}/tables/claims.md)"
+    assert lines[-2] == f"To look at: {results}/report.html"
     assert lines[-1] == f"Tables, figures and notes: {results} (--notes prints all notes)"
 
 

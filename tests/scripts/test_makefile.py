@@ -31,8 +31,8 @@ def test_help_lists_every_target_and_variable():
     ("target", "selection"),
     [
         ("test", None),
-        ("test-fast", "not process and not gpu and not peers"),
-        ("test-lowest", "not process and not gpu and not peers"),
+        ("test-fast", "not process and not gpu and not peers and not browser"),
+        ("test-lowest", "not process and not gpu and not peers and not browser"),
         ("test-gpu", "gpu"),
         ("test-peers", "peers"),
     ],
