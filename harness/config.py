@@ -204,19 +204,19 @@ def register_configs() -> None:
 
 def per_task(values: Mapping[str, Any], *, _root_: Any) -> Any:
     """`${per_task:{cola: 20, rte: 50}}` in a config: the value for the task of the run."""
-    name = _root_.task.name
-    if name not in values:
-        raise UserError(f"this experiment has no value for task {name}, only for {', '.join(values)}; give one")
-    return values[name]
+    return _value_for(_root_.task.name, values, "task")
 
 
 def per_size(values: Mapping[int, Any], *, _root_: Any) -> Any:
     """`${per_size:{8: 2e-3, 64: 7e-4}}` in a config: the value for the bottleneck size of the run."""
-    size = _root_.method.bottleneck_size
-    if size not in values:
-        sizes = ", ".join(map(str, values))
-        raise UserError(f"this experiment has no value for bottleneck size {size}, only for {sizes}; give one")
-    return values[size]
+    return _value_for(_root_.method.bottleneck_size, values, "bottleneck size")
+
+
+def _value_for(key: str | int, values: Mapping[Any, Any], what: str) -> Any:
+    if key not in values:
+        known = ", ".join(map(str, values))
+        raise UserError(f"this experiment has no value for {what} {key}, only for {known}; give one")
+    return values[key]
 
 
 def conf_folder() -> Path:

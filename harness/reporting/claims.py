@@ -6,6 +6,7 @@ finding says what is missing.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -52,7 +53,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class Claim(ABC):
     """A statement of the paper: its section, the figure that it gives, and the command for runs that judge it."""
 
     statement: str
@@ -60,9 +61,9 @@ class Claim:
     paper: str
     command: str
 
+    @abstractmethod
     def judge(self, scores: Scores, bootstrap: Bootstrap) -> Finding | None:
         """What the runs of a group say; None where they have nothing to say."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

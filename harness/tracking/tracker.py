@@ -1,4 +1,4 @@
-"""What a tracker is told about a run, and what it must be able to do."""
+"""What a tracker receives about a run, and the interface that it implements."""
 
 from __future__ import annotations
 
