@@ -57,7 +57,7 @@ def test_what_needs_no_work_imports_nothing_heavy(command, arguments, status):
 def test_a_prediction_imports_no_data_sets_and_no_metrics(bank, tiny_model, tmp_path):
     rows = tmp_path / "rows.txt"
     rows.write_text("They read the letter me.\n")
-    needless = ["datasets", "evaluate", "sklearn", "pandas", "matplotlib", "hydra"]
+    needless = ["datasets", "evaluate", "sklearn", "scipy.optimize", "pandas", "matplotlib", "hydra"]
     arguments = ["--bank", str(bank), "--model", str(tiny_model), "--task", "cola", "--input", str(rows)]
     assert ended("predict", [*arguments, "--device", "cpu"], needless) == [0, []]
 
