@@ -71,10 +71,6 @@ class HeadConfig(MethodConfig):
 _TARGETS = {"allowed": each(Range(bool, "a short name or a regular expression"))}
 
 
-def _targets(*names: str) -> Any:
-    return field(default_factory=lambda: list(names), metadata=_TARGETS)
-
-
 @dataclass
 class LoraConfig(MethodConfig):
     """LoRA (Hu et al. 2022) and the head; `target_modules` by short names or regular expressions
@@ -87,7 +83,7 @@ class LoraConfig(MethodConfig):
     rank: int = option(64, at_least(1))
     alpha: float = option(64.0, above(0))
     dropout: float = option(0.0, at_least(0, 0.99))
-    target_modules: list[str] = _targets("query", "value")
+    target_modules: list[str] = field(default_factory=lambda: ["query", "value"], metadata=_TARGETS)
     rslora: bool = False
 
 
@@ -96,7 +92,7 @@ class IA3Config(MethodConfig):
     """IA3 (Liu et al. 2022) and the head: vectors that rescale keys, values and feed-forward activations."""
 
     name: str = option("ia3", only("ia3", "method"))
-    target_modules: list[str] = _targets("key", "value", "output")
+    target_modules: list[str] = field(default_factory=lambda: ["key", "value", "output"], metadata=_TARGETS)
 
 
 @dataclass
