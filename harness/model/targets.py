@@ -15,14 +15,20 @@ from harness.model.families import get_family
 _BERT = {"attention_output": "attention.output.dense", "intermediate": "intermediate.dense", "output": "output.dense"}
 _OTHERS = {
     "distilbert": {"attention_output": "attention.out_lin", "intermediate": "ffn.lin1", "output": "ffn.lin2"},
+    "mpnet": _BERT | {"attention_output": "attention.attn.o"},
+    "modernbert": {"attention_output": "attn.Wo", "intermediate": "mlp.Wi", "output": "mlp.Wo"},
 }
 DENSE = ("attention_output", "intermediate", "output")  # what `dense` stands for: that is their name in BERT
 
 
 def short_names(family_name: str) -> dict[str, str]:
-    """The paths inside a layer by their short names: query, key, value, attention_output, intermediate, output."""
+    """The paths inside a layer by their short names: query, key, value, attention_output, intermediate, output.
+
+    Where query, key and value are one product (ModernBERT), each of the three names stands for it.
+    """
     family = get_family(family_name)
-    projections = zip(("query", "key", "value"), family.projections, strict=True)
+    modules = family.projections if len(family.projections) == 3 else family.projections * 3
+    projections = zip(("query", "key", "value"), modules, strict=True)
     return {name: f"{family.attention}.{module}" for name, module in projections} | _OTHERS.get(family_name, _BERT)
 
 

@@ -12,12 +12,13 @@ from harness.config import TrainConfig
 from harness.data.batches import plan_epoch
 from harness.errors import UserError
 from harness.method_config import HeadConfig, IA3Config, LoraConfig
+from harness.model.classifier import Classifier
 from harness.model.families import FAMILIES
 from harness.model.lora import Lora, Rescaled
-from harness.model.methods import can_stack
+from harness.model.methods import apply_method, can_stack
 from harness.model.parameters import count
 from harness.model.replica_state import load_tensors, trained_tensors
-from harness.model.targets import find_targets
+from harness.model.targets import find_targets, short_names
 from harness.training.loop import predict
 from harness.training.parameter_rows import ParameterRows
 from tests.fixtures.tiny import tiny_config, tiny_encoder
@@ -44,7 +45,8 @@ def injected(encoder, config):
             init_lora_weights=False, lora_dropout=config.dropout,
         )  # fmt: skip
     else:
-        at_input = [path for path in paths if path.endswith(("output.dense", "out_lin", "lin2"))]
+        short = short_names(encoder.config.model_type)
+        at_input = [path for path in paths if path.endswith((f".{short['attention_output']}", f".{short['output']}"))]
         theirs = peft.IA3Config(target_modules=paths, feedforward_modules=at_input)
     return peft.inject_adapter_in_model(theirs, encoder)
 
@@ -75,19 +77,21 @@ def copy_to_peft(classifier, encoder):
 )
 def test_outputs_equal_those_of_peft_under_the_same_weights(config, family):
     """Every token's last state, against peft's layers in transformers' own forward pass; fp32."""
-    classifier = moved(build([config], family=family)).eval()
+    classifier = Classifier(tiny_encoder(family), 32, seeds=[0], dropout_rate=0.0, reads_all_tokens=True).eval()
+    apply_method(classifier, [config])
+    moved(classifier)
     encoder = injected(tiny_encoder(family), config).eval()
-    before = encoder(torch.arange(5, 25).view(2, 10)).last_hidden_state
-    copy_to_peft(classifier, encoder)
-    ids, keep = torch.arange(5, 25).view(2, 10), torch.ones(2, 10, dtype=torch.long)
-    keep[1, 6:] = 0
-    classifier.reads_all_tokens = True
+    ids, keep = torch.arange(5, 25).view(2, 10), torch.ones(2, 10, dtype=torch.bool)
+    keep[1, 6:] = False
     with torch.no_grad():
-        ours = classifier._run(classifier.lower_states(ids, keep.bool(), None), keep.bool(), 0, 3)
-        theirs = encoder(ids, keep).last_hidden_state
-    kept = keep.bool()
-    torch.testing.assert_close(ours[kept], theirs[kept], atol=1e-5, rtol=0)
-    assert (theirs - before).abs().max() > 1e-2
+        classifier.head.weight.copy_(torch.eye(32))  # so that the states are the logits
+        classifier.head.bias.zero_()
+        before = encoder(ids, keep.long()).last_hidden_state
+        copy_to_peft(classifier, encoder)
+        theirs = encoder(ids, keep.long()).last_hidden_state
+        ours = classifier(ids, keep)[0]
+    torch.testing.assert_close(ours[keep], theirs[keep], atol=1e-5, rtol=0)
+    assert (theirs - before)[keep].abs().max() > 1e-2
 
 
 def test_training_curves_equal_those_of_peft_in_a_plain_loop():
