@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from harness.errors import UserError
 from harness.method_config import IA3Config, LoraConfig
 from harness.model.dropout import Dropout, MaskStreams
-from harness.model.targets import find_targets, short_names
+from harness.model.targets import find_targets, rescaled_at_input
 
 
 class Lora(nn.Module):
@@ -119,13 +119,12 @@ def scaling(config: LoraConfig) -> float:
 
 
 def insert_ia3(encoder: PreTrainedModel, config: IA3Config, replicas: int) -> None:
-    """Rescale the `target_modules`: those that project attention's context or the feed-forward activations back to
-    the layer's width at their input, which is where the paper rescales activations, all others at their output.
+    """Rescale the `target_modules` at their output, or those of `rescaled_at_input` there: in the paper these are the
+    feed-forward activations.
     """
-    short = short_names(encoder.config.model_type)
-    ends = (f".{short['attention_output']}", f".{short['output']}")
     for path, linear in find_targets(encoder, config.target_modules).items():
-        _replace(encoder, path, Rescaled(linear, replicas, at_input=path.endswith(ends)))
+        at_input = rescaled_at_input(encoder.config.model_type, path)
+        _replace(encoder, path, Rescaled(linear, replicas, at_input=at_input))
 
 
 def _replace(encoder: nn.Module, path: str, module: nn.Module) -> None:

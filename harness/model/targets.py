@@ -32,6 +32,14 @@ def short_names(family_name: str) -> dict[str, str]:
     return {name: f"{family.attention}.{module}" for name, module in projections} | _OTHERS.get(family_name, _BERT)
 
 
+def rescaled_at_input(family_name: str, path: str) -> bool:
+    """Whether IA3 rescales the input of the linear map at that path and not its output: of those that project
+    attention's context or the feed-forward activations back to the layer's width.
+    """
+    short = short_names(family_name)
+    return path.endswith((f".{short['attention_output']}", f".{short['output']}"))
+
+
 def find_targets(encoder: PreTrainedModel, names: Sequence[str]) -> dict[str, nn.Linear]:
     """The linear maps of the encoder's layers that the names stand for, by their paths in it, lowest first.
 
