@@ -65,7 +65,7 @@ def by_the_card(out, model, inputs):
     [
         (LORA, {"name": "mnli"}),
         (IA3Config(target_modules=["key", "value", "attention_output", "output"]), {"name": "stsb"}),
-        (LoraConfig(rank=2), SQUAD),
+        (LoraConfig(rank=2, alpha=2.0), SQUAD),
     ],
     ids=["lora", "ia3", "span"],
 )
