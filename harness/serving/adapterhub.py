@@ -47,6 +47,8 @@ def export(out: Path, run: StoredRun, method: MethodConfig, tensors: dict[str, T
     """
     if not isinstance(method, AdapterConfig):
         raise UserError(f"--format=adapterhub holds adapters, but {task_of(run).name} was tuned with {method.name}")
+    if out.exists():
+        raise UserError(f"{out} exists; give --out another folder")
     shape = encoder_config(encoder)
     has_pooler = run["encoder"]["pooling"] == "pooler"
     model_class, prefix, *_ = MODELS[encoder.family]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError, writing
+from harness.errors import writing
 from harness.model.checkpoint import MINILM_ON_HUB
 from harness.records.choice import chosen_on
 from harness.records.record import task_of
@@ -18,9 +18,7 @@ from harness.tasks.squad import NAME as SQUAD
 
 
 def write_folder(out: Path, files: dict[str, bytes]) -> None:
-    """Write the folder `--out` with these files, as a whole or not at all; `UserError` where it exists."""
-    if out.exists():
-        raise UserError(f"{out} exists; give --out another folder")
+    """Write the folder `--out`, which does not exist, with these files, as a whole or not at all."""
     with writing(f"--out={out}"):
         out.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))

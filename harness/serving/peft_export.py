@@ -80,6 +80,8 @@ def export(out: Path, run: StoredRun, method: MethodConfig, tensors: dict[str, T
     """
     if not isinstance(method, LoraConfig | IA3Config):
         raise UserError(f"--format=peft holds LoRA and IA3, but {task_of(run).name} was tuned with {method.name}")
+    if out.exists():
+        raise UserError(f"{out} exists; give --out another folder")
     shape, pooling = encoder_config(encoder), run["encoder"]["pooling"]
     model = plain_model(shape, task_of(run), pooling)
     adapter = _adapter(tensors, shape, method, model)

@@ -52,8 +52,9 @@ def import_lora(
     found = _task(task)
     checkpoint = find_checkpoint(model or config.get("base_model_name_or_path") or _no_base(source))
     encoder, shape = encoder_of(checkpoint), encoder_config(checkpoint)
-    if max_length > longest_input(encoder):
-        raise UserError(f"--max-length={max_length} is above the {longest_input(encoder)} tokens of this encoder")
+    longest = longest_input(encoder)
+    if not 8 <= max_length <= longest:
+        raise UserError(f"--max-length={max_length} is out of range: it must be between 8 and this encoder's {longest}")
     pooling = _pooling(found, encoder)
     plain = plain_model(shape, found, pooling)
     saved, digest = _read_tensors(source)
@@ -77,6 +78,8 @@ def _read_config(source: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         kind = config["peft_type"]
+        if kind == "LORA" and (int(config["r"]) < 1 or float(config["lora_alpha"]) <= 0):
+            raise ValueError
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{source} holds no adapter of peft: {path.name} is missing or damaged") from None
     if kind != "LORA":

@@ -160,6 +160,20 @@ def test_a_stack_of_four_equals_four_runs_alone(family):
             assert lora.up[replica, :rank].abs().min() > 0
 
 
+@pytest.mark.parametrize("config", [LoraConfig(rank=4, target_modules=["query", "key", "dense"]), IA3Config()])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_stacks_equal_runs_alone_in_every_family(family, config):
+    seeds, rates, data, settings = [0, 1], [1e-2, 3e-3], rows(64), TrainConfig(epochs=2, batch_size=32)
+    together = train(
+        build([config] * 2, seeds, family=family), data, settings, learning_rates=rates, seeds=seeds, bf16=False
+    ).losses
+    for index in range(2):
+        single = build([config], [seeds[index]], family=family)
+        alone = train(single, data, settings, learning_rates=[rates[index]], seeds=[seeds[index]], bf16=False)
+        np.testing.assert_allclose(alone.losses[0], together[index], atol=1e-4)
+    assert not np.allclose(together[0], together[1], atol=1e-3)
+
+
 def test_a_drawn_start_is_that_of_peft_and_the_same_alone_and_padded():
     stacked = build([LoraConfig(rank=rank, target_modules=["output"]) for rank in (4, 16)], [3, 5])
     alone = build([LoraConfig(rank=4, target_modules=["output"])], [3])

@@ -140,3 +140,9 @@ def test_a_folder_that_is_no_lora_is_refused(tmp_path, tiny_model):
     (source / "adapter_config.json").write_text(json.dumps(config | {"peft_type": "IA3"}))
     with pytest.raises(UserError, match="peft_type IA3 cannot be added, only LORA"):
         add(source, tmp_path / "bank", tiny_model)
+    (source / "adapter_config.json").write_text(json.dumps(config | {"r": 0}))
+    with pytest.raises(UserError, match=r"adapter_config.json is missing or damaged"):
+        add(source, tmp_path / "bank", tiny_model)
+    (source / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"--max-length=999 is out of range: it must be between 8 and .* 140"):
+        add(source, tmp_path / "bank", tiny_model, max_length=999)
