@@ -109,9 +109,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def command(name: str, text: str, results: str) -> argparse.ArgumentParser:
+    def command(name: str, text: str, results: str, metavar: str = "RESULTS") -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=text, description=text)
-        one.add_argument("results", metavar="RESULTS", type=Path, help=results)
+        one.add_argument("results", metavar=metavar, type=Path, help=results)
         return one
 
     where = "a bank, or a results folder that holds one"
@@ -144,6 +144,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "import",
         "Put a LoRA that Hugging Face's peft has trained, with its head, into a bank",
         "the folder that peft's save_pretrained wrote",
+        metavar="FOLDER",
     )
     imported.add_argument(
         "--task", required=True, metavar="TASK", help="a GLUE task, or a YAML file that describes one as in conf/task"
