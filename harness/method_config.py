@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
-from harness.options import above, at_least, each, one_of, only, option
+from harness.options import Range, above, at_least, each, one_of, only, option
 
 
 @dataclass
@@ -68,6 +68,33 @@ class HeadConfig(MethodConfig):
     name: str = option("head", only("head", "method"))
 
 
+_TARGETS = {"allowed": each(Range(bool, "a short name or a regular expression"))}
+
+
+@dataclass
+class LoraConfig(MethodConfig):
+    """LoRA (Hu et al. 2022) and the head; `target_modules` by short names or regular expressions
+    (`harness.model.targets`), query and value as in the paper.
+
+    The product is scaled by alpha / rank, or with `rslora` by alpha / sqrt(rank).
+    """
+
+    name: str = option("lora", only("lora", "method"))
+    rank: int = option(64, at_least(1))
+    alpha: float = option(64.0, above(0))
+    dropout: float = option(0.0, at_least(0, 0.99))
+    target_modules: list[str] = field(default_factory=lambda: ["query", "value"], metadata=_TARGETS)
+    rslora: bool = False
+
+
+@dataclass
+class IA3Config(MethodConfig):
+    """IA3 (Liu et al. 2022) and the head: vectors that rescale keys, values and feed-forward activations."""
+
+    name: str = option("ia3", only("ia3", "method"))
+    target_modules: list[str] = field(default_factory=lambda: ["key", "value", "output"], metadata=_TARGETS)
+
+
 @dataclass
 class PeftConfig(MethodConfig):
     """A method of Hugging Face's `peft`: `type` is its PeftType, `options` the fields of its config."""
@@ -100,6 +127,8 @@ METHOD_CONFIGS: dict[str, type[MethodConfig]] = {
     "layernorm": LayerNormConfig,
     "bitfit": BitFitConfig,
     "head": HeadConfig,
+    "lora": LoraConfig,
+    "ia3": IA3Config,
     "peft": PeftConfig,
     "tfidf": TfidfConfig,
 }

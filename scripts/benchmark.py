@@ -1,7 +1,8 @@
-"""Compare AdapterHub, Hugging Face's Trainer and this harness, one run alone and stacks, on one machine.
+"""Compare AdapterHub or peft, Hugging Face's Trainer and this harness, alone and in stacks, on one machine.
 
     make benchmark                                   # CoLA (or its synthetic stand-in), MiniLM, size 64, one epoch
     make benchmark ARGS="--examples 1024 --skip adapterhub-padded trainer-full"
+    make benchmark ARGS="--method lora"              # LoRA of rank 8 against peft, which trains one run at a time
     make benchmark ARGS="--task mrpc --model bert-large-random --replicas 1 2 4 8 15 30 45"    # a GPU
 
 Every contender trains the same rows with the same encoder, batch size and number of examples, each in a process of
@@ -26,6 +27,7 @@ from benchmark_table import PEERS, SIDE_BY_SIDE, SWEEP, our_names, tabulate
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))  # measure the checkout of this file, or the one that PYTHONPATH names, not the installed one
+REPLICAS = {"adapter": [1, 2, 4, 8, SWEEP], "lora": [1, 4, 8]}
 MODELS = {"minilm": "MiniLM", "bert-large-random": "random encoder of BERT-large's size"}
 
 
@@ -34,7 +36,8 @@ def main() -> int:
     parser.add_argument("--task", default="cola", help="GLUE task of the rows (default: cola)")
     parser.add_argument("--model", default="minilm", choices=MODELS, help="the encoder (default: minilm)")
     parser.add_argument("--examples", type=int, default=2048, help="training rows (default: 2048)")
-    parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2, 4, 8, SWEEP], help="stack sizes")
+    parser.add_argument("--method", default="adapter", choices=PEERS, help="what trains (default: adapter)")
+    parser.add_argument("--replicas", type=int, nargs="+", help="stack sizes (default: 1 2 4 8 15; of LoRA 1 4 8)")
     parser.add_argument("--peers-python", default=str(ROOT / ".venv-peers/bin/python"), help="default: .venv-peers")
     parser.add_argument("--skip", nargs="*", default=[], metavar="CONTENDER", help="do not measure these")
     parser.add_argument("--output", type=Path, default=ROOT / "results/benchmarks", help="folder of table and JSON")
@@ -45,11 +48,14 @@ def main() -> int:
     if arguments.one:
         from benchmark_ours import measure_ours
 
-        print(json.dumps(measure_ours(arguments.one, arguments.task, Path(arguments.rows), arguments.folder)))
+        rows, method = Path(arguments.rows), arguments.method
+        print(json.dumps(measure_ours(arguments.one, arguments.task, rows, arguments.folder, method)))
         return 0
-    unknown = set(arguments.skip) - {*PEERS, *our_names(arguments.replicas, on_gpu=True)}
+    arguments.replicas = arguments.replicas or REPLICAS[arguments.method]
+    peers = PEERS[arguments.method]
+    unknown = set(arguments.skip) - {*peers, *our_names(arguments.replicas, on_gpu=True, method=arguments.method)}
     if unknown:
-        parser.error(f"--skip {' '.join(sorted(unknown))}: no such contender; choose from {', '.join(PEERS)}, ours-...")
+        parser.error(f"--skip {' '.join(sorted(unknown))}: no such contender; choose from {', '.join(peers)}, ours-...")
     return compare(arguments)
 
 
@@ -63,21 +69,26 @@ def compare(arguments: argparse.Namespace) -> int:
         model = model_folder(arguments.model, Path(folder) / "model")
         machine = measure_machine() | {
             "source": source, "task": arguments.task, "examples": arguments.examples, "model": MODELS[arguments.model],
+            "method": arguments.method,
         }  # fmt: skip
         print(json.dumps(machine), flush=True)
-        for name, (options, _) in PEERS.items():
+        # peft works with the versions that this harness uses, AdapterHub's library with others.
+        python = sys.executable if arguments.method == "lora" else arguments.peers_python
+        for name, (options, _) in PEERS[arguments.method].items():
             if name not in arguments.skip:
-                script = [arguments.peers_python, ROOT / "scripts/peers/adapters_glue.py"]
+                script = [python, ROOT / "scripts/peers/adapters_glue.py"]
                 results[name] = run(name, [*script, "--model", model, "--rows", rows, "--output", folder, *options])
-        for name in our_names(arguments.replicas, on_gpu=machine["peak_of"] == "cuda"):
+        for name in our_names(arguments.replicas, on_gpu=machine["peak_of"] == "cuda", method=arguments.method):
             if name not in arguments.skip:
                 own = [sys.executable, __file__, "--one", name, "--task", arguments.task, "--rows", rows]
+                own += ["--method", arguments.method]
                 results[name] = run(name, [*own, "--folder", model])
     table = tabulate(results, machine)
     print("\n" + table)
     arguments.output.mkdir(parents=True, exist_ok=True)
     device = machine["device"].split(",")[0].replace(" ", "-").lower()
-    stem = arguments.output / "-".join([arguments.task, *([arguments.model] * (arguments.model != "minilm")), device])
+    named = [name for name in (arguments.method, arguments.model) if name not in ("adapter", "minilm")]
+    stem = arguments.output / "-".join([arguments.task, *named, device])
     record = {"machine": machine, "results": results}
     stem.with_suffix(".json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     stem.with_suffix(".md").write_text(table + "\n", encoding="utf-8")

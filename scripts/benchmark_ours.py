@@ -16,7 +16,7 @@ from harness.config import TrainConfig
 from harness.data import sources
 from harness.data.batches import encode
 from harness.data.splits import limit_rows
-from harness.method_config import AdapterConfig, FullConfig
+from harness.method_config import AdapterConfig, FullConfig, LoraConfig
 from harness.model.build import assemble
 from harness.model.checkpoint import find_checkpoint, load_tokenizer
 from harness.model.heads import HEADS
@@ -26,9 +26,11 @@ from harness.training.cuda_graphs import cuda_capture
 from harness.training.device import device_title, has_bf16, keep_freed_memory, pick_device
 from harness.training.loop import train
 
+METHODS = {"adapter": AdapterConfig(bottleneck_size=64), "lora": LoraConfig(rank=8, alpha=8.0)}
 
-def measure_ours(name: str, task_name: str, rows_file: Path, model: str) -> dict:
-    """One epoch of ours: `ours-R[-graphs]` is a stack of R adapter runs, `ours-full` full fine-tuning."""
+
+def measure_ours(name: str, task_name: str, rows_file: Path, model: str, method_name: str = "adapter") -> dict:
+    """One epoch of ours: `ours-R[-graphs]` is a stack of R runs of that method, `ours-full` full fine-tuning."""
     keep_freed_memory()
     device, task = pick_device("auto"), get_task(task_name)
     with rows_file.open(encoding="utf-8") as file:
@@ -36,7 +38,7 @@ def measure_ours(name: str, task_name: str, rows_file: Path, model: str) -> dict
     checkpoint = find_checkpoint(model)
     kind, _, variant = name.removeprefix("ours-").partition("-")
     replicas = 1 if kind == "full" else int(kind.partition("x")[0])
-    method = FullConfig() if kind == "full" else AdapterConfig(bottleneck_size=64)
+    method = FullConfig() if kind == "full" else METHODS[method_name]
     bf16 = has_bf16(device)
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = load_tokenizer(checkpoint)
@@ -92,11 +94,14 @@ def model_folder(name: str, folder: Path) -> Path:
     return folder
 
 
-def measure_machine() -> dict:
-    """Device and its matrix-product rates in GFLOP/s (best of ten products of 2048 x 2048, on a GPU 8192 x 8192)."""
+def measure_machine(size: int | None = None) -> dict:
+    """Device and its matrix-product rates in GFLOP/s: the best of ten products of square matrices of that size.
+
+    None: 2048, on a GPU 8192.
+    """
     device = pick_device("auto")
     peaks = {}
-    size = 8192 if device.type == "cuda" else 2048
+    size = size or (8192 if device.type == "cuda" else 2048)
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
         times = []
@@ -107,7 +112,7 @@ def measure_machine() -> dict:
             _synchronise(device)
             times.append(time.perf_counter() - started)
         peaks[name] = 2 * size**3 / min(times[2:]) / 1e9
-    commit, dirty = commit_of_code()
+    commit, dirty = commit_of_code(Path(__file__).resolve().parent.parent)
     return {"device": device_title(device), "peak_gflops": peaks, "peak_of": device.type, "torch": torch.__version__,
             "commit": commit, "dirty": dirty}  # fmt: skip
 

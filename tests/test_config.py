@@ -238,7 +238,7 @@ def test_a_key_that_a_plus_adds_and_nothing_reads_is_refused(override, words):
 
 
 def test_options_of_peft_are_added_with_a_plus():
-    assert config("method=lora", "+method.options.use_rslora=true").method.options["use_rslora"] is True
+    assert config("method=peft", "+method.options.use_rslora=true").method.options["use_rslora"] is True
 
 
 def identity_of(config, source="local", model="tiny"):

@@ -5,6 +5,7 @@
     python -m harness.bank list results/mine
     python -m harness.bank check results/mine
     python -m harness.bank export results/mine --format adapterhub --task mrpc --out mrpc-adapter
+    python -m harness.bank import my-lora --task rte --bank results/mine/bank      # a LoRA that peft has trained
     python -m harness.predict --task mrpc --bank results/mine/bank < pairs.tsv
 
 Exit status: 0; 1 if `check` finds something wrong; 2, with one line on standard error, if the input is wrong.
@@ -72,9 +73,10 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from harness.serving import adapterhub
+    from harness.serving import adapterhub, peft_export
     from harness.serving.bank_folder import Bank
 
+    export = {"adapterhub": adapterhub.export, "peft": peft_export.export}[options.format]
     bank = Bank.open(options.results)
     tasks = options.task or bank.tasks
     if options.out is not None and len(tasks) > 1:
@@ -84,21 +86,32 @@ def _export(options: argparse.Namespace) -> int:
     for name in tasks:
         entry = bank.entry(name)
         out = options.out or bank.folder / "export" / f"{options.format}-{name}"
-        adapterhub.export(out, entry.run, entry.method, bank.tensors(entry), encoder=bank.checkpoint(options.model))
+        export(out, entry.run, entry.method, bank.tensors(entry), encoder=bank.checkpoint(options.model))
         print(f"{entry.task.title}: {out}")
     return 0
 
 
-_COMMANDS = {"list": _list, "add": _add, "check": _check, "export": _export}
+def _import(options: argparse.Namespace) -> int:
+    from harness.serving.peft_import import import_lora
+
+    lines = import_lora(
+        options.results, options.bank, task=options.task, model=options.model, max_length=options.max_length,
+        replace=options.replace,
+    )  # fmt: skip
+    print("\n".join([*lines, f"Bank: {options.bank}"]))
+    return 0
+
+
+_COMMANDS = {"list": _list, "add": _add, "check": _check, "export": _export, "import": _import}
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def command(name: str, text: str, results: str) -> argparse.ArgumentParser:
+    def command(name: str, text: str, results: str, metavar: str = "RESULTS") -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=text, description=text)
-        one.add_argument("results", metavar="RESULTS", type=Path, help=results)
+        one.add_argument("results", metavar=metavar, type=Path, help=results)
         return one
 
     where = "a bank, or a results folder that holds one"
@@ -122,12 +135,26 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     checked.add_argument("--data-path", metavar="DIR", help="the folder of --data=local (default: GLUE_DIR)")
     export = command("export", "Export tasks in the format of another library, with a model card", where)
-    export.add_argument("--format", choices=["adapterhub"], required=True, help="the format of that library")
+    export.add_argument("--format", choices=["adapterhub", "peft"], required=True, help="the format of that library")
     export.add_argument("--task", action="append", default=[], metavar="TASK", help="only this task (repeatable)")
     export.add_argument(
         "--out", metavar="DIR", type=Path, help="folder to write a single task to (default: BANK/export/FORMAT-TASK)"
     )
-    for parser_ in (one, checked, export):
+    imported = command(
+        "import",
+        "Put a LoRA that Hugging Face's peft has trained, with its head, into a bank",
+        "the folder that peft's save_pretrained wrote",
+        metavar="FOLDER",
+    )
+    imported.add_argument(
+        "--task", required=True, metavar="TASK", help="a GLUE task, or a YAML file that describes one as in conf/task"
+    )
+    imported.add_argument("--bank", metavar="DIR", type=Path, required=True, help="the bank, which is made if missing")
+    imported.add_argument(
+        "--max-length", metavar="N", type=int, default=128, help="tokens at which texts are cut (default: 128)"
+    )
+    imported.add_argument("--replace", action="store_true", help="replace the task if it is already in the bank")
+    for parser_ in (one, checked, export, imported):
         parser_.add_argument("--model", metavar="DIR", help="folder of the encoder, if it is not found by its name")
     return parser
 

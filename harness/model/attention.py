@@ -140,10 +140,16 @@ class _Projection(nn.Module):
 def fuse_frozen_projections(owner: nn.Module, names: tuple[str, ...]) -> None:
     """Let `owner`'s frozen projections of one input run as one product: one cast, one gradient of the input.
 
-    They must be called with the same input in the order of `names`; trained ones are left alone. The first call keeps
-    the results for the others, so a forward cannot run inside another one of the same module: no checkpointing.
+    They must be called with the same input in the order of `names`; trained ones are left alone, and of a wrapper
+    (LoRA, IA3) its frozen `base` is meant. The first call keeps the results for the others, so a forward cannot run
+    inside another one of the same module: no checkpointing.
     """
-    modules = [getattr(owner, name) for name in names]
+    wrappers = [getattr(owner, name) for name in names]
+    places = [
+        (module, "base") if hasattr(module, "base") else (owner, name)
+        for name, module in zip(names, wrappers, strict=True)
+    ]
+    modules = [getattr(*place) for place in places]
     frozen = all(not parameter.requires_grad for module in modules for parameter in module.parameters())
     if not frozen or any(type(module) is not nn.Linear for module in modules):
         return
@@ -151,5 +157,5 @@ def fuse_frozen_projections(owner: nn.Module, names: tuple[str, ...]) -> None:
     shared.weight = nn.Parameter(torch.cat([module.weight for module in modules]), requires_grad=False)
     shared.bias = nn.Parameter(torch.cat([module.bias for module in modules]), requires_grad=False)
     results: list[Tensor] = [None] * len(modules)
-    for index, name in enumerate(names):
-        setattr(owner, name, _Projection(shared, len(modules), index, results))
+    for index, place in enumerate(places):
+        setattr(*place, _Projection(shared, len(modules), index, results))

@@ -14,13 +14,16 @@ from harness.method_config import (
     BitFitConfig,
     FullConfig,
     HeadConfig,
+    IA3Config,
     LayerNormConfig,
+    LoraConfig,
     MethodConfig,
     PeftConfig,
     TopLayersConfig,
 )
 from harness.model.adapter import Adapter, insert_adapters
 from harness.model.classifier import Classifier
+from harness.model.lora import insert_ia3, insert_lora
 from harness.model.peft_methods import inject_peft
 from harness.model.replicas import ReplicatedBias, ReplicatedLayerNorm, replace_modules
 
@@ -107,6 +110,18 @@ def _apply_head(classifier: Classifier, configs: Sequence[HeadConfig], generator
     classifier.freeze_below(len(classifier.layers))
 
 
+def _apply_lora(classifier: Classifier, configs: Sequence[LoraConfig], generators: Generators) -> None:
+    """LoRA and the head."""
+    insert_lora(classifier.encoder, configs, masks=classifier.dropout.masks, generators=generators)
+    classifier.head.requires_grad_(True)
+
+
+def _apply_ia3(classifier: Classifier, configs: Sequence[IA3Config], generators: Generators) -> None:
+    """IA3's vectors and the head."""
+    insert_ia3(classifier.encoder, configs[0], classifier.replicas)
+    classifier.head.requires_grad_(True)
+
+
 def _apply_peft(classifier: Classifier, configs: Sequence[PeftConfig], generators: Generators) -> None:
     """What `peft` puts into the encoder, and the head."""
     with torch.random.fork_rng(devices=[]):
@@ -132,6 +147,8 @@ METHODS: dict[str, Method] = {
     "layernorm": Method(_apply_layernorm, per_replica=()),
     "bitfit": Method(_apply_bitfit, per_replica=()),
     "head": Method(_apply_head, per_replica=()),
+    "lora": Method(_apply_lora, per_replica=("rank", "alpha", "rslora")),
+    "ia3": Method(_apply_ia3, per_replica=()),
     "peft": Method(_apply_peft, per_replica=None),
 }
 

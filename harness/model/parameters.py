@@ -14,6 +14,7 @@ from harness.model.adapter import Adapter
 from harness.model.checkpoint import bare_encoder
 from harness.model.classifier import Classifier
 from harness.model.families import get_family
+from harness.model.lora import Lora, Rescaled
 from harness.model.methods import apply_method
 from harness.model.replicas import ReplicatedLayerNorm
 
@@ -87,7 +88,7 @@ def _size(module: nn.Module) -> int:
 
 def _group(classifier: Classifier, name: str, module: nn.Module) -> str:
     owners = [classifier.get_submodule(name.rsplit(".", depth)[0]) for depth in range(name.count(".") + 1)]
-    if any(isinstance(owner, Adapter) for owner in owners):
+    if any(isinstance(owner, Adapter) for owner in owners) or isinstance(module, (Lora, Rescaled)):
         return "adapter"
     next_to_a_layer = any(hasattr(owner, "base_layer") for owner in owners) and "base_layer" not in name
     if next_to_a_layer or name.startswith("encoder.prefix"):

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from harness.errors import UserError
 from harness.model.adapter import Adapter
 from harness.model.classifier import Classifier
+from harness.model.lora import Lora, Rescaled
 from harness.model.replicas import ReplicatedBias, ReplicatedLayerNorm, ReplicatedLinear
 
 
 def trained_tensors(classifier: Classifier, replica: int) -> dict[str, Tensor]:
-    """Copies of what a replica trained, and of its head: adapters `[d, m]` and `[m, d]`, LayerNorms `[d]`, ..."""
+    """Copies of what a replica trained, and of its head: adapters and LoRA `[d, m]` and `[m, d]`, LayerNorms `[d]`,
+    ..."""
     return {name: view.detach().float().cpu().clone() for name, view in _kept_views(classifier, replica)}
 
 
@@ -49,10 +51,14 @@ def alone(classifier: Classifier, replica: int) -> Iterator[Classifier]:
         yield classifier
         return
     before = [(owner, name, parameter) for owner, _, name, parameter, _ in _views(classifier, replica)]
+    scaled = [module for module in classifier.modules() if isinstance(module, Lora)]
+    before += [(module, "scalings", module.scalings) for module in scaled]
     replicas, outputs = classifier.replicas, classifier.outputs
     with torch.no_grad():
         for owner, _, name, _, view in list(_views(classifier, replica)):
             setattr(owner, name, nn.Parameter(view[None].contiguous(), requires_grad=False))
+    for module in scaled:
+        module.scalings = module.scalings[replica : replica + 1]
     classifier.replicas, classifier.outputs = 1, (outputs[replica],)
     try:
         yield classifier
@@ -88,6 +94,9 @@ def _views(classifier: Classifier, replica: int) -> Iterator[tuple[nn.Module, st
                 view = view[..., : sizes[id(owner)]]
             elif id(owner) in sizes and name == "weight":
                 view = view[: sizes[id(owner)]]
+            elif isinstance(owner, Lora):
+                rank = owner.ranks[replica]
+                view = view[:, :rank] if name == "down" else view[:rank]
             elif owner is classifier.head:
                 view = view[..., : classifier.outputs[replica]]
             yield owner, owner_name, name, parameter, view
@@ -97,4 +106,4 @@ def _is_replicated(owner: nn.Module, name: str) -> bool:
     """Whether a parameter has a leading replica axis."""
     if isinstance(owner, ReplicatedBias):
         return name == "bias"
-    return isinstance(owner, (ReplicatedLinear, ReplicatedLayerNorm))
+    return isinstance(owner, (ReplicatedLinear, ReplicatedLayerNorm, Lora, Rescaled))

@@ -9,11 +9,13 @@ METHOD_TITLES = {
     "layernorm": "LayerNorms only",
     "bitfit": "BitFit",
     "head": "Head only",
+    "lora": "LoRA",
+    "ia3": "IA3",
     "peft": "PEFT",
     "tfidf": "TF-IDF",
 }
 # The setting that is always shown with a method; others are shown where variants differ in them.
-ALWAYS_SHOWN = {"adapter": "bottleneck_size", "top_layers": "layers"}
+ALWAYS_SHOWN = {"adapter": "bottleneck_size", "top_layers": "layers", "lora": "rank"}
 
 
 def method_title(name: str) -> str:

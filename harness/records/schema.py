@@ -135,4 +135,5 @@ class Record(TypedDict):
     time: NotRequired[Time]
     memory: NotRequired[Memory]
     provenance: NotRequired[Provenance]
+    imported: NotRequired[dict[str, Any]]  # in a bank, of a LoRA that peft has trained: {folder, peft_version}
     weights: NotRequired[dict[str, Any]]  # of stored runs only: {file, bytes, sha256, parameters}

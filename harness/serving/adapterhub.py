@@ -8,24 +8,21 @@ under their names in the encoder, and the library loads them with the adapter.
 from __future__ import annotations
 
 import io
-import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from harness.errors import UserError, writing
+from harness.errors import UserError
 from harness.method_config import AdapterConfig, MethodConfig
-from harness.model.checkpoint import MINILM_ON_HUB, Checkpoint, encoder_config
+from harness.model.checkpoint import Checkpoint, encoder_config
 from harness.model.families import Family, get_family
 from harness.model.heads import HEADS
 from harness.model.parameters import encoder_size
-from harness.records.choice import chosen_on
 from harness.records.record import task_of
 from harness.records.weights import StoredRun
+from harness.serving.exported import as_json, model_card, model_name, write_folder
 from harness.tasks.glue import TASKS
 from harness.tasks.squad import NAME as SQUAD
 from harness.tasks.task import Task
@@ -58,40 +55,20 @@ def export(out: Path, run: StoredRun, method: MethodConfig, tensors: dict[str, T
     shared = {
         "hidden_size": shape.hidden_size,
         "model_class": model_class,
-        "model_name": _model_name(run),
+        "model_name": model_name(run),
         "model_type": encoder.family,
         "name": task_of(run).name,
         "version": VERSION,
     }
     adapter, head = _split(run, method, tensors, encoder.family, prefix)
     files = {
-        "adapter_config.json": _json({"config": _adapter_config(method, shape.hidden_size), **shared}),
-        "head_config.json": _json({"config": _head_config(task_of(run), has_pooler), **shared}),
+        "adapter_config.json": as_json({"config": _adapter_config(method, shape.hidden_size), **shared}),
+        "head_config.json": as_json({"config": _head_config(task_of(run), has_pooler), **shared}),
         "pytorch_adapter.bin": _saved(adapter),
         "pytorch_model_head.bin": _saved(head),
-        "README.md": model_card(run, method, encoder_size(shape, has_pooler=has_pooler)).encode(),
+        "README.md": _card(run, method, encoder_size(shape, has_pooler=has_pooler)).encode(),
     }
-    with writing(f"--out={out}"):
-        _write(out, files)
-
-
-def _write(out: Path, files: dict[str, bytes]) -> None:
-    """Write a folder with these files, as a whole or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    try:
-        for name, data in files.items():
-            (scratch / name).write_bytes(data)
-        scratch.chmod(0o755)
-        scratch.rename(out)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
-
-
-def _model_name(run: StoredRun) -> str:
-    """The encoder's name on the hub if it has one, else its title."""
-    return MINILM_ON_HUB if run["encoder"]["name"] == "minilm" else run["encoder"]["title"]
+    write_folder(out, files)
 
 
 def _adapter_config(method: AdapterConfig, width: int) -> dict[str, Any]:
@@ -173,49 +150,28 @@ def _adapter_name(name: str, family: Family, family_name: str, prefix: str, task
     return None
 
 
-def model_card(run: StoredRun, method: AdapterConfig, whole: int) -> str:
-    """The folder's README, with the front matter that the hub reads; `whole` is the encoder's parameter count."""
-    count, encoder = run["weights"]["parameters"], run["encoder"]
-    data = "GLUE" if run["data"]["is_glue"] else f"{run['data']['source']} data, NOT GLUE,"
-    if task_of(run).name == SQUAD and run["data"]["source"] != "synthetic":
-        data = "SQuAD v1.1"
+def _card(run: StoredRun, method: AdapterConfig, whole: int) -> str:
     if method.train_layernorms:
-        what = "adapters, every LayerNorm and the task head"
-        warning = "The adapter replaces the encoder's LayerNorms by its own. Load only one such adapter into a model."
+        trained = "adapters, every LayerNorm and the task head"
+        note = "The adapter replaces the encoder's LayerNorms by its own. Load only one such adapter into a model."
     else:
-        what, warning = "adapters and the task head", "The encoder itself is unchanged."
-    lines = [
-        "---",
-        *(f"{key}: {json.dumps(value)}" for key, value in _front_matter(run).items()),  # JSON is YAML
-        "---",
-        "",
-        f"# {task_of(run).title}: bottleneck adapters of size {method.bottleneck_size} for {encoder['title']}",
-        "",
-        f"Trained on {data} as in Houlsby et al. (2019), *Parameter-Efficient Transfer Learning for NLP*: {what}, "
-        f"{count:,} parameters, {100 * count / whole:.2f} % of the encoder's.",
-        "",
-        *(f"- {fact}" for fact in _facts(run, method)),
-        "",
-        "| evaluation set | metric | score |",
-        "| --- | --- | ---: |",
-        *(
-            f"| {evaluation_set} | {metric} | {'undefined' if value is None else f'{value:.4f}'} |"
-            for evaluation_set, metrics in run["scores"].items()
-            for metric, value in metrics.items()
-        ),
-        "",
-        "```python",
-        "from adapters import AutoAdapterModel",
-        "",
-        f'model = AutoAdapterModel.from_pretrained("{_model_name(run)}")  # or a folder with these weights',
-        'model.load_adapter("path/to/this/folder", set_active=True)',
-        "model.eval()",
-        "```",
-        "",
-        warning,
-        "",
-    ]
-    return "\n".join(lines)
+        trained, note = "adapters and the task head", "The encoder itself is unchanged."
+    return model_card(
+        run,
+        front=_front_matter(run),
+        what=f"bottleneck adapters of size {method.bottleneck_size}",
+        trained=trained,
+        settings=f"Adapters: {method.placement} placement, size {method.bottleneck_size}, {method.activation}",
+        code=[
+            "from adapters import AutoAdapterModel",
+            "",
+            f'model = AutoAdapterModel.from_pretrained("{model_name(run)}")  # or a folder with these weights',
+            'model.load_adapter("path/to/this/folder", set_active=True)',
+            "model.eval()",
+        ],
+        notes=[note],
+        encoder_size=whole,
+    )
 
 
 def _front_matter(run: StoredRun) -> dict[str, Any]:
@@ -236,27 +192,6 @@ def _front_matter(run: StoredRun) -> dict[str, Any]:
         "datasets": ["nyu-mll/glue"] if run["data"]["is_glue"] else [],
         "language": ["en"],
     }
-
-
-def _facts(run: StoredRun, method: AdapterConfig) -> list[str]:
-    encoder, config, made = run["encoder"], run["config"], run["provenance"]
-    train = config["train"]
-    is_span = task_of(run).kind.name == "span"
-    labels = ", ".join(f"{number}: {label}" for number, label in enumerate(task_of(run).kind.labels))
-    return [
-        f"Encoder: {encoder['title']}, sha256 {encoder['sha256']} of its weights",
-        f"Adapters: {method.placement} placement, size {method.bottleneck_size}, {method.activation}",
-        f"Training: learning rate {train['learning_rate']:g}, {train['epochs']} epochs, batch {train['batch_size']}, "
-        f"seed {train['seed']}, at most {train['max_length']} tokens",
-        f"Protocol: {config['protocol']['name']}, selection split {chosen_on(run)}",
-        f"Labels: {labels or ('none; the output is a span' if is_span else 'none; the output is a score')}",
-        f"Trained at commit {made['commit']}{' with uncommitted changes' if made['dirty'] else ''}, "
-        f"on {made['device']}, {made['precision']}; run {run['run_id']}",
-    ]
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
 
 
 def _saved(tensors: dict[str, Tensor]) -> bytes:

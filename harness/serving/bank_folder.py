@@ -21,7 +21,7 @@ from harness.model.parameters import encoder_size
 from harness.records.choice import best_run
 from harness.records.method_title import ALWAYS_SHOWN, method_title
 from harness.records.predictions import Arrays, predictions_path, read_predictions, write_predictions
-from harness.records.record import read_json, task_of, write_json
+from harness.records.record import Record, read_json, task_of, write_json
 from harness.records.weights import StoredRun, read_stored, read_tensors, write_weights
 from harness.reporting.table import NOTHING, Table
 from harness.tasks.glue import in_glue_order
@@ -107,26 +107,36 @@ def add(
     """
     found = stored_runs(results)
     chosen = _best_of(found, results, tasks=tasks, method=method, run_id=run_id)
-    encoders = {run["encoder"]["fingerprint"] for run in chosen}
+    read = [(run, read_tensors(results / "weights", run), read_predictions(results, run["run_id"])) for run in chosen]
+    return store_in(folder, read, replace=replace, model=model, source=results)
+
+
+def store_in(
+    folder: Path,
+    runs: Sequence[tuple[Record, dict[str, Tensor], Arrays | None]],
+    *,
+    replace: bool,
+    model: str | None,
+    source: Path,
+) -> list[str]:
+    """Put runs, with their weights and predictions, into the bank as `add` does; `source` is where they are from."""
+    encoders = {run["encoder"]["fingerprint"]: run["encoder"] for run, *_ in runs}
     if len(encoders) > 1:
         raise UserError(
-            f"the runs in {results} were trained on {len(encoders)} encoders; pick those of one with --task and --run"
+            f"the runs in {source} were trained on {len(encoders)} encoders; pick those of one with --task and --run"
         )
     bank = Bank.open(folder) if (folder / ENCODER).is_file() else None
     if bank is not None and bank.encoder["fingerprint"] not in encoders:
         raise UserError(
-            f"the runs in {results} were trained on {difference(chosen[0]['encoder'], bank.encoder)}, the encoder of "
+            f"the runs in {source} were trained on {difference(runs[0][0]['encoder'], bank.encoder)}, the encoder of "
             f"the bank {folder}; use another --bank"
         )
-    read = [(run, read_tensors(results / "weights", run)) for run in chosen]
     is_new = bank is None
-    bank = bank or Bank(folder, _describe_encoder(chosen[0], model))
+    bank = bank or Bank(folder, _describe_encoder(runs[0][0], model))
     with writing(f"--bank={folder}"):
         if is_new:
             write_json(folder / ENCODER, bank.encoder)
-        return [
-            _put(bank, run, tensors, read_predictions(results, run["run_id"]), replace=replace) for run, tensors in read
-        ]
+        return [_put(bank, *run, replace=replace) for run in runs]
 
 
 def stored_runs(results: Path) -> list[StoredRun]:

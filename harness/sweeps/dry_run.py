@@ -32,7 +32,7 @@ from harness.sweeps.sweep import lacks_files, make_stacks
 # What becomes of a run, by the state of its record; one without a record is to do.
 _KEPT = FINISHED
 _REPEATED = {"failed": "failed before", "interrupted": "interrupted", "lacking": "without all that is asked for"}
-_SHORT = {"method.bottleneck_size": "size", "train.learning_rate": "lr"}
+_SHORT = {"method.bottleneck_size": "size", "method.rank": "rank", "train.learning_rate": "lr"}
 _BASES = {
     "recorded": "from records of the same kind",
     "measured": "from a few batches measured now",

@@ -22,7 +22,7 @@ from harness.model.methods import METHODS
 from harness.records.record import Record, canonical
 from harness.sweeps.resolve import Run
 from harness.sweeps.stack import build_classifier
-from harness.sweeps.sweep import shared_settings
+from harness.sweeps.sweep import PADDED, shared_settings
 from harness.tasks.protocols import scored_sets
 from harness.training.device import PeakMemory, device_title
 from harness.training.estimate import StackMemory, StackPace, stack_memory, stack_pace
@@ -180,7 +180,7 @@ def _shape(stack: Sequence[Run]) -> _Shape:
     first = stack[0]
     settings = shared_settings(first.identity)
     train = [settings["train"][name] for name in ("batch_size", "dropout", "optimizer")]
-    size = max(getattr(run.config.method, "bottleneck_size", 0) for run in stack)
+    size = max(getattr(run.config.method, name, 0) for run in stack for name in PADDED)
     method = [first.config.method.name, first.checkpoint.fingerprint, first.precision]
     outputs = first.task.kind.outputs
     return _Shape(canonical(method), canonical([settings["method"], train, size, len(stack), outputs]))

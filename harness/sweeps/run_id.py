@@ -62,8 +62,8 @@ def run_id(what: Mapping[str, Any], *, data: str, encoder: str | None) -> str:
 
 
 def _short_name(method: Mapping[str, Any]) -> str:
-    """`adapter64`, `top_layers3`, `peft-lora`, `full`."""
-    size = method.get("bottleneck_size", method.get("layers", ""))
+    """`adapter64`, `top_layers3`, `lora8`, `peft-oft`, `full`."""
+    size = next((method[name] for name in ("bottleneck_size", "layers", "rank") if name in method), "")
     kind = f"-{method['type'].lower()}" if "type" in method else ""
     return f"{method['name']}{size}{kind}"
 

@@ -43,7 +43,8 @@ from harness.sweeps.resolve import Run
 from harness.sweeps.stack import run_stack
 from harness.training.device import free_cached_memory, is_out_of_memory, keep_freed_memory, memory_remedy
 
-PADDED_SIZE = 64  # bottleneck sizes up to this one are padded to the largest of their stack
+PADDED = ("bottleneck_size", "rank")  # settings in which the runs of a stack are padded to the largest ...
+PADDED_SIZE = 64  # ... up to this one
 _POLL_SECONDS = 0.5
 
 # Trains one stack and returns its records: `run_stack`, or another with its signature.
@@ -228,8 +229,8 @@ class Sweep:
 def make_stacks(runs: Iterable[Run], limit: int, tokens: int | None = None) -> list[list[Run]]:
     """Runs that can share one pass, at most `limit` together and `tokens` in a step, in order of first appearance.
 
-    The runs of a stack differ in learning rate, seed and what their method allows, and in nothing else. Sizes above
-    `PADDED_SIZE` are not mixed: padding to 256 costs 12 to 33 % more arithmetic, to 64 at most 8 % (MiniLM: 6
+    The runs of a stack differ in learning rate, seed and what their method allows, and in nothing else. Sizes and ranks
+    above `PADDED_SIZE` are not mixed: padding to 256 costs 12 to 33 % more arithmetic, to 64 at most 8 % (MiniLM: 6
     operations per token on 0.6 M adapter parameters against 4 on 10.6 M frozen ones).
     """
     groups: dict[str, list[Run]] = {}
@@ -259,7 +260,7 @@ def shared_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     train = config["train"] | {"learning_rate": None, "seed": None}
     method = dict(config["method"])
     for name in METHODS[method["name"]].per_replica or ():
-        keeps_apart = name == "bottleneck_size" and method[name] > PADDED_SIZE
+        keeps_apart = name in PADDED and method[name] > PADDED_SIZE
         method[name] = method[name] if keeps_apart else None
     return {**config, "train": train, "method": method}
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from harness.model.lora import Lora, Rescaled
 from harness.model.replicas import ReplicatedBias, ReplicatedLayerNorm, ReplicatedLinear
 
 
@@ -78,13 +79,13 @@ class ParameterRows:
 
 
 def _decays(owner: nn.Module, owner_name: str, parameter: nn.Parameter) -> bool:
-    if isinstance(owner, (nn.LayerNorm, ReplicatedLayerNorm, ReplicatedBias)):
+    if isinstance(owner, (nn.LayerNorm, ReplicatedLayerNorm, ReplicatedBias, Rescaled)):
         return False
     # IA3's vectors are multipliers that start at 1; peft keeps them as matrices of one row or column. Not told by
     # their shape: a regression head and an adapter of size 1 have such matrices too, and theirs are decayed.
     if owner_name.endswith(".ia3_l"):
         return False
-    replicated = isinstance(owner, ReplicatedLinear)
+    replicated = isinstance(owner, (ReplicatedLinear, Lora))
     return parameter.dim() - int(replicated) >= 2
 
 

@@ -1,7 +1,7 @@
-"""One epoch of adapter tuning with AdapterHub's `adapters`, or of full fine-tuning with Hugging Face's Trainer.
+"""One epoch of adapters with AdapterHub's `adapters`, of LoRA with `peft`, or of full fine-tuning, all by a Trainer.
 
-Runs in an environment of its own (`.venv-peers`, created by `make benchmark`): `adapters` pins another version of
-transformers.
+Adapters run in an environment of their own (`.venv-peers`, created by `make benchmark`): `adapters` pins another
+version of transformers.
 Prints one JSON line: examples, seconds of training alone, versions.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import fields
 from importlib import metadata
 
 import torch
@@ -40,6 +41,13 @@ def build(arguments: argparse.Namespace):
         from transformers import AutoModelForSequenceClassification
 
         return AutoModelForSequenceClassification.from_pretrained(arguments.model, num_labels=2), Trainer
+    if arguments.method == "lora":
+        import peft
+        from transformers import AutoModelForSequenceClassification
+
+        model = AutoModelForSequenceClassification.from_pretrained(arguments.model, num_labels=2)
+        settings = {"r": arguments.rank, "lora_alpha": arguments.rank, "target_modules": ["query", "value"]}
+        return peft.get_peft_model(model, peft.LoraConfig(task_type="SEQ_CLS", **settings)), Trainer
     import adapters
     from adapters import AdapterTrainer, AutoAdapterModel
 
@@ -52,14 +60,23 @@ def build(arguments: argparse.Namespace):
     return model, AdapterTrainer
 
 
+def grouping(enabled: bool) -> dict:
+    """The option that groups rows by length, which transformers 5 has renamed."""
+    if not enabled:
+        return {}
+    is_old = "group_by_length" in {item.name for item in fields(TrainingArguments)}
+    return {"group_by_length": True} if is_old else {"train_sampling_strategy": "group_by_length"}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
     parser.add_argument("--rows", required=True, help="JSON lines with sentence1[, sentence2], label")
-    parser.add_argument("--method", choices=("adapter", "full"), default="adapter")
+    parser.add_argument("--method", choices=("adapter", "lora", "full"), default="adapter")
     parser.add_argument("--padding", choices=("max", "dynamic", "grouped"), default="max")
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--bottleneck-size", type=int, default=64)
+    parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--output", required=True)
     arguments = parser.parse_args()
@@ -74,7 +91,7 @@ def main() -> None:
             per_device_train_batch_size=arguments.batch_size,
             num_train_epochs=1,
             learning_rate=1e-4,
-            group_by_length=arguments.padding == "grouped",
+            **grouping(arguments.padding == "grouped"),
             bf16=arguments.bf16,
             use_cpu=not torch.cuda.is_available(),
             save_strategy="no",
@@ -88,7 +105,7 @@ def main() -> None:
     started = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - started
-    names = ("torch", "transformers", "adapters")
+    names = ("torch", "transformers", "peft" if arguments.method == "lora" else "adapters")
     print(
         json.dumps(
             {

@@ -107,10 +107,10 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(bank, tiny_model, tmp_
     assert not list(tmp_path.glob(".never*"))
 
 
-@pytest.mark.parametrize("method", ["full", "bitfit", "lora"])
+@pytest.mark.parametrize("method", ["full", "bitfit", "lora", "ia3", "peft"])
 def test_other_methods_are_banked_too(tmp_path, tiny_model, word_glue, method, capsys):
     results = tmp_path / "results"
-    options = ["method.options={r: 2}"] if method == "lora" else []
+    options = {"lora": ["method.rank=2"], "peft": ["+method.options.r=2"]}.get(method, [])
     options += ["train.learning_rate=1e-2", "train.save=best"]
     train(results, tiny_model, word_glue, "task=mrpc,cola", f"method={method}", *options)
     assert bank_command.main(["add", str(results), "--model", str(tiny_model)]) == 0

@@ -129,14 +129,18 @@ def test_other_families_train(harness_run, tmp_path, family):
 
 
 def test_every_method_is_a_row_of_the_methods_table(harness_run, tmp_path, capsys):
-    groups = "method=full,adapter,pfeiffer,top_layers,layernorm,bitfit,head,lora,ia3"
+    groups = "method=full,adapter,pfeiffer,top_layers,layernorm,bitfit,head,ia3"
     status, out, err = harness_run("--multirun", "task=mrpc", groups, "train.optimizer=bert_adam")
     assert status == 0, err
-    assert "9 runs to do in 9 stacks" in out
+    assert "8 runs to do in 8 stacks" in out
+    lora = ["method=lora", "method.rank=4,8", "method.alpha=8", "train.optimizer=bert_adam"]
+    status, out, err = harness_run("--multirun", "task=mrpc", *lora)
+    assert status == 0, err
+    assert "2 runs to do in 1 stack:" in out
     done = {record["run_id"].split("-lr")[0]: record for record in records(tmp_path / "results").values()}
     assert set(done) == {
         *("mrpc-full", "mrpc-adapter64", "mrpc-adapter128", "mrpc-top_layers1", "mrpc-layernorm", "mrpc-bitfit"),
-        *("mrpc-head", "mrpc-peft-lora", "mrpc-peft-ia3"),
+        *("mrpc-head", "mrpc-lora4", "mrpc-lora8", "mrpc-ia3"),
     }
     assert report.main([str(tmp_path / "results")]) == 0
     rows = [line for line in (tmp_path / "results/tables/methods.md").read_text().splitlines() if line.startswith("| ")]
@@ -145,7 +149,14 @@ def test_every_method_is_a_row_of_the_methods_table(harness_run, tmp_path, capsy
     assert shown["Head only"][0] == f"{100 * head['scores']['validation']['f1']:.1f}"
     assert shown["Head only"][1] == "66"  # 32 weights and a bias for each of two labels
     assert shown["Full fine-tuning"][1] == f"{done['mrpc-full']['parameters']['trained']:,}"
-    assert {"Adapters (64, houlsby)", "Adapters (128, pfeiffer)", "Top layers (1)"} <= set(shown)
+    assert {
+        "Adapters (64, houlsby)",
+        "Adapters (128, pfeiffer)",
+        "Top layers (1)",
+        "LoRA (4)",
+        "LoRA (8)",
+        "IA3",
+    } <= set(shown)
 
 
 def test_spans_of_adapters_are_removed_and_drawn(harness_run, tmp_path):

@@ -14,7 +14,9 @@ from harness.method_config import (
     BitFitConfig,
     FullConfig,
     HeadConfig,
+    IA3Config,
     LayerNormConfig,
+    LoraConfig,
     PeftConfig,
     TopLayersConfig,
 )
@@ -41,6 +43,8 @@ EVERY = [
     LayerNormConfig(),
     BitFitConfig(),
     HeadConfig(),
+    LoraConfig(rank=2, dropout=0.1),
+    IA3Config(),
     PeftConfig(type="LORA", options={"r": 2}),
     PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3}),
 ]

@@ -15,7 +15,9 @@ from harness.method_config import (
     BitFitConfig,
     FullConfig,
     HeadConfig,
+    IA3Config,
     LayerNormConfig,
+    LoraConfig,
     MethodConfig,
     PeftConfig,
     TopLayersConfig,
@@ -55,6 +57,9 @@ EVERY = [
     LayerNormConfig(),
     BitFitConfig(),
     HeadConfig(),
+    LoraConfig(rank=2, dropout=0.1),
+    LoraConfig(rank=2, target_modules=["query", "key", "value", "dense"]),
+    IA3Config(),
     *PEFT,
     PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3, "prefix_projection": True}),
 ]
@@ -125,6 +130,11 @@ def test_pfeiffer_adapters_follow_the_feed_forward_sublayer_only():
         (BitFitConfig(), 12 * 8_448 + 2 * 768 + 1_538),
         (AdapterConfig(bottleneck_size=64, placement="pfeiffer"), 12 * (2 * 64 * 768 + 768 + 64) + 38_400 + 1_538),
         # Rank 8 on query and value: 2 x (8 x 768 + 768 x 8) per layer.
+        (LoraConfig(rank=8), 12 * 2 * 2 * 8 * 768 + 1_538),
+        # On all six products of a layer, of which two are between 768 and 3,072.
+        (LoraConfig(rank=8, target_modules=["query", "key", "value", "dense"]), 12 * 8 * (8 * 768 + 2 * 3_840) + 1_538),
+        # A key, a value, and the activations of the feed-forward sub-layer.
+        (IA3Config(), 12 * (2 * 768 + 3_072) + 1_538),
         (PeftConfig(type="LORA", options={"r": 8}), 12 * 2 * 2 * 8 * 768 + 1_538),
         # 20 virtual tokens, a key and a value in each layer.
         (PeftConfig(type="PREFIX_TUNING"), 20 * 12 * 2 * 768 + 1_538),

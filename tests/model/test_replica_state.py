@@ -9,7 +9,9 @@ from harness.method_config import (
     BitFitConfig,
     FullConfig,
     HeadConfig,
+    IA3Config,
     LayerNormConfig,
+    LoraConfig,
     PeftConfig,
     TopLayersConfig,
 )
@@ -29,6 +31,8 @@ METHODS = [
     LayerNormConfig(),
     BitFitConfig(),
     HeadConfig(),
+    LoraConfig(rank=3, alpha=2.0),
+    IA3Config(),
     PeftConfig(type="LORA", options={"r": 2}),
     PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3}),
 ]
@@ -89,9 +93,16 @@ def test_a_replica_of_a_padded_stack_stands_alone_and_in_another_stack():
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-@pytest.mark.parametrize("kind", [AdapterConfig, LayerNormConfig, BitFitConfig])
-def test_a_replica_of_a_stack_computes_alone_what_its_own_classifier_does(kind, bf16):
-    configs = [kind(bottleneck_size=size) if kind is AdapterConfig else kind() for size in (2, 8, 5)]
+@pytest.mark.parametrize(
+    "configs",
+    [
+        [AdapterConfig(bottleneck_size=size) for size in (2, 8, 5)],
+        [LoraConfig(rank=rank, rslora=rank == 5) for rank in (2, 8, 5)],
+        *([kind()] * 3 for kind in (LayerNormConfig, BitFitConfig, IA3Config)),
+    ],
+    ids=lambda configs: configs[0].name,
+)
+def test_a_replica_of_a_stack_computes_alone_what_its_own_classifier_does(configs, bf16):
     stack = move(build(configs))
     before = predict(stack, rows(12), bf16=bf16)
     for replica, config in enumerate(configs):

@@ -11,6 +11,7 @@ from tests.fixtures.make_records import make_record
 
 # Some runs have them, or they lie elsewhere.
 OPTIONAL = {"spans", "weights", "predictions", "grid", "data.reading", "training.micro_batch_size"}
+OPTIONAL |= {"imported"}  # in banks only
 
 
 def documented(kind=Record) -> dict:

@@ -15,7 +15,7 @@ from filelock import FileLock
 from harness.config import RunConfig, TaskConfig, TrainConfig
 from harness.data.sources.synthetic.suite import Synthetic
 from harness.errors import UserError
-from harness.method_config import AdapterConfig, FullConfig
+from harness.method_config import AdapterConfig, FullConfig, LoraConfig
 from harness.model.checkpoint import Checkpoint
 from harness.records import record as record_files
 from harness.records.record import load_records, read_record, recover_records, write_record, write_records
@@ -77,6 +77,10 @@ def test_runs_that_share_all_but_rate_seed_scale_and_small_sizes_are_stacked():
     ]  # fmt: skip
     assert make_stacks(same + others, 8) == [same, *([run] for run in others)]
     assert make_stacks(same, 3) == [same[:3], same[3:]]
+    loras = [make_run(10, method=LoraConfig()), make_run(11, method=LoraConfig(rank=8, alpha=2.0, rslora=True), seed=1)]
+    apart = [make_run(12, method=LoraConfig(rank=128)), make_run(13, method=LoraConfig(dropout=0.1)),
+             make_run(14, method=LoraConfig(target_modules=["key"]))]  # fmt: skip
+    assert make_stacks(loras + apart, 8) == [loras, *([run] for run in apart)]
 
 
 def test_stacks_of_long_rows_are_bounded_by_their_tokens():

@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 from harness.config import TrainConfig
 from harness.data.batches import Encoded
-from harness.method_config import AdapterConfig, FullConfig, HeadConfig, PeftConfig, TopLayersConfig
+from harness.method_config import AdapterConfig, FullConfig, HeadConfig, LoraConfig, PeftConfig, TopLayersConfig
 from harness.model.build import hold_frozen_in_bf16
 from harness.model.heads import HEADS
 from harness.tasks.glue import get_task
@@ -92,6 +92,7 @@ def test_steps_through_graphs_equal_eager_steps():
         [FullConfig()],
         [TopLayersConfig(layers=1)],
         [HeadConfig()],
+        [LoraConfig(rank=rank) for rank in (2, 5, 8)],
         [PeftConfig(type="LORA", options={"r": 2})],
         [PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3})],
     ],

@@ -18,6 +18,7 @@ from harness.method_config import (
     FullConfig,
     HeadConfig,
     LayerNormConfig,
+    LoraConfig,
     PeftConfig,
     TopLayersConfig,
 )
@@ -36,7 +37,7 @@ HEAD = HEADS["span"]
 TASK = replace(task_from({"name": "squad", "kind": "span"}), kind=Span(stride=4, max_answer_tokens=3))
 METHODS = [
     AdapterConfig(bottleneck_size=4), FullConfig(), TopLayersConfig(layers=2), LayerNormConfig(), BitFitConfig(),
-    HeadConfig(), PeftConfig(options={"r": 4, "target_modules": ["query", "value"]}),
+    HeadConfig(), LoraConfig(rank=4), PeftConfig(options={"r": 4, "target_modules": ["query", "value"]}),
 ]  # fmt: skip
 
 

@@ -15,7 +15,9 @@ from harness.method_config import (
     BitFitConfig,
     FullConfig,
     HeadConfig,
+    IA3Config,
     LayerNormConfig,
+    LoraConfig,
     PeftConfig,
     TopLayersConfig,
 )
@@ -87,7 +89,8 @@ def assert_equal(found, expected):
 
 METHODS = [
     AdapterConfig(bottleneck_size=4), FullConfig(), TopLayersConfig(layers=1), HeadConfig(), LayerNormConfig(),
-    BitFitConfig(), PeftConfig(type="LORA", options={"r": 2, "lora_dropout": 0.1}), PeftConfig(type="IA3"),
+    BitFitConfig(), LoraConfig(rank=2, dropout=0.1), IA3Config(),
+    PeftConfig(type="LORA", options={"r": 2, "lora_dropout": 0.1}), PeftConfig(type="IA3"),
     PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3}),
 ]  # fmt: skip
 
