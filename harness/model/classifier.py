@@ -60,7 +60,8 @@ class Classifier(nn.Module):
                 weight[:, :own].copy_(values)
         replace_modules(encoder, nn.Dropout, lambda module: Dropout(dropout_rate, masks))
         self.family.set_dropout(encoder, dropout_rate, lambda: Dropout(dropout_rate, masks))
-        encoder.set_attn_implementation(attention.NAME)
+        if self.family.calls_interface:
+            encoder.set_attn_implementation(attention.NAME)
 
     @property
     def has_pooler(self) -> bool:

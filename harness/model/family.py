@@ -32,6 +32,7 @@ class Family:
     attention = "attention.self"
     projections: tuple[str, ...] = ("query", "key", "value")
     fuses = True
+    calls_interface = True  # layers call transformers' attention interface, which is given the project's own
 
     def layers_of(self, encoder: PreTrainedModel) -> nn.ModuleList:
         """The encoder's layers, lowest first."""

@@ -26,6 +26,7 @@ class MPNet(Family):
     attention_end = "attention.dropout"
     attention = "attention.attn"
     projections = ("q", "k", "v")
+    calls_interface = False
 
     def longest_input(self, config: PretrainedConfig) -> int:
         return config.max_position_embeddings - 2  # positions start after a padding id that its code fixes at 1
@@ -77,6 +78,7 @@ class DebertaV2(Family):
     attention = "attention.self"
     projections = ("query_proj", "key_proj", "value_proj")
     fuses = False  # query and key are called with the distances too
+    calls_interface = False
 
     def shared(self, encoder: PreTrainedModel, keep: Tensor, replicas: int) -> tuple[Tensor, Tensor | None]:
         """The mask, and an embedding of each distance from 1 - T to T - 1 per replica, `[R, 2 T - 1, d]`."""

@@ -23,7 +23,7 @@ from harness.method_config import (
 from harness.model.adapter import adapters, without_adapters
 from harness.model.attention import attention
 from harness.model.build import hold_frozen_in_bf16
-from harness.model.families import FAMILIES, get_family
+from harness.model.families import get_family
 from harness.model.methods import can_stack
 from harness.model.parameters import count
 from harness.model.peft_methods import CONFIGS
@@ -33,14 +33,14 @@ from harness.training.loop import predict
 from harness.training.parameter_rows import ParameterRows
 from tests.fixtures import training
 from tests.fixtures.tiny import tiny_config
-from tests.fixtures.training import rows, train
+from tests.fixtures.training import DISTINCT, rows, train
 
 LORA = PeftConfig(type="LORA", options={"r": 2})
 PEFT = [  # every type that method.type may be
     LORA,
     PeftConfig(type="FOURIERFT", options={"n_frequency": 10}),
     PeftConfig(type="HRA", options={"r": 2}),
-    PeftConfig(type="IA3", options={"target_modules": ["value", "v_lin"], "feedforward_modules": []}),
+    PeftConfig(type="IA3", options={"target_modules": ["value", "v_lin", "v", "value_proj", "Wqkv"], "feedforward_modules": []}),
     PeftConfig(type="LOHA", options={"r": 2}),
     PeftConfig(type="LOKR", options={"r": 2}),
     PeftConfig(type="OFT", options={"oft_block_size": 8}),
@@ -69,9 +69,21 @@ def name_of(config):
     )
 
 
+def pairs(configs):
+    """Every method in every family; ModernBERT has no biases for BitFit."""
+    return pytest.mark.parametrize(
+        ("config", "family"),
+        [
+            pytest.param(config, family, id=f"{name_of(config)}-{family}")
+            for config in configs
+            for family in DISTINCT
+            if (config.name, family) != ("bitfit", "modernbert")
+        ],
+    )
+
+
 @pytest.mark.parametrize("bf16", [False, True])
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("config", EVERY, ids=name_of)
+@pairs(EVERY)
 def test_exactly_the_trained_parameters_move(config, family, bf16):
     """After two steps every trained tensor has moved, and no other one."""
     classifier = build([config], family=family)
@@ -84,7 +96,7 @@ def test_exactly_the_trained_parameters_move(config, family, bf16):
     assert np.isfinite(result.losses).all()
     moved = {name for name, parameter in classifier.named_parameters() if not torch.equal(parameter, before[name])}
     # A key's bias shifts all scores of a query alike, and the softmax does not see it.
-    deaf = {name for name in trained if name.endswith(("key.bias", "k_lin.bias"))}
+    deaf = {name for name in trained if name.endswith(("key.bias", "k_lin.bias", "attn.k.bias"))}
     assert moved - deaf == trained - deaf
     assert predict(classifier, rows(40), bf16=bf16).shape == (1, 40, 2)
 
@@ -140,8 +152,7 @@ def test_counts_on_bert_base_are_the_ones_computed_by_hand(config, trained):
     assert in_groups == counted["total"]
 
 
-@pytest.mark.parametrize("config", [LayerNormConfig(), BitFitConfig(), HeadConfig()], ids=name_of)
-@pytest.mark.parametrize("family", FAMILIES)
+@pairs([AdapterConfig(bottleneck_size=4), LayerNormConfig(), BitFitConfig(), HeadConfig()])
 def test_stackable_methods_equal_their_runs_alone(config, family):
     data, settings = rows(96), TrainConfig(epochs=3, batch_size=32)
     seeds, rates = [0, 1, 2], [3e-3, 1e-2, 1e-3]
@@ -153,6 +164,11 @@ def test_stackable_methods_equal_their_runs_alone(config, family):
         alone = train(single, data, settings, learning_rates=[rates[index]], seeds=[seeds[index]], bf16=False)
         np.testing.assert_allclose(alone.losses[0], together.losses[index], atol=1e-4)
     assert len({tuple(np.round(row, 3)) for row in together.losses}) == 3
+
+
+def test_bitfit_is_refused_where_an_encoder_has_no_biases():
+    with pytest.raises(UserError, match="method=bitfit trains biases, and this modernbert encoder has none"):
+        count(tiny_config("modernbert"), BitFitConfig(), 2)
 
 
 def test_methods_that_train_shared_weights_run_alone():
@@ -181,7 +197,7 @@ def test_peft_refuses_in_one_line_what_it_cannot_do(config, message):
         count(tiny_config(), config, 2)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", DISTINCT)
 def test_a_prefix_is_attended_to_like_tokens_before_the_row(family):
     """In the whole encoder, and in one layer against the formula."""
     config = PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 2})
