@@ -8,6 +8,7 @@ import importlib.util
 import json
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import transformers
@@ -74,7 +75,8 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False)
     except Exception as error:  # the libraries raise many types for damaged files
-        raise UserError(f"no tokenizer could be read for model.name={checkpoint.name}: {one_line(error)}") from None
+        why = _missing_packages(checkpoint.folder) or one_line(error)
+        raise UserError(f"no tokenizer could be read for model.name={checkpoint.name}: {why}") from None
     # transformers 5 makes an empty tokenizer of a folder without its files, and every word would be unknown.
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         raise UserError(
@@ -82,6 +84,23 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
             "add tokenizer.json (or vocab.txt) next to the weights"
         )
     return tokenizer
+
+
+def _missing_packages(folder: Path) -> str | None:
+    """What reads a vocabulary that is a sentencepiece model only; transformers asks for another package there."""
+    models = sorted(folder.glob("*.model"))
+    if (folder / "tokenizer.json").is_file() or not models:
+        return None
+    missing = [package for package in ("sentencepiece", "protobuf") if not _is_installed(package)]
+    return f"{models[0].name} is read by packages that are missing: pip install {' '.join(missing)}" if missing else None
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def load_encoder(checkpoint: Checkpoint) -> PreTrainedModel:

@@ -40,7 +40,10 @@ PEFT = [  # every type that method.type may be
     LORA,
     PeftConfig(type="FOURIERFT", options={"n_frequency": 10}),
     PeftConfig(type="HRA", options={"r": 2}),
-    PeftConfig(type="IA3", options={"target_modules": ["value", "v_lin", "v", "value_proj", "Wqkv"], "feedforward_modules": []}),
+    PeftConfig(
+        type="IA3",
+        options={"target_modules": ["value", "v_lin", "v", "value_proj", "Wqkv"], "feedforward_modules": []},
+    ),
     PeftConfig(type="LOHA", options={"r": 2}),
     PeftConfig(type="LOKR", options={"r": 2}),
     PeftConfig(type="OFT", options={"oft_block_size": 8}),
