@@ -92,7 +92,9 @@ def _missing_packages(folder: Path) -> str | None:
     if (folder / "tokenizer.json").is_file() or not models:
         return None
     missing = [package for package in ("sentencepiece", "protobuf") if not _is_installed(package)]
-    return f"{models[0].name} is read by packages that are missing: pip install {' '.join(missing)}" if missing else None
+    return (
+        f"{models[0].name} is read by packages that are missing: pip install {' '.join(missing)}" if missing else None
+    )
 
 
 def _is_installed(package: str) -> bool:

@@ -141,7 +141,7 @@ def test_pooling_is_recorded_and_kept_apart(harness_run, tmp_path):
     ]  # fmt: skip
     assert report.main([str(tmp_path / "results")]) == 0
     table = (tmp_path / "results/tables/glue.md").read_text()
-    assert "pooling first" in table and "pooling mean" in table and "pooling pooler" not in table
+    assert "pooling first" in table and "pooling mean" in table and "rows, pooling pooler" not in table
 
 
 def test_a_pooler_that_the_checkpoint_lacks_is_refused_before_any_work(harness_run, tmp_path):

@@ -204,7 +204,9 @@ def test_fused_projections_change_nothing(family, config):
 
 
 def test_unknown_family_lists_the_known_ones():
-    with pytest.raises(UserError, match=r"'gpt2' is not supported; choose a checkpoint of bert, roberta, .*modernbert, or"):
+    with pytest.raises(
+        UserError, match=r"'gpt2' is not supported; choose a checkpoint of bert, roberta, .*modernbert, or"
+    ):
         get_family("gpt2")
 
 
