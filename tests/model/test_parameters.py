@@ -87,7 +87,12 @@ def test_an_encoder_without_a_pooler_has_none_counted():
             1_536,
         ),
         # 30,527 words and 514 positions; 32 buckets of distances for 12 heads.
-        (MPNetConfig(max_position_embeddings=514), (30_527 + 514) * 768 + 1_536 + 12 * 7_087_872 + 32 * 12 + 590_592, 25, 1_536),
+        (
+            MPNetConfig(max_position_embeddings=514),
+            (30_527 + 514) * 768 + 1_536 + 12 * 7_087_872 + 32 * 12 + 590_592,
+            25,
+            1_536,
+        ),
         # 128,100 words and no positions; 512 distances with a LayerNorm of their own; no pooler.
         (
             DebertaV2Config(

@@ -27,7 +27,7 @@ def test_the_head_reads_the_first_token_or_the_mean_of_those_that_are_not_paddin
     """Against transformers' own forward, in a stack of two; the adapters start at the identity."""
     method = AdapterConfig(bottleneck_size=4, init_std=1e-7)
     classifier = build([method] * 2, (0, 1), family=family, pooling=pooling)
-    ids, keep, types = inputs = rows().gather(torch.arange(8), 14)
+    ids, keep, _ = inputs = rows().gather(torch.arange(8), 14)
     assert len(set(keep.sum(1).tolist())) > 3
     with torch.inference_mode():
         states = tiny_encoder(family).eval()(input_ids=ids, attention_mask=keep.long()).last_hidden_state
