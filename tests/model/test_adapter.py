@@ -107,6 +107,20 @@ def test_the_adapter_sits_between_the_sublayer_and_its_residual(family):
     assert all(".attention.out_lin." in key or ".mlp.Wo." in key for key in lost)
 
 
+def test_the_second_adapter_of_a_pre_norm_layer_sits_before_the_residual_too():
+    """With a constant adapter output, what the next layer's LayerNorm reads moves by exactly that constant."""
+    encoder, seen = tiny_encoder("modernbert").eval(), []
+    encoder.layers[1].attn_norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    ids, keep, _ = batch("modernbert")
+    insert_adapters(encoder, lambda: Adapter(32, [2], activation="relu", init_stds=[1e-7], generators=[None]))
+    second = list(adapters(encoder.layers[0]))[1]
+    for value in (0.0, 0.25):
+        with torch.no_grad():
+            second.up.bias.fill_(value)
+            encoder(input_ids=ids, attention_mask=keep.long())
+    torch.testing.assert_close(seen[1], seen[0] + 0.25)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_at_initialisation_the_adapted_encoder_equals_the_plain_one(family):
     ids, keep, types = batch(family)

@@ -121,6 +121,17 @@ def test_what_each_method_trains():
     assert {name for name in trained_names(LORA) if "lora" not in name} == head
 
 
+def test_what_each_method_trains_in_modernbert():
+    """Its last LayerNorm is the encoder's own, and belongs to the top layers as BERT's does."""
+    everything = trained_names(FullConfig(), "modernbert")
+    norms = {name for name in everything if "norm" in name}
+    head = {"head.weight", "head.bias"}
+    assert trained_names(LayerNormConfig(), "modernbert") == norms | head
+    assert len(norms) == 2 * 3 + 1 and all(name.endswith("weight") for name in norms)
+    top = {name for name in everything if ".layers.2." in name} | {"encoder.final_norm.weight"}
+    assert trained_names(TopLayersConfig(layers=1), "modernbert") == top | head
+
+
 def test_pfeiffer_adapters_follow_the_feed_forward_sublayer_only():
     classifier = build([AdapterConfig(bottleneck_size=4, placement="pfeiffer")])
     assert len(list(adapters(classifier))) == 3
