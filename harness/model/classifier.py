@@ -10,18 +10,21 @@ from transformers import PreTrainedModel
 
 from harness.model import attention
 from harness.model.dropout import Dropout, MaskStreams
-from harness.model.families import embedding_modules, get_family, pooled
+from harness.model.families import get_family
+from harness.model.family import embedding_modules, mean_over_tokens
+from harness.model.pooling import pooling_title, resolve_pooling
 from harness.model.replicas import ReplicatedLinear, replace_modules, truncated_normal_
 
 
 class Classifier(nn.Module):
     """`encoder` and, for each of R replicas, dropout and one linear layer on the pooled output (section 3.2).
 
+    `pooling` is `model.pooling`: what the head reads; an encoder whose pooler it does not read loses it.
+
     `seeds` has one seed per replica: of its initial weights (`generators`, from which methods draw on) and of its
     dropout masks. `outputs` may be given per replica: narrower heads are padded to the widest, and so are their
     logits. `dropout_rate` holds everywhere: in the encoder, in its attention and before the head.
-    With `reads_all_tokens` the head is applied to every token of the last layer instead of the pooled output, and the
-    encoder loses its pooler, which nothing would read.
+    With `reads_all_tokens` the head is applied to every token of the last layer instead, whatever `pooling` says.
     """
 
     def __init__(
@@ -32,11 +35,13 @@ class Classifier(nn.Module):
         seeds: Sequence[int],
         dropout_rate: float,
         reads_all_tokens: bool = False,
+        pooling: str = "auto",
     ) -> None:
         super().__init__()
         self.replicas = len(seeds)
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        if reads_all_tokens and hasattr(encoder, "pooler"):
+        self._pooling = None if reads_all_tokens else resolve_pooling(pooling, encoder)
+        if self._pooling != "pooler" and hasattr(encoder, "pooler"):
             encoder.pooler = None
         self.encoder = encoder
         self.family = get_family(encoder.config.model_type)
@@ -54,7 +59,9 @@ class Classifier(nn.Module):
                 truncated_normal_(values, encoder.config.initializer_range, generator)
                 weight[:, :own].copy_(values)
         replace_modules(encoder, nn.Dropout, lambda module: Dropout(dropout_rate, masks))
-        encoder.set_attn_implementation(attention.NAME)
+        self.family.set_dropout(encoder, dropout_rate, lambda: Dropout(dropout_rate, masks))
+        if self.family.calls_interface:
+            encoder.set_attn_implementation(attention.NAME)
 
     @property
     def has_pooler(self) -> bool:
@@ -63,7 +70,12 @@ class Classifier(nn.Module):
     @property
     def pooling(self) -> str:
         """What the head reads, as records say it."""
-        return "all tokens" if self.reads_all_tokens else "pooler" if self.has_pooler else "first token"
+        return pooling_title(self._pooling)
+
+    @property
+    def reads_first_token(self) -> bool:
+        """Whether the last layer is computed for the first token only."""
+        return self._pooling in ("pooler", "first")
 
     @property
     def layers(self) -> nn.ModuleList:
@@ -99,26 +111,38 @@ class Classifier(nn.Module):
         """
         if states is None:
             states = self.lower_states(ids, keep, token_types)
-        states = self._run(states, keep, self.frozen_layers or 0, len(self.layers))
-        if not self.reads_all_tokens:
-            states = pooled(self.encoder, states)
+        states = self._run(states, keep, self.frozen_layers or 0, len(self.layers), self.replicas)
+        if self.has_pooler:
+            states = self.encoder.pooler(states)
+        elif not self.reads_all_tokens:
+            states = states[:, 0]
         logits = self.head(self.dropout(states))
         return logits.float().view(self.replicas, -1, *logits.shape[1:])
 
     def lower_states(self, ids: Tensor, keep: Tensor, token_types: Tensor | None) -> Tensor:
-        """The output of the embeddings and the frozen layers, `[R * B, T, d]` (see `_run` for when T is 1)."""
+        """The output of the embeddings and the frozen layers, `[N, T, d]` (see `_run` for when T is 1).
+
+        No replica has anything of its own in them, and N is any number of rows.
+        """
         prefix = getattr(self.encoder, "prefix", None)
         if prefix is not None:
             prefix.compute()
         states = self.family.embed(self.encoder, ids, token_types)
-        return self._run(states, keep, 0, self.frozen_layers or 0)
+        return self._run(states, keep, 0, self.frozen_layers or 0, 1)
 
-    def _run(self, states: Tensor, keep: Tensor, first: int, end: int) -> Tensor:
-        """The layers from `first` up to `end`; the encoder's last gives the first token only, unless all are read."""
-        mask = keep[:, None, None, :]
+    def _run(self, states: Tensor, keep: Tensor, first: int, end: int, replicas: int) -> Tensor:
+        """The layers from `first` up to `end`; after the encoder's last, one token unless the head reads all.
+
+        That is the first token, or the mean of all.
+        """
+        if first == end:
+            return states
+        shared = self.family.shared(self.encoder, keep, replicas)
         for index, layer in enumerate(self.layers[first:end], start=first):
-            if index + 1 == len(self.layers) and not self.reads_all_tokens:
-                states = self.family.first_token(layer, states, mask)
-            else:
-                states = layer(states, mask)
-        return states
+            is_last = index + 1 == len(self.layers)
+            compute = self.family.first_token if is_last and self.reads_first_token else self.family.run
+            states = compute(layer, states, shared)
+        if end < len(self.layers):
+            return states
+        states = self.family.final_norm(self.encoder)(states)
+        return mean_over_tokens(states, keep) if self._pooling == "mean" else states

@@ -1,128 +1,86 @@
-"""Encoder families: how each computes its embeddings, its layers and its pooled output, and where adapters go.
-
-The encoder's own forward is never called: a stack computes some of its layers, starts from stored states, or needs
-one token of the last layer only.
-"""
+"""The encoder families by their `model_type`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from harness.errors import UserError
-from harness.model.attention import attention
+from harness.model.family import Family
+from harness.model.modernbert import ModernBert
+from harness.model.relative_position import DebertaV2, MPNet
 
 
-@dataclass(frozen=True)
-class Family:
-    """One encoder family, as module paths and the few steps that differ between families.
+class Roberta(Family):
+    """RoBERTa, XLM-RoBERTa and CamemBERT: BERT with positions that are counted from the padding id on."""
 
-    `layers` is a path inside the encoder, the other paths are inside a layer. The modules at `attention_end` and
-    `feed_forward_end` are the last ones before a residual addition; `Sequential(module, adapter)` in their place is
-    the paper's position (dense, dropout, adapter, residual, LayerNorm) and renames no checkpoint key.
-    `projections` are the attention's products of one input, in the order in which it calls them: query, key, value.
-
-    `embed(encoder, ids [N, T], token_types [N, T] or None) -> states [N, T, d]`;
-    `after_attention(layer, context [N, T, d], x [N, T, d]) -> states [N, T, d]` is all of a layer but its attention.
-    """
-
-    layers: str
-    attention_end: str
-    feed_forward_end: str
-    attention: str
-    projections: tuple[str, str, str]
-    embed: Callable[[PreTrainedModel, Tensor, Tensor | None], Tensor]
-    after_attention: Callable[[nn.Module, Tensor, Tensor], Tensor]
-
-    def layers_of(self, encoder: PreTrainedModel) -> nn.ModuleList:
-        """The encoder's layers, lowest first."""
-        return encoder.get_submodule(self.layers)
-
-    def first_token(self, layer: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
-        """What the layer computes for the first token: `[N, T, d] -> [N, 1, d]`, mask `[N, 1, 1, T]` (False hides).
-
-        Exact, since only keys and values need the other tokens. In the last layer of a 6-layer encoder it saves the
-        other tokens' query, output and feed-forward products, 14 % of the encoder.
-        """
-        inner = layer.get_submodule(self.attention)
-        query, key, value = (getattr(inner, name) for name in self.projections)
-        first = x[:, :1]
-        q, k, v = (
-            states.unflatten(-1, (-1, inner.attention_head_size)).transpose(1, 2)
-            for states in (query(first), key(x), value(x))
-        )
-        context, _ = attention(inner, q, k, v, mask, dropout=inner.dropout.p if inner.training else 0.0)
-        return self.after_attention(layer, context.flatten(2), first)
+    def longest_input(self, config: PretrainedConfig) -> int:
+        return config.max_position_embeddings - (config.pad_token_id + 1)
 
 
-def pooled(encoder: PreTrainedModel, states: Tensor) -> Tensor:
-    """The pre-trained pooler's output if there is one, else the first token's state: `[N, T, d] -> [N, d]`."""
-    pooler = getattr(encoder, "pooler", None)
-    return states[:, 0] if pooler is None else pooler(states)
+class Electra(Family):
+    """ELECTRA's discriminator; it has no pooler."""
+
+    def embed(self, encoder: PreTrainedModel, ids: Tensor, token_types: Tensor | None) -> Tensor:
+        states = super().embed(encoder, ids, token_types)
+        # There is no projection where the embeddings are as wide as the layers.
+        return encoder.embeddings_project(states) if hasattr(encoder, "embeddings_project") else states
 
 
-def embedding_modules(encoder: PreTrainedModel) -> list[nn.Module]:
-    """The modules below the first layer."""
-    return [module for name, module in encoder.named_children() if name.startswith("embeddings")]
+class DistilBert(Family):
+    """DistilBERT; it has neither a pooler nor token types."""
+
+    layers = "transformer.layer"
+    attention_end = "attention.out_lin"  # no dropout follows it in this family
+    feed_forward_end = "ffn.dropout"
+    attention = "attention"
+    projections = ("q_lin", "k_lin", "v_lin")
+
+    def embed(self, encoder: PreTrainedModel, ids: Tensor, token_types: Tensor | None) -> Tensor:
+        return encoder.embeddings(ids)
+
+    def after_attention(self, layer: nn.Module, context: Tensor, x: Tensor) -> Tensor:
+        attended = layer.sa_layer_norm(layer.attention.out_lin(context) + x)
+        return layer.output_layer_norm(layer.ffn(attended) + attended)
 
 
-def _bert_embed(encoder: PreTrainedModel, ids: Tensor, token_types: Tensor | None) -> Tensor:
-    return encoder.embeddings(input_ids=ids, token_type_ids=token_types)
-
-
-def _electra_embed(encoder: PreTrainedModel, ids: Tensor, token_types: Tensor | None) -> Tensor:
-    states = _bert_embed(encoder, ids, token_types)
-    # There is no projection where the embeddings are as wide as the layers.
-    return encoder.embeddings_project(states) if hasattr(encoder, "embeddings_project") else states
-
-
-def _distilbert_embed(encoder: PreTrainedModel, ids: Tensor, token_types: Tensor | None) -> Tensor:
-    return encoder.embeddings(ids)  # the family has no token types
-
-
-def _bert_after_attention(layer: nn.Module, context: Tensor, x: Tensor) -> Tensor:
-    return layer.feed_forward_chunk(layer.attention.output(context, x))
-
-
-def _distilbert_after_attention(layer: nn.Module, context: Tensor, x: Tensor) -> Tensor:
-    attended = layer.sa_layer_norm(layer.attention.out_lin(context) + x)
-    return layer.output_layer_norm(layer.ffn(attended) + attended)
-
-
-_BERT = Family(
-    layers="encoder.layer",
-    attention_end="attention.output.dropout",
-    feed_forward_end="output.dropout",
-    attention="attention.self",
-    projections=("query", "key", "value"),
-    embed=_bert_embed,
-    after_attention=_bert_after_attention,
-)
-
+_ROBERTA = Roberta()
 FAMILIES: dict[str, Family] = {
-    "bert": _BERT,
-    "roberta": _BERT,
-    "electra": replace(_BERT, embed=_electra_embed),
-    "distilbert": Family(
-        layers="transformer.layer",
-        attention_end="attention.out_lin",  # no dropout follows it in this family
-        feed_forward_end="ffn.dropout",
-        attention="attention",
-        projections=("q_lin", "k_lin", "v_lin"),
-        embed=_distilbert_embed,
-        after_attention=_distilbert_after_attention,
-    ),
+    "bert": Family(),
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "camembert": _ROBERTA,
+    "electra": Electra(),
+    "distilbert": DistilBert(),
+    "mpnet": MPNet(),
+    "deberta-v2": DebertaV2(),
+    "modernbert": ModernBert(),
+}
+_REFUSED = {
+    "albert": "all its layers are one set of weights, and adapters or LayerNorms of each layer would be a single one",
+    "deberta": "only DeBERTa-v2 and v3 are (model_type deberta-v2), whose attention differs",
 }
 
 
 def get_family(model_type: str) -> Family:
     """The family of a `config.model_type`; `UserError` lists the known ones."""
     if model_type not in FAMILIES:
+        reason = f" ({_REFUSED[model_type]})" if model_type in _REFUSED else ""
         raise UserError(
-            f"encoder family {model_type!r} is not supported; choose a checkpoint of {', '.join(FAMILIES)}, "
+            f"encoder family {model_type!r} is not supported{reason}; choose a checkpoint of {', '.join(FAMILIES)}, "
             "or describe the family in harness/model/families.py"
         )
     return FAMILIES[model_type]
+
+
+def check_supported(config: Mapping[str, Any]) -> None:
+    """`UserError` for the content of a config.json whose family, or variant of it, is not supported."""
+    get_family(config["model_type"])
+    if config["model_type"] == "deberta-v2" and config.get("conv_kernel_size", 0) > 0:
+        raise UserError(
+            f"conv_kernel_size={config['conv_kernel_size']}: the convolution of some DeBERTa-v2 checkpoints is not "
+            "supported; choose one of DeBERTa-v3, which has none"
+        )

@@ -23,6 +23,7 @@ _VOCABULARIES = (
     "added_tokens.json",
     "special_tokens_map.json",
 )  # where there is no tokenizer.json
+_SENTENCEPIECE = ("sentencepiece.bpe.model", "spm.model")  # families that came later: hashed only where they are
 
 
 def fingerprint(folder: Path, weights_sha256: str) -> str:
@@ -35,6 +36,9 @@ def fingerprint(folder: Path, weights_sha256: str) -> str:
         for name in _VOCABULARIES:
             path = folder / name
             digest.update(f"{name} ".encode() + (path.read_bytes() if path.is_file() else b"-"))
+        for path in (folder / name for name in _SENTENCEPIECE):
+            if path.is_file():
+                digest.update(f"{path.name} ".encode() + path.read_bytes())
     return digest.hexdigest()
 
 

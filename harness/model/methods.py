@@ -65,7 +65,8 @@ def _apply_adapter(classifier: Classifier, configs: Sequence[AdapterConfig], gen
     if first.train_pooler:
         if not classifier.has_pooler:
             raise UserError(
-                f"method.train_pooler=true: this {classifier.encoder.config.model_type} checkpoint has no pooler"
+                f"method.train_pooler=true: this {classifier.encoder.config.model_type} checkpoint has no pooler that "
+                "the head reads"
             )
         _train_pooler(classifier)
 
@@ -83,6 +84,7 @@ def _apply_top_layers(classifier: Classifier, configs: Sequence[TopLayersConfig]
         raise UserError(f"method.layers={count} is beyond the {len(layers)} layers of this encoder")
     for layer in layers[len(layers) - count :]:
         layer.float().requires_grad_(True)
+    classifier.family.final_norm(classifier.encoder).requires_grad_(True)
     _train_pooler(classifier)
     classifier.head.requires_grad_(True)
     classifier.freeze_below(len(layers) - count)
@@ -100,7 +102,16 @@ def _apply_bitfit(classifier: Classifier, configs: Sequence[BitFitConfig], gener
     for module in classifier.encoder.modules():
         if isinstance(module, ReplicatedLayerNorm):
             module.weight.requires_grad_(False)
-    replace_modules(classifier.encoder, nn.Linear, lambda linear: ReplicatedBias(linear, classifier.replicas))
+
+    def replicated(linear: nn.Linear) -> nn.Module:
+        return linear if linear.bias is None else ReplicatedBias(linear, classifier.replicas)
+
+    replace_modules(classifier.encoder, nn.Linear, replicated)
+    if not any(parameter.requires_grad for parameter in classifier.encoder.parameters()):
+        raise UserError(
+            f"method=bitfit trains biases, and this {classifier.encoder.config.model_type} encoder has none; "
+            "choose another method"
+        )
     classifier.head.requires_grad_(True)
 
 

@@ -41,8 +41,8 @@ def inject_peft(encoder: nn.Module, config: PeftConfig) -> None:
             _put_prefix(encoder, options)
             return
         if config.type != "IA3":  # query and value, as in LoRA's paper; peft does not know their names in every family
-            query, _, value = get_family(encoder.config.model_type).projections
-            options = {"target_modules": [query, value]} | options
+            names = get_family(encoder.config.model_type).projections
+            options = {"target_modules": [*dict.fromkeys((names[0], names[-1]))]} | options  # or the one that has all
         peft.inject_adapter_in_model(getattr(peft, CONFIGS[config.type])(**options), encoder)
     except (TypeError, ValueError) as error:
         shown = ", ".join(f"{name}={value}" for name, value in config.options.items())

@@ -29,20 +29,26 @@ class ReplicatedLinear(nn.Module):
 
 
 class ReplicatedLayerNorm(nn.Module):
-    """R LayerNorms over the last axis in fp32: `[R * B, ..., d] -> [R * B, ..., d]`, weight and bias `[R, d]`."""
+    """R LayerNorms over the last axis in fp32: `[R * B, ..., d] -> [R * B, ..., d]`, weight and bias `[R, d]`.
+
+    Without a bias where `norm` has none.
+    """
 
     def __init__(self, norm: nn.LayerNorm, replicas: int) -> None:
         super().__init__()
         self.eps = norm.eps
         self.weight = nn.Parameter(norm.weight.detach().float().expand(replicas, -1).clone())
-        self.bias = nn.Parameter(norm.bias.detach().float().expand(replicas, -1).clone())
+        bias = None if norm.bias is None else norm.bias.detach().float().expand(replicas, -1).clone()
+        self.bias = None if bias is None else nn.Parameter(bias)
 
     def forward(self, x: Tensor) -> Tensor:
         replicas, width = self.weight.shape
         x = x.float()
         if replicas == 1:
-            return F.layer_norm(x, (width,), self.weight[0], self.bias[0], self.eps)
+            return F.layer_norm(x, (width,), self.weight[0], None if self.bias is None else self.bias[0], self.eps)
         normed = F.layer_norm(x, (width,), eps=self.eps).view(replicas, -1, width)
+        if self.bias is None:
+            return (normed * self.weight[:, None]).view_as(x)
         return torch.addcmul(self.bias[:, None], normed, self.weight[:, None]).view_as(x)
 
 

@@ -34,6 +34,7 @@ class GroupKey:
     max_train_rows: int | None
     max_eval_rows: int | None
     protocol: str  # canonical JSON of its config
+    pooling: str | None = None  # None: the checkpoint's own
     data_version: int = 1  # 2, 3, … where the same task was run on data with another fingerprint
 
 
@@ -132,7 +133,7 @@ def _groups_on_the_same_data(record: Record, members: Mapping[GroupKey, Sequence
         prints = {other["data"]["fingerprint"] for other in group if other.get("data") and task_of(other).name == task}
         same_rows = not prints or not record.get("data") or record["data"]["fingerprint"] in prints
         same_kind = not record.get("data") or key.is_glue in (None, is_glue(record))
-        if same_rows and same_kind and replace(key, encoder="", is_glue=None, data_version=1) == asked:
+        if same_rows and same_kind and replace(key, encoder="", is_glue=None, pooling=None, data_version=1) == asked:
             found.append(key)
     return found
 
@@ -177,6 +178,7 @@ def _asked_key(record: Record) -> GroupKey:
         max_train_rows=data.get("max_train_rows"),
         max_eval_rows=data.get("max_eval_rows"),
         protocol=canonical(config["protocol"]),
+        pooling=config["model"].get("pooling"),
     )
 
 
@@ -190,6 +192,7 @@ def _title(key: GroupKey, records: list[Record]) -> str:
     if protocol["name"] != "paper":
         options = [f"{name}={value}" for name, value in protocol.items() if name != "name"]
         parts.append(" ".join(["protocol", protocol["name"], *options]))
+    parts += [f"pooling {key.pooling}"] if key.pooling else []
     parts += [f"data version {key.data_version}"] if key.data_version > 1 else []
     return ", ".join(parts)
 

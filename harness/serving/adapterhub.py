@@ -20,6 +20,7 @@ from harness.model.checkpoint import Checkpoint, encoder_config
 from harness.model.families import Family, get_family
 from harness.model.heads import HEADS
 from harness.model.parameters import encoder_size
+from harness.model.pooling import pooling_title
 from harness.records.record import task_of
 from harness.records.weights import StoredRun
 from harness.serving.exported import as_json, model_card, model_name, write_folder
@@ -29,11 +30,13 @@ from harness.tasks.task import Task
 
 VERSION = "adapters.1.3.0"  # the library's version whose files these are
 ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu", "swish": "swish", "tanh": "tanh"}
-# By family: the library's model class, the name of the encoder in it, and where a layer holds the adapters after
-# attention and after feed-forward.
+# By family, as far as the library has it: its model class, the name of the encoder in it, and where a layer holds the
+# adapters after attention and after feed-forward.
 MODELS = {
     "bert": ("BertAdapterModel", "bert", "attention.output.adapters", "output.adapters"),
     "roberta": ("RobertaAdapterModel", "roberta", "attention.output.adapters", "output.adapters"),
+    "xlm-roberta": ("XLMRobertaAdapterModel", "roberta", "attention.output.adapters", "output.adapters"),
+    "deberta-v2": ("DebertaV2AdapterModel", "deberta", "attention.output.adapters", "output.adapters"),
     "electra": ("ElectraAdapterModel", "electra", "attention.output.adapters", "output.adapters"),
     "distilbert": ("DistilBertAdapterModel", "distilbert", "attention_adapters.adapters", "output_adapters.adapters"),
 }
@@ -42,11 +45,15 @@ MODELS = {
 def export(out: Path, run: StoredRun, method: MethodConfig, tensors: dict[str, Tensor], *, encoder: Checkpoint) -> None:
     """Write the folder `out` with a model card, as a whole or not at all.
 
-    `run` and `tensors` are as in `harness.records.weights`. Raises `UserError` for methods other than adapters, which
-    the format cannot hold, and for an `out` that exists.
+    `run` and `tensors` are as in `harness.records.weights`. Raises `UserError` for what the format or the library
+    cannot hold (methods other than adapters, some families, the mean of all tokens) and for an `out` that exists.
     """
     if not isinstance(method, AdapterConfig):
         raise UserError(f"--format=adapterhub holds adapters, but {task_of(run).name} was tuned with {method.name}")
+    if encoder.family not in MODELS:
+        raise UserError(f"--format=adapterhub knows the families {', '.join(MODELS)}, but not {encoder.family}")
+    if run["encoder"]["pooling"] == pooling_title("mean"):
+        raise UserError("--format=adapterhub holds heads on the pooler or the first token, but not model.pooling=mean")
     if out.exists():
         raise UserError(f"{out} exists; give --out another folder")
     shape = encoder_config(encoder)

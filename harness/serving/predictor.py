@@ -178,7 +178,12 @@ def _stack_key(entry: Entry) -> str:
     for name in METHODS[entry.method.name].per_replica or ():
         method[name] = None
     reads_all = HEADS[entry.task.kind.name].reads_all_tokens
-    return json.dumps([method, entry.run["provenance"]["precision"], reads_all], sort_keys=True)
+    precision = entry.run["provenance"]["precision"]
+    return json.dumps([method, precision, reads_all, _pooling(entry)], sort_keys=True)
+
+
+def _pooling(entry: Entry) -> str:
+    return entry.run["config"]["model"].get("pooling", "auto")
 
 
 def _load(bank: Bank, entries: Sequence[Entry], checkpoint: Checkpoint, device: torch.device, precision: str) -> _Stack:
@@ -196,6 +201,7 @@ def _load(bank: Bank, entries: Sequence[Entry], checkpoint: Checkpoint, device: 
         device=device,
         bf16=bf16,
         reads_all_tokens=HEADS[entries[0].task.kind.name].reads_all_tokens,
+        pooling=_pooling(entries[0]),
         encoder=load_encoder(checkpoint),  # read again for each stack: faster than a copy in memory
     )
     for replica, entry in enumerate(entries):

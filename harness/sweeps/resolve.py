@@ -22,6 +22,7 @@ from harness.model.checkpoint import (
 )
 from harness.model.heads import HEADS
 from harness.model.parameters import count
+from harness.model.pooling import resolve_pooling
 from harness.records.schema import SCHEMA, Record
 from harness.sweeps.run_id import identity, run_id
 from harness.tasks.glue import find_task
@@ -35,7 +36,7 @@ from harness.training.device import pick_device, pick_precision
 class Run:
     """A checked config with everything that it names resolved; `id` is its run id.
 
-    `checkpoint` is None for a method without an encoder.
+    `checkpoint` is None for a method without an encoder, `pooling` where it is what `model.pooling=auto` gives.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Run:
     fingerprint: str
     checkpoint: Checkpoint | None
     precision: str
+    pooling: str | None = None
 
     def record(self, status: str, **entries: Any) -> Record:
         """A record of this run with that status."""
@@ -60,6 +62,7 @@ class Run:
             source=self.data.name,
             model=None if self.checkpoint is None else self.checkpoint.name,
             precision=self.precision,
+            pooling=self.pooling,
         )
 
     @property
@@ -109,9 +112,10 @@ def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
         if config.protocol.predict_test:
             test_sets(data, task)
         checkpoint = _checkpoint_for(config, task)
+        pooling = _own_pooling(config, checkpoint)
         if task.kind.name == "span":
             _check_questions(data, task, checkpoint, config.train.max_length)
-        run = Run("", config, task, data, fingerprint, checkpoint, precision)
+        run = Run("", config, task, data, fingerprint, checkpoint, precision, pooling)
         encoder = checkpoint and checkpoint.fingerprint
         runs.append(replace(run, id=run_id(run.identity, data=fingerprint, encoder=encoder)))
     return runs
@@ -136,9 +140,24 @@ def _checkpoint_for(config: RunConfig, task: Task) -> Checkpoint | None:
     encoder = encoder_of(checkpoint)
     # Counting its parameters applies the method to an encoder without weights, which raises what training would raise:
     # more layers than it has, options that peft refuses.
-    has_pooler = getattr(encoder, "pooler", None) is not None and not HEADS[task.kind.name].reads_all_tokens
+    pooling = resolve_pooling(config.model.pooling, encoder)
+    reads_all_tokens = HEADS[task.kind.name].reads_all_tokens
+    if reads_all_tokens and config.model.pooling != "auto":
+        raise UserError(
+            f"model.pooling={pooling}: the head of {task.title} is applied to every token; leave it at auto"
+        )
+    has_pooler = pooling == "pooler" and not reads_all_tokens
     count(encoder.config, config.method, 2, has_pooler=has_pooler)
     return checkpoint
+
+
+def _own_pooling(config: RunConfig, checkpoint: Checkpoint | None) -> str | None:
+    """The pooling of a run, None where it is what `auto` gives: a run has one id whichever way it is asked for."""
+    if checkpoint is None:
+        return None
+    encoder = encoder_of(checkpoint)
+    pooling = resolve_pooling(config.model.pooling, encoder)
+    return None if pooling == resolve_pooling("auto", encoder) else pooling
 
 
 def _check_length(config: RunConfig, checkpoint: Checkpoint) -> None:

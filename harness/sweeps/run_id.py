@@ -23,12 +23,15 @@ NOT_IN_ID = {
 }
 
 
-def identity(config: RunConfig, *, task: Task, source: str, model: str | None, precision: str) -> dict[str, Any]:
+def identity(
+    config: RunConfig, *, task: Task, source: str, model: str | None, precision: str, pooling: str | None = None
+) -> dict[str, Any]:
     """The part of a config that says what the run is, as plain values: the record's `config`.
 
     `source` is the resolved data source, `model` the checkpoint's name without a folder and `precision` bf16 or fp32,
-    so that a record holds no path, and the same run has the same config wherever its inputs lie. Without an encoder
-    (`model` is None) the sections `model` and `train` are empty: nothing in them matters.
+    so that a record holds no path, and the same run has the same config wherever its inputs lie. `pooling` is None
+    where it is what `model.pooling=auto` gives, and then no part of a run's config. Without an encoder (`model` is
+    None) the sections `model` and `train` are empty: nothing in them matters.
     """
     whole = asdict(config)
     what = {section: whole[section] for section in ("method", "model", "data", "train", "protocol")}
@@ -36,10 +39,11 @@ def identity(config: RunConfig, *, task: Task, source: str, model: str | None, p
         for name in names:
             del what[section][name]
     what["task"] = task_settings(task)
+    del what["model"]["pooling"]
     if model is None:
         what |= {"model": {}, "train": {}}
     else:
-        what["model"]["name"] = model
+        what["model"] |= {"name": model} | ({"pooling": pooling} if pooling else {})
         what["train"]["precision"] = precision
     what["data"] = {"source": source} | {key: whole["data"][key] for key in ("max_train_rows", "max_eval_rows")}
     return what
@@ -55,6 +59,7 @@ def run_id(what: Mapping[str, Any], *, data: str, encoder: str | None) -> str:
     hashed["task"] = {name: value for name, value in what["task"].items() if name not in NOT_HASHED}
     hashed["data"] = {name: value for name, value in what["data"].items() if name != "source"}
     hashed |= {"data_fingerprint": data, "encoder_fingerprint": encoder, "schema": SCHEMA}
+    hashed |= {name: value for name, value in what["model"].items() if name == "pooling"}
     digest = hashlib.sha256(json.dumps(_canonical(hashed), sort_keys=True).encode()).hexdigest()[:12]
     train = what["train"]
     settings = [f"lr{train['learning_rate']:g}", f"ep{train['epochs']}", f"s{train['seed']}"] if train else []

@@ -177,6 +177,7 @@ def build_classifier(runs: Sequence[Run], device: torch.device, *, bf16: bool) -
         device=device,
         bf16=bf16,
         reads_all_tokens=HEADS[runs[0].task.kind.name].reads_all_tokens,
+        pooling=runs[0].config.model.pooling,
     )
 
 

@@ -44,6 +44,8 @@ def break_label(glue, tmp_path):
         (["method=peft", "method.type=LORE"], ["method.type=LORE", "LORA"]),
         (["method=peft", "method.options.r=8"], ["+method.options.r"]),
         (["method=full", "train.evaluate_spans=true"], ["train.evaluate_spans", "full"]),
+        (["model.pooling=max"], ["model.pooling=max", "one of auto, pooler, first, mean"]),
+        (["model.pooling=first", "method.train_pooler=true"], ["method.train_pooler=true", "no pooler that the head"]),
         (["train.optimizer=sgd"], ["train.optimizer=sgd", "bert_adam"]),
         (["cuda_graphs=true"], ["cuda_graphs=true", "GPU"]),
         (["train.precision=fp16"], ["train.precision=fp16", "one of auto, bf16, fp32", "loss scale"]),

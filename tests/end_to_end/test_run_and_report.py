@@ -9,6 +9,8 @@ from harness.commands import report
 from tests.fixtures.commands import FAST, python, records
 from tests.fixtures.tiny import save_tiny
 
+OTHERS = ["roberta", "xlm-roberta", "camembert", "electra", "distilbert", "mpnet", "deberta-v2", "modernbert"]
+
 
 def test_every_task_runs_with_both_methods_and_the_report_shows_them(harness_run, tmp_path, capsys):
     tasks = "task=cola,sst2,mrpc,stsb,qqp,mnli,qnli,rte,wnli"
@@ -118,14 +120,34 @@ def test_several_devices_share_the_stacks(harness_run, tmp_path):
     assert {len(record["training"]["stack"]) for record in records(tmp_path / "results").values()} == {1}
 
 
-@pytest.mark.parametrize("family", ["roberta", "electra", "distilbert"])
+@pytest.mark.parametrize("family", OTHERS)
 def test_other_families_train(harness_run, tmp_path, family):
     model = save_tiny(tmp_path / family, family)
+    without_pooler = ("electra", "distilbert", "deberta-v2", "modernbert")
     status, _, err = harness_run("--multirun", "task=rte", "train.seed=0,1", model=model)
     assert status == 0, err
     for record in records(tmp_path / "results").values():
         assert record["encoder"]["family"] == family
-        assert record["encoder"]["pooling"] == ("pooler" if family == "roberta" else "first token")
+        assert record["encoder"]["pooling"] == ("first token" if family in without_pooler else "pooler")
+
+
+def test_pooling_is_recorded_and_kept_apart(harness_run, tmp_path):
+    status, out, err = harness_run("--multirun", "task=rte", "model.pooling=auto,pooler,first,mean")
+    assert status == 0, err
+    assert "3 runs to do in 3 stacks" in out
+    done = records(tmp_path / "results").values()
+    poolers = {record["encoder"]["pooling"]: record["parameters"]["groups"]["pooler"]["total"] for record in done}
+    assert poolers == {"first token": 0, "mean": 0, "pooler": 32 * 33}
+    assert report.main([str(tmp_path / "results")]) == 0
+    table = (tmp_path / "results/tables/glue.md").read_text()
+    assert "pooling first" in table and "pooling mean" in table and "rows, pooling pooler" not in table
+
+
+def test_a_pooler_that_the_checkpoint_lacks_is_refused_before_any_work(harness_run, tmp_path):
+    status, _, err = harness_run("task=rte", "model.pooling=pooler", model=save_tiny(tmp_path / "m", "electra"))
+    assert status == 2 and len(err) == 1
+    assert "model.pooling=pooler: this electra checkpoint has no pooler; choose auto, first or mean" in err[0]
+    assert not records(tmp_path / "results")
 
 
 def test_every_method_is_a_row_of_the_methods_table(harness_run, tmp_path, capsys):

@@ -16,6 +16,7 @@ from harness.data.encode import encode_texts
 from harness.model.checkpoint import find_checkpoint, tokenizer_of
 from harness.records.predictions import read_gold, read_predictions
 from harness.records.record import task_of
+from harness.serving.adapterhub import MODELS
 from harness.serving.bank_folder import Bank
 from harness.tasks.answer_text import best, token_f1
 from tests.conftest import ROOT
@@ -239,7 +240,7 @@ def test_bad_options_are_one_line(harness_run, data, arguments, words):
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert"])
+@pytest.mark.parametrize("family", MODELS)
 def test_adapterhubs_library_computes_the_same_spans(tmp_path, data, family):
     model, results = save_tiny(tmp_path / "encoder", family), tmp_path / "results"
     train(results, model, data, *WINDOWS, "train.learning_rate=1e-2", "method.bottleneck_size=8", "train.save=best")

@@ -9,7 +9,7 @@ from harness.method_config import AdapterConfig, FullConfig
 from harness.model.adapter import ACTIVATIONS, Adapter, adapters, insert_adapters
 from harness.model.build import fuse_projections
 from harness.model.classifier import Classifier
-from harness.model.families import FAMILIES, get_family
+from harness.model.families import FAMILIES, check_supported, get_family
 from harness.model.heads import HEADS
 from harness.model.methods import apply_method
 from tests.fixtures.tiny import tiny_encoder
@@ -102,9 +102,23 @@ def test_the_adapter_sits_between_the_sublayer_and_its_residual(family):
     with torch.no_grad():
         found[0].up.bias += 0.25
     torch.testing.assert_close(first_sublayer_input(), before + 0.25)
-    # No key of the checkpoint is renamed except inside the sub-layer ends, which hold no other parameters.
+    # No key of the checkpoint is renamed except inside the sub-layer ends, which are linear maps in two families.
     lost = keys - set(encoder.state_dict())
-    assert all("out_lin" in key for key in lost)
+    assert all(".attention.out_lin." in key or ".mlp.Wo." in key for key in lost)
+
+
+def test_the_second_adapter_of_a_pre_norm_layer_sits_before_the_residual_too():
+    """With a constant adapter output, what the next layer's LayerNorm reads moves by exactly that constant."""
+    encoder, seen = tiny_encoder("modernbert").eval(), []
+    encoder.layers[1].attn_norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    ids, keep, _ = batch("modernbert")
+    insert_adapters(encoder, lambda: Adapter(32, [2], activation="relu", init_stds=[1e-7], generators=[None]))
+    second = list(adapters(encoder.layers[0]))[1]
+    for value in (0.0, 0.25):
+        with torch.no_grad():
+            second.up.bias.fill_(value)
+            encoder(input_ids=ids, attention_mask=keep.long())
+    torch.testing.assert_close(seen[1], seen[0] + 0.25)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -159,7 +173,7 @@ def group_of(name):
         return "head"
     if ".down." in name or ".up." in name:
         return "adapter"
-    if "LayerNorm" in name or "layer_norm" in name:
+    if "LayerNorm" in name or "norm" in name.split(".")[-2]:
         return "layernorm"
     if "pooler" in name:
         return "pooler"
@@ -189,7 +203,8 @@ def test_fused_projections_change_nothing(family, config):
     plain, fused = classifier(family, [config]).eval(), classifier(family, [config]).eval()
     fuse_projections(fused)
     is_fused = any("shared" in name for name, _ in fused.named_parameters())
-    assert is_fused == (config.name == "adapter")  # trained projections are left alone
+    # Trained projections are left alone.
+    assert is_fused == (config.name == "adapter" and get_family(family).fuses)
     outputs = [model(ids, keep, types) for model in (plain, fused)]
     torch.testing.assert_close(*outputs)
     for output in outputs:
@@ -203,8 +218,25 @@ def test_fused_projections_change_nothing(family, config):
 
 
 def test_unknown_family_lists_the_known_ones():
-    with pytest.raises(UserError, match=r"'gpt2'.*bert, roberta, electra, distilbert"):
+    with pytest.raises(
+        UserError, match=r"'gpt2' is not supported; choose a checkpoint of bert, roberta, .*modernbert, or"
+    ):
         get_family("gpt2")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"model_type": "albert"}, "'albert' is not supported .all its layers are one set of weights"),
+        ({"model_type": "deberta"}, "'deberta' is not supported .only DeBERTa-v2"),
+        ({"model_type": "deberta-v2", "conv_kernel_size": 3}, "conv_kernel_size=3.*DeBERTa-v3"),
+    ],
+)
+def test_what_a_family_lacks_is_the_reason_of_its_refusal(config, message):
+    with pytest.raises(UserError, match=message) as caught:
+        check_supported(config)
+    assert "\n" not in str(caught.value)
+    check_supported({"model_type": "deberta-v2", "conv_kernel_size": 0})
 
 
 def test_trained_pooler_is_an_option():

@@ -47,7 +47,10 @@ def test_missing_weights_are_an_error(tmp_path):
 
 def test_longest_inputs():
     assert longest_input(tiny_encoder("bert")) == 140
-    assert longest_input(tiny_encoder("roberta")) == 139
+    assert longest_input(tiny_encoder("roberta")) == 139  # after the padding id, which is 0
+    assert longest_input(tiny_encoder("xlm-roberta")) == 138  # after 1, as in the published checkpoints
+    assert longest_input(tiny_encoder("mpnet")) == 138
+    assert longest_input(tiny_encoder("modernbert")) == 140
 
 
 @pytest.mark.parametrize(
@@ -71,6 +74,17 @@ def test_a_folder_without_a_tokenizer_is_one_clear_line(tmp_path):
     for file in folder.glob("tokenizer*"):
         file.unlink()
     with pytest.raises(UserError, match="no tokenizer") as caught:
+        load_tokenizer(find_checkpoint(str(folder)))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_that_is_only_a_sentencepiece_model_names_the_packages(tmp_path, monkeypatch):
+    """DeBERTa-v3's files on the hub are such; transformers itself would ask for tiktoken."""
+    folder = save_tiny(tmp_path / "m", "deberta-v2")
+    (folder / "tokenizer.json").unlink()
+    (folder / "spm.model").write_bytes(b"no model")
+    monkeypatch.setattr(module, "version", lambda package: exec(f"raise module.PackageNotFoundError({package!r})"))
+    with pytest.raises(UserError, match=r"spm.model is read by .* pip install sentencepiece protobuf$") as caught:
         load_tokenizer(find_checkpoint(str(folder)))
     assert "\n" not in str(caught.value)
 

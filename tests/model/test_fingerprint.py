@@ -50,6 +50,16 @@ def test_what_can_change_an_output_changes_the_fingerprint_of_equal_weights(fold
     assert found.sha256 == before.sha256 and found.fingerprint != before.fingerprint
 
 
+def test_a_sentencepiece_model_counts_where_there_is_no_tokenizer_json(folder):
+    (folder / "tokenizer.json").unlink()
+    found = {of(folder)}
+    for name in ("spm.model", "sentencepiece.bpe.model"):
+        for content in (b"one", b"other"):
+            (folder / name).write_bytes(content)
+            found.add(of(folder))
+    assert len(found) == 5
+
+
 def test_other_weights_are_another_encoder(folder):
     assert of(folder, "one") != of(folder, "other")
 

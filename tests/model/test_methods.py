@@ -25,7 +25,7 @@ from harness.method_config import (
 from harness.model.adapter import adapters, without_adapters
 from harness.model.attention import attention
 from harness.model.build import hold_frozen_in_bf16
-from harness.model.families import FAMILIES, get_family
+from harness.model.families import get_family
 from harness.model.methods import can_stack
 from harness.model.parameters import count
 from harness.model.peft_methods import CONFIGS
@@ -35,14 +35,17 @@ from harness.training.loop import predict
 from harness.training.parameter_rows import ParameterRows
 from tests.fixtures import training
 from tests.fixtures.tiny import tiny_config
-from tests.fixtures.training import rows, train
+from tests.fixtures.training import DISTINCT, rows, train
 
 LORA = PeftConfig(type="LORA", options={"r": 2})
 PEFT = [  # every type that method.type may be
     LORA,
     PeftConfig(type="FOURIERFT", options={"n_frequency": 10}),
     PeftConfig(type="HRA", options={"r": 2}),
-    PeftConfig(type="IA3", options={"target_modules": ["value", "v_lin"], "feedforward_modules": []}),
+    PeftConfig(
+        type="IA3",
+        options={"target_modules": ["value", "v_lin", "v", "value_proj", "Wqkv"], "feedforward_modules": []},
+    ),
     PeftConfig(type="LOHA", options={"r": 2}),
     PeftConfig(type="LOKR", options={"r": 2}),
     PeftConfig(type="OFT", options={"oft_block_size": 8}),
@@ -74,9 +77,21 @@ def name_of(config):
     )
 
 
+def pairs(configs):
+    """Every method in every family; ModernBERT has no biases for BitFit."""
+    return pytest.mark.parametrize(
+        ("config", "family"),
+        [
+            pytest.param(config, family, id=f"{name_of(config)}-{family}")
+            for config in configs
+            for family in DISTINCT
+            if (config.name, family) != ("bitfit", "modernbert")
+        ],
+    )
+
+
 @pytest.mark.parametrize("bf16", [False, True])
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("config", EVERY, ids=name_of)
+@pairs(EVERY)
 def test_exactly_the_trained_parameters_move(config, family, bf16):
     """After two steps every trained tensor has moved, and no other one."""
     classifier = build([config], family=family)
@@ -89,7 +104,7 @@ def test_exactly_the_trained_parameters_move(config, family, bf16):
     assert np.isfinite(result.losses).all()
     moved = {name for name, parameter in classifier.named_parameters() if not torch.equal(parameter, before[name])}
     # A key's bias shifts all scores of a query alike, and the softmax does not see it.
-    deaf = {name for name in trained if name.endswith(("key.bias", "k_lin.bias"))}
+    deaf = {name for name in trained if name.endswith(("key.bias", "k_lin.bias", "attn.k.bias"))}
     assert moved - deaf == trained - deaf
     assert predict(classifier, rows(40), bf16=bf16).shape == (1, 40, 2)
 
@@ -109,6 +124,17 @@ def test_what_each_method_trains():
     assert trained_names(TopLayersConfig(layers=1)) == top | head
     assert all("embeddings" not in name for name in trained_names(TopLayersConfig(layers=3)))
     assert {name for name in trained_names(LORA) if "lora" not in name} == head
+
+
+def test_what_each_method_trains_in_modernbert():
+    """Its last LayerNorm is the encoder's own, and belongs to the top layers as BERT's does."""
+    everything = trained_names(FullConfig(), "modernbert")
+    norms = {name for name in everything if "norm" in name}
+    head = {"head.weight", "head.bias"}
+    assert trained_names(LayerNormConfig(), "modernbert") == norms | head
+    assert len(norms) == 2 * 3 + 1 and all(name.endswith("weight") for name in norms)
+    top = {name for name in everything if ".layers.2." in name} | {"encoder.final_norm.weight"}
+    assert trained_names(TopLayersConfig(layers=1), "modernbert") == top | head
 
 
 def test_pfeiffer_adapters_follow_the_feed_forward_sublayer_only():
@@ -150,8 +176,7 @@ def test_counts_on_bert_base_are_the_ones_computed_by_hand(config, trained):
     assert in_groups == counted["total"]
 
 
-@pytest.mark.parametrize("config", [LayerNormConfig(), BitFitConfig(), HeadConfig()], ids=name_of)
-@pytest.mark.parametrize("family", FAMILIES)
+@pairs([AdapterConfig(bottleneck_size=4), LayerNormConfig(), BitFitConfig(), HeadConfig()])
 def test_stackable_methods_equal_their_runs_alone(config, family):
     data, settings = rows(96), TrainConfig(epochs=3, batch_size=32)
     seeds, rates = [0, 1, 2], [3e-3, 1e-2, 1e-3]
@@ -163,6 +188,11 @@ def test_stackable_methods_equal_their_runs_alone(config, family):
         alone = train(single, data, settings, learning_rates=[rates[index]], seeds=[seeds[index]], bf16=False)
         np.testing.assert_allclose(alone.losses[0], together.losses[index], atol=1e-4)
     assert len({tuple(np.round(row, 3)) for row in together.losses}) == 3
+
+
+def test_bitfit_is_refused_where_an_encoder_has_no_biases():
+    with pytest.raises(UserError, match="method=bitfit trains biases, and this modernbert encoder has none"):
+        count(tiny_config("modernbert"), BitFitConfig(), 2)
 
 
 def test_methods_that_train_shared_weights_run_alone():
@@ -191,7 +221,7 @@ def test_peft_refuses_in_one_line_what_it_cannot_do(config, message):
         count(tiny_config(), config, 2)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", DISTINCT)
 def test_a_prefix_is_attended_to_like_tokens_before_the_row(family):
     """In the whole encoder, and in one layer against the formula."""
     config = PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 2})

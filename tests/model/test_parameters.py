@@ -1,7 +1,7 @@
 """Parameter counts against the paper's figures and hand-computed values."""
 
 import pytest
-from transformers import BertConfig
+from transformers import BertConfig, DebertaV2Config, ModernBertConfig, MPNetConfig, XLMRobertaConfig
 
 from harness.method_config import AdapterConfig, FullConfig, HeadConfig, PeftConfig
 from harness.model import parameters
@@ -11,6 +11,7 @@ from tests.fixtures.tiny import tiny_config
 
 LARGE = BertConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096)
 BASE = BertConfig()
+BASE_SHAPE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
 MINILM = BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
 
 
@@ -73,6 +74,54 @@ def test_an_encoder_without_a_pooler_has_none_counted():
     with_pooler = count(BASE, AdapterConfig(), 2)
     without = count(BASE, AdapterConfig(), 2, has_pooler=False)
     assert with_pooler["encoder"] - without["encoder"] == 590_592
+
+
+@pytest.mark.parametrize(
+    ("config", "encoder", "layernorms", "per_layernorm"),
+    [
+        # Embeddings of 250,002 words, 514 positions and one type, with their LayerNorm; 12 layers; the pooler.
+        (
+            XLMRobertaConfig(**BASE_SHAPE, vocab_size=250_002, max_position_embeddings=514, type_vocab_size=1),
+            (250_002 + 514 + 1) * 768 + 1_536 + 12 * 7_087_872 + 590_592,
+            25,
+            1_536,
+        ),
+        # 30,527 words and 514 positions; 32 buckets of distances for 12 heads.
+        (
+            MPNetConfig(max_position_embeddings=514),
+            (30_527 + 514) * 768 + 1_536 + 12 * 7_087_872 + 32 * 12 + 590_592,
+            25,
+            1_536,
+        ),
+        # 128,100 words and no positions; 512 distances with a LayerNorm of their own; no pooler.
+        (
+            DebertaV2Config(
+                **BASE_SHAPE, vocab_size=128_100, relative_attention=True, position_buckets=256, share_att_key=True,
+                position_biased_input=False, pos_att_type="p2c|c2p", norm_rel_ebd="layer_norm", type_vocab_size=0,
+            ),
+            128_100 * 768 + 1_536 + 12 * 7_087_872 + 512 * 768 + 1_536,
+            26,
+            1_536,
+        ),
+        # 22 layers: attention, gated feed-forward of width 1,152, a LayerNorm before each but the first attention.
+        (
+            ModernBertConfig(),
+            50_368 * 768 + 22 * (4 * 768**2 + 3 * 1_152 * 768) + 45 * 768,
+            2 * 22 + 1,
+            768,
+        ),
+    ],
+    ids=["xlm-roberta", "mpnet", "deberta-v2", "modernbert"],
+)  # fmt: skip
+def test_counts_of_other_families_in_their_base_size_are_the_ones_computed_by_hand(
+    config, encoder, layernorms, per_layernorm
+):
+    groups = count(config, AdapterConfig(), 2)["groups"]
+    places = 2 * config.num_hidden_layers
+    assert groups["adapter"] == dict.fromkeys(("total", "trained"), places * (2 * 64 * 768 + 768 + 64))
+    assert groups["layernorm"] == dict.fromkeys(("total", "trained"), layernorms * per_layernorm)
+    assert {name for name, group in groups.items() if group["trained"]} == {"adapter", "layernorm", "head"}
+    assert count(config, FullConfig(), 2)["trained"] == encoder + 1_538
 
 
 @pytest.mark.parametrize(

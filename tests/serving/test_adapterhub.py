@@ -98,6 +98,20 @@ def test_the_card_of_other_data_does_not_speak_of_glue(tmp_path, tiny_model):
     assert "The encoder itself is unchanged." in card and "LayerNorm" not in card
 
 
+def test_a_family_that_the_library_lacks_is_refused_by_name(tmp_path):
+    for family in ("camembert", "mpnet", "modernbert"):
+        with pytest.raises(UserError, match=rf"knows the families {', '.join(MODELS)}, but not {family}$"):
+            exported(tmp_path / family, save_tiny(tmp_path / "model" / family, family))
+        assert not (tmp_path / family / "out").exists()
+
+
+def test_a_head_on_the_first_token_is_held_and_one_on_the_mean_is_not(tmp_path, tiny_model):
+    out, _, _ = exported(tmp_path / "first", tiny_model, pooling="first")
+    assert json.loads((out / "head_config.json").read_text())["config"]["use_pooler"] is False
+    with pytest.raises(UserError, match=r"pooler or the first token, but not model.pooling=mean"):
+        exported(tmp_path / "mean", tiny_model, pooling="mean")
+
+
 def test_what_the_format_cannot_hold_is_refused_and_nothing_is_written(tmp_path, tiny_model):
     with pytest.raises(UserError, match="holds adapters, but mrpc was tuned with bitfit"):
         exported(tmp_path, tiny_model, method=BitFitConfig())

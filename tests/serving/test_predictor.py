@@ -29,6 +29,12 @@ def predictor(bank, tasks, model, **options):
     return Predictor(bank, tasks, checkpoint=bank.checkpoint(str(model)), device=torch.device("cpu"), **options)
 
 
+def encoded(model):
+    """`PAIRS` as batches hold them."""
+    columns = [list(column) for column in zip(*PAIRS, strict=True)]
+    return encode_texts(columns, tokenizer_of(find_checkpoint(str(model))), max_length=32, device="cpu")
+
+
 @pytest.fixture(scope="module")
 def banked(tmp_path_factory, tiny_model):
     return make_bank(tmp_path_factory.mktemp("bank"), tiny_model, TASKS, (TASKS,))
@@ -39,16 +45,25 @@ def test_tasks_of_one_method_share_a_stack_and_give_its_logits(banked, tiny_mode
     one = predictor(bank, TASKS, tiny_model)
     assert [len(part.entries) for part in one.stacks] == [3]
     rows = [(name, pair) for pair in PAIRS for name in TASKS]
-    split = encode_texts(
-        [list(column) for column in zip(*PAIRS, strict=True)],
-        tokenizer_of(find_checkpoint(str(tiny_model))), max_length=32, device="cpu",
-    )  # fmt: skip
-    expected = predict(stack, split, bf16=False)
+    expected = predict(stack, encoded(tiny_model), bf16=False)
     found = one.logits(rows)
     for replica, name in enumerate(TASKS):
         own = np.stack([logits for (task, _), logits in zip(rows, found, strict=True) if task == name])
         assert own.shape == (len(PAIRS), get_task(name).kind.outputs)
         assert own == pytest.approx(expected[replica][:, : own.shape[1]], abs=1e-5)
+
+
+def test_runs_are_predicted_with_their_own_pooling_and_not_in_one_stack(tmp_path, tiny_model):
+    expected, method = {}, BitFitConfig()
+    for name, pooling in zip(TASKS, ("auto", "first", "mean"), strict=True):
+        classifier, _ = store_runs(tmp_path / "results", tiny_model, [name], method, pooling=pooling)
+        expected[name] = predict(classifier, encoded(tiny_model), bf16=False)[0]
+    where = {"tasks": TASKS, "method": None, "run_id": None, "replace": False, "model": str(tiny_model)}
+    add(tmp_path / "results", tmp_path / "bank", **where)
+    one = predictor(Bank.open(tmp_path / "bank"), TASKS, tiny_model)
+    assert len(one.stacks) == 3
+    for name in TASKS:
+        assert np.stack(one.logits([(name, pair) for pair in PAIRS])) == pytest.approx(expected[name], abs=1e-5)
 
 
 def test_unequal_numbers_of_rows_and_tasks_without_any(banked, tiny_model):

@@ -36,6 +36,26 @@ def test_what_is_kept_or_looked_at_or_computed_at_once_does_not_name_a_run(id_of
     assert id_of(results_dir="elsewhere", cache_dir="elsewhere") == id_of()
 
 
+def test_a_pooling_names_a_run_where_it_is_not_the_checkpoints_own(id_of, tiny_model):
+    def pooled(name):
+        return id_of(model=ModelConfig(str(tiny_model), pooling=name))
+
+    assert pooled("auto") == pooled("pooler") == id_of()
+    assert len({pooled(name) for name in ("auto", "first", "mean")}) == 3
+
+
+def test_a_record_has_the_pooling_only_where_it_is_not_the_checkpoints_own(tiny_model):
+    def config_of(name):
+        config = RunConfig(
+            task=TaskConfig("rte"), method=AdapterConfig(), model=ModelConfig(str(tiny_model), pooling=name),
+            data=DataConfig("synthetic"), train=TrainConfig(precision="fp32"), device="cpu",
+        )  # fmt: skip
+        return resolve([config])[0].identity["model"]
+
+    assert config_of("auto") == config_of("pooler") == {"name": "tiny-bert", "revision": None}
+    assert config_of("mean") == {"name": "tiny-bert", "revision": None, "pooling": "mean"}
+
+
 def test_numbers_are_canonical(id_of):
     assert id_of(train=TrainConfig(precision="fp32", warmup_fraction=0, clip_norm=1)) == id_of(
         train=TrainConfig(precision="fp32", warmup_fraction=0.0, clip_norm=1.0)

@@ -10,17 +10,16 @@ import torch
 
 from harness.config import TrainConfig
 from harness.method_config import HeadConfig, LayerNormConfig, TopLayersConfig
-from harness.model.families import FAMILIES
 from harness.training import loop
 from harness.training.device import autocast
 from harness.training.frozen_states import FrozenStates, frozen_states
 from tests.fixtures import training
-from tests.fixtures.training import rows, train
+from tests.fixtures.training import DISTINCT, rows, train
 
 build = partial(training.build, dropout=0.1)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", DISTINCT)
 @pytest.mark.parametrize("frozen", [0, 1, 2, 3])
 def test_cached_states_give_the_logits_of_the_whole_encoder(family, frozen):
     config = HeadConfig() if frozen == 3 else TopLayersConfig(layers=3 - frozen)

@@ -24,7 +24,6 @@ from harness.method_config import (
 )
 from harness.model.build import fuse_projections, hold_frozen_in_bf16
 from harness.model.classifier import Classifier
-from harness.model.families import FAMILIES
 from harness.model.heads import HEADS
 from harness.model.methods import apply_method
 from harness.tasks.span import Span
@@ -32,6 +31,7 @@ from harness.tasks.task import task_from
 from harness.training import loop
 from harness.training.evaluation import evaluate, majority
 from tests.fixtures.tiny import tiny_encoder, tiny_tokenizer
+from tests.fixtures.training import DISTINCT
 
 HEAD = HEADS["span"]
 TASK = replace(task_from({"name": "squad", "kind": "span"}), kind=Span(stride=4, max_answer_tokens=3))
@@ -112,7 +112,7 @@ def test_micro_batches_give_the_losses_of_the_whole_batch(split):
     np.testing.assert_allclose(divided, whole, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", DISTINCT)
 def test_every_family_learns(split, family):
     classifier = build([AdapterConfig(bottleneck_size=8)], [0], family=family)
     untyped = replace(split, token_types=None)  # RoBERTa and DistilBERT have none
