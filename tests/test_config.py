@@ -225,7 +225,7 @@ def test_runs_of_a_sweep_cannot_differ_in_an_option_outside_their_ids(key, first
     ("override", "words"),
     [
         ("+train.learnin_rate=1", ["'train.learnin_rate'", "did you mean learning_rate?", "epochs"]),
-        ("+method.layers=1", ["'method.layers'", "allowed: name, bottleneck_size"]),
+        ("+method.layers=1", ["'method.layers'", "allowed: name, budget, bottleneck_size"]),
         ("+data.rows=1", ["'data.rows'", "max_train_rows"]),
         ("+devices=cpu", ["'devices'", "did you mean device?"]),
     ],

@@ -24,7 +24,7 @@ from harness.sweeps.cluster import pin_precision
 from harness.sweeps.expectation import Expectations, Expected
 from harness.sweeps.placement import default_devices, stack_limits
 from harness.sweeps.progress import counted
-from harness.sweeps.resolve import Run, resolve
+from harness.sweeps.resolve import Run, budget_lines, resolve
 from harness.sweeps.run_lines import method_words, varying_settings
 from harness.sweeps.session import Launch
 from harness.sweeps.sweep import lacks_files, make_stacks
@@ -118,6 +118,7 @@ def _lines(plan: Sequence[tuple[_Stack, Expected | None]], where: str, devices: 
     yield f"data: {first.data_title}"
     encoder = next((run.checkpoint.title for run in runs if run.checkpoint is not None), "none")
     yield f"encoder: {encoder} | {where} | records: {results_dir}/runs"
+    yield from budget_lines(runs)
     yield ""
     texts = []
     for stack, expected in plan:

@@ -7,12 +7,15 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
+from transformers import PretrainedConfig
+
 from harness.config import RunConfig, check, check_sweep
 from harness.data.sources import checked_fingerprint, find_rows, rows_of, test_sets
 from harness.data.sources.source import Source
 from harness.data.windows import check_questions
 from harness.errors import UserError
-from harness.method_config import AdapterConfig
+from harness.method_config import AdapterConfig, MethodConfig
+from harness.model.budget import budget_line, within_budget
 from harness.model.checkpoint import (
     Checkpoint,
     encoder_of,
@@ -109,6 +112,8 @@ def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
         if config.protocol.predict_test:
             test_sets(data, task)
         checkpoint = _checkpoint_for(config, task)
+        if checkpoint is not None:
+            config = replace(config, method=_fitting_method(config.method, task, checkpoint))
         if task.kind.name == "span":
             _check_questions(data, task, checkpoint, config.train.max_length)
         run = Run("", config, task, data, fingerprint, checkpoint, precision)
@@ -123,6 +128,11 @@ def _checkpoint_for(config: RunConfig, task: Task) -> Checkpoint | None:
     if train.evaluate_spans and not isinstance(config.method, AdapterConfig):
         raise UserError(f"train.evaluate_spans=true removes adapters and method={method} has none; set it to false")
     if not config.method.has_encoder:
+        if config.method.budget is not None:
+            raise UserError(
+                f"method.budget={config.method.budget} is about an encoder and method={method} has none; "
+                "leave method.budget out for it"
+            )
         if task.kind.name == "span":
             raise UserError(f"method={method} cannot find spans in a text, as {task.title} asks; choose another method")
         if train.save != "none":
@@ -133,12 +143,34 @@ def _checkpoint_for(config: RunConfig, task: Task) -> Checkpoint | None:
         return None
     checkpoint = _checkpoint(config.model.name, config.model.revision)
     _check_length(config, checkpoint)
-    encoder = encoder_of(checkpoint)
+    return checkpoint
+
+
+def _fitting_method(method: MethodConfig, task: Task, checkpoint: Checkpoint) -> MethodConfig:
+    """The method with the size that its budget allows; `UserError` where it or its budget does not fit the encoder."""
+    shape, outputs, has_pooler = _counted_shape(task, checkpoint)
+    method = within_budget(shape, method, outputs, has_pooler=has_pooler)
     # Counting its parameters applies the method to an encoder without weights, which raises what training would raise:
     # more layers than it has, options that peft refuses.
+    count(shape, method, 2, has_pooler=has_pooler)
+    return method
+
+
+def budget_lines(runs: Iterable[Run]) -> list[str]:
+    """What the budgets of some runs came to, a line for each size and count that were chosen."""
+    lines = []
+    for run in runs:
+        if run.config.method.budget is not None:
+            shape, outputs, has_pooler = _counted_shape(run.task, run.checkpoint)
+            lines.append(budget_line(shape, run.config.method, outputs, has_pooler=has_pooler))
+    return list(dict.fromkeys(lines))
+
+
+def _counted_shape(task: Task, checkpoint: Checkpoint) -> tuple[PretrainedConfig, int, bool]:
+    """What parameters are counted of: the encoder's config, the numbers of its head, and whether it has a pooler."""
+    encoder = encoder_of(checkpoint)
     has_pooler = getattr(encoder, "pooler", None) is not None and not HEADS[task.kind.name].reads_all_tokens
-    count(encoder.config, config.method, 2, has_pooler=has_pooler)
-    return checkpoint
+    return encoder.config, task.kind.outputs, has_pooler
 
 
 def _check_length(config: RunConfig, checkpoint: Checkpoint) -> None:
