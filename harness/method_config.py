@@ -45,7 +45,7 @@ class MethodConfig:
 
     has_encoder: ClassVar[bool] = True
     name: str = MISSING
-    budget: Any = option(None, or_null(BUDGET))
+    budget: Any = field(default=None, metadata={"allowed": or_null(BUDGET)})
 
 
 @dataclass

@@ -39,7 +39,7 @@ def within_budget(config: PretrainedConfig, method: MethodConfig, outputs: int, 
     if key is None:
         found = count(config, method, outputs, has_pooler=has_pooler)
         raise UserError(
-            f"{asked}: {_title(method)} has no size to choose, it trains {_amount(found)}; leave method.budget out for it"
+            f"{asked}: {_title(method)} has no size to choose, it trains {_amount(found)}; leave method.budget out"
         )
     smallest = counted(1)
     allowed = budget_parameters(method.budget, smallest["encoder"])
