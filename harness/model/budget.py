@@ -60,10 +60,15 @@ def with_size(method: MethodConfig, key: str, size: int) -> MethodConfig:
     return replace(method, **{section: getattr(method, section) | {name: size}} if section else {name: size})
 
 
+def chosen_size(method: MethodConfig) -> int:
+    """The size of a method that has one."""
+    settings = asdict(method)
+    return flatten(settings)[size_key(settings)]
+
+
 def budget_line(config: PretrainedConfig, method: MethodConfig, outputs: int, *, has_pooler: bool) -> str:
     """Which size `within_budget` chose, what it trains and how close that is to the budget."""
-    key = size_key(asdict(method))
-    size = flatten(asdict(method))[key]
+    key, size = size_key(asdict(method)), chosen_size(method)
     found = count(config, method, outputs, has_pooler=has_pooler)
     below = 100 * (1 - found["trained"] / budget_parameters(method.budget, found["encoder"]))
     try:

@@ -15,7 +15,7 @@ from harness.data.sources.source import Source
 from harness.data.windows import check_questions
 from harness.errors import UserError
 from harness.method_config import AdapterConfig, MethodConfig
-from harness.model.budget import budget_line, within_budget
+from harness.model.budget import budget_line, chosen_size, with_size, within_budget
 from harness.model.checkpoint import (
     Checkpoint,
     encoder_of,
@@ -25,6 +25,7 @@ from harness.model.checkpoint import (
 )
 from harness.model.heads import HEADS
 from harness.model.parameters import count
+from harness.records.method_title import size_key
 from harness.records.schema import SCHEMA, Record
 from harness.sweeps.run_id import identity, run_id
 from harness.tasks.glue import find_task
@@ -157,12 +158,26 @@ def _fitting_method(method: MethodConfig, task: Task, checkpoint: Checkpoint) ->
 
 
 def budget_lines(runs: Iterable[Run]) -> list[str]:
-    """What the budgets of some runs came to, a line for each size and count that were chosen."""
-    lines = []
+    """What the budgets of some runs came to, a line for each size and count that were chosen, and where the heads of
+    tasks made the sizes of one method differ, which budget would not.
+    """
+    lines, chosen = [], {}
     for run in runs:
-        if run.config.method.budget is not None:
+        method = run.config.method
+        if method.budget is not None:
             shape, outputs, has_pooler = _counted_shape(run.task, run.checkpoint)
-            lines.append(budget_line(shape, run.config.method, outputs, has_pooler=has_pooler))
+            lines.append(budget_line(shape, method, outputs, has_pooler=has_pooler))
+            trained = count(shape, method, outputs, has_pooler=has_pooler)["trained"]
+            rest = repr(with_size(method, size_key(asdict(method)), 1))
+            chosen.setdefault(rest, []).append((chosen_size(method), trained, method.budget))
+    for found in chosen.values():
+        smallest = min(size for size, _, _ in found)
+        if any(size > smallest for size, _, _ in found):
+            same = max(trained for size, trained, _ in found if size == smallest)
+            lines.append(
+                f"method.budget={found[0][2]}: the heads of the tasks lead to sizes that differ, each a row of its own "
+                f"in tables; method.budget={same} leads to {smallest} for all"
+            )
     return list(dict.fromkeys(lines))
 
 

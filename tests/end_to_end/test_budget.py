@@ -40,6 +40,14 @@ def test_methods_of_a_sweep_have_one_budget_and_the_plan_says_what_it_comes_to(h
     assert not (tmp_path / "results").exists()
 
 
+def test_heads_that_lead_to_sizes_that_differ_are_told_with_a_budget_that_does_not(harness_run):
+    exact = 1876  # of size 3 for the two outputs of MRPC, 33 fewer for STS-B's one
+    out = harness_run("--dry-run", "--multirun", "task=mrpc,stsb", f"method.budget={exact - 10}").out
+    (hint,) = (line for line in out.splitlines() if "differ" in line)
+    assert "method.budget=1486 leads to 2 for all" in hint
+    assert "differ" not in harness_run("--dry-run", "--multirun", "task=mrpc,stsb", "method.budget=1486").out
+
+
 def test_from_python(tiny_model, glue, tmp_path):
     where = {"results_dir": tmp_path / "results", "cache_dir": tmp_path / "cache", "data__path": glue}
     model = {"model": "local", "model__name": tiny_model, "data": "local", "train__precision": "fp32"}
