@@ -97,7 +97,7 @@ tradeoff: ## Compare scores at equal trained parameters: adapters, top layers, L
 ablation: ## Remove trained adapters from every span of layers (section 3.6)
 init_scale: ## Vary the scale of the adapters' initialisation (section 3.6)
 robustness: ## Vary learning rates, sizes and seeds (section 3.6)
-methods: ## Compare all methods: adapters, LoRA, IA3, BitFit, LayerNorms, head, top layers, full
+methods: ## Compare all methods, at one budget where they have a size: adapters, LoRA, prefix, IA3, BitFit, full, ...
 squad: ## Answer questions: F1 against trained parameters on SQuAD v1.1 (section 3.5; SCALE=paper too)
 further-tasks: ## The paper's seventeen further tasks: ARGS="data=local data.path=FOLDER" (section 3.3)
 $(EXPERIMENTS): NAME = $(subst -,_,$@)
