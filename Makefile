@@ -1,10 +1,15 @@
 # `make` lists targets and variables. Each target first does the set-up that it needs, once, into .venv.
 SHELL := /bin/bash
 
-#: SCALE=quick|cpu|minilm|paper  how much to train. quick (the default): minutes on any machine; cpu: about an hour,
-#:                               not for reproduce-glue; minilm: complete data, one GPU; paper: BERT-large and the
-#:                               paper's full grid, reproduce-glue and squad only (further-tasks: BERT-base)
+#: SCALE=quick|cpu|minilm|base|paper  how much to train. quick (the default): minutes on any machine; cpu: about an hour,
+#:                               not for reproduce-glue; minilm: complete data, one GPU; base: the same on BERT-base,
+#:                               reproduce-glue only, shows its plan first and asks; paper: BERT-large and the paper's
+#:                               full grid, reproduce-glue and squad only (further-tasks: BERT-base)
 SCALE ?= quick
+#: MODEL=NAME                    another encoder: an option of conf/model, a folder or a hub id
+MODEL ?=
+#: YES=1                         start SCALE=base without asking
+YES ?=
 #: RESULTS=FOLDER                where records, tables and figures go (default: results/SCALE or results/TARGET-SCALE)
 RESULTS ?= results/$(SCALE)
 #: GLUE_DIR=FOLDER               GLUE in the official directory layout; otherwise the hub (reproduce-glue: or synthetic data)
@@ -81,8 +86,10 @@ format: install ## Fix lint and format
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+OPTIONS = $(if $(MODEL),--model '$(MODEL)') $(if $(YES),--yes)
+
 reproduce-glue: install ## Train adapters and full fine-tuning, print the GLUE table
-	@$(PYTHON) scripts/reproduce.py --scale $(SCALE) --results $(RESULTS) -- $(ARGS)
+	@$(PYTHON) scripts/reproduce.py --scale $(SCALE) --results $(RESULTS) $(OPTIONS) -- $(ARGS)
 
 EXPERIMENTS := tradeoff ablation init_scale robustness methods squad further-tasks
 $(EXPERIMENTS): RESULTS := $(if $(filter file default undefined,$(origin RESULTS)),,$(RESULTS))
@@ -90,13 +97,13 @@ tradeoff: ## Compare scores at equal trained parameters: adapters, top layers, L
 ablation: ## Remove trained adapters from every span of layers (section 3.6)
 init_scale: ## Vary the scale of the adapters' initialisation (section 3.6)
 robustness: ## Vary learning rates, sizes and seeds (section 3.6)
-methods: ## Compare all methods: adapters, LoRA, IA3, BitFit, LayerNorms, head, top layers, full
+methods: ## Compare all methods, at one budget where they have a size: adapters, LoRA, prefix, IA3, BitFit, full, ...
 squad: ## Answer questions: F1 against trained parameters on SQuAD v1.1 (section 3.5; SCALE=paper too)
 further-tasks: ## The paper's seventeen further tasks: ARGS="data=local data.path=FOLDER" (section 3.3)
 $(EXPERIMENTS): NAME = $(subst -,_,$@)
 $(EXPERIMENTS): install
 	@$(PYTHON) scripts/reproduce.py --experiment $(NAME) --scale $(SCALE) \
-		--results $(or $(RESULTS),results/$(NAME)-$(SCALE)) -- $(ARGS)
+		--results $(or $(RESULTS),results/$(NAME)-$(SCALE)) $(OPTIONS) -- $(ARGS)
 
 .venv-peers/installed:
 	$(BOOTSTRAP) -m venv .venv-peers

@@ -213,6 +213,11 @@ def per_task(values: Mapping[str, Any], *, _root_: Any) -> Any:
 
 def per_size(values: Mapping[int, Any], *, _root_: Any) -> Any:
     """`${per_size:{8: 2e-3, 64: 7e-4}}` in a config: the value for the bottleneck size of the run."""
+    if _root_.method.budget is not None:
+        raise UserError(
+            f"this experiment has values for sizes, and method.budget={_root_.method.budget} chooses the size later; "
+            "give the values that it has for each size"
+        )
     return _value_for(_root_.method.bottleneck_size, values, "bottleneck size")
 
 

@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
-from harness.options import Range, above, at_least, each, one_of, only, option
+from harness.options import Range, above, at_least, each, one_of, only, option, or_null
+
+_SHARE = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+) ?%")
+
+
+def budget_parameters(budget: Any, encoder: int) -> int:
+    """The parameters that a budget allows: a number of them, or a share (`"2.7%"`) of the encoder's.
+
+    Raises `ValueError` for anything else.
+    """
+    if isinstance(budget, str) and (share := _SHARE.fullmatch(budget)):
+        return int(float(share[1]) / 100 * encoder)
+    if isinstance(budget, bool) or float(budget) != int(float(budget)):
+        raise ValueError(budget)
+    return int(float(budget))
+
+
+def _is_budget(value: Any) -> bool:
+    try:
+        return budget_parameters(value, 10**9) >= 1
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+BUDGET = Range(_is_budget, "a number of parameters (600000) or a share of the encoder's (2.7%)")
 
 
 @dataclass
 class MethodConfig:
-    """`has_encoder`: whether the method uses one; without, no option of `model` or `train` matters."""
+    """`has_encoder`: whether the method uses one; without, no option of `model` or `train` matters.
+
+    `budget`: choose the method's size (`harness.records.method_title.size_key`) so that it trains no more parameters
+    than that, the head included, and as many as it can. The run is the one with that size.
+    """
 
     has_encoder: ClassVar[bool] = True
     name: str = MISSING
+    budget: Any = field(default=None, metadata={"allowed": or_null(BUDGET)})
 
 
 @dataclass

@@ -15,13 +15,16 @@ from harness.commands import report, run
 from harness.config import conf_folder
 from harness.data.sources import NoData, resolve
 from harness.errors import UserError
+from harness.sweeps.overrides import as_overrides
 
 # The scales of `make reproduce-glue`, whose sweeps are in conf/experiment/<scale>/.
 GLUE = {
     "quick": "eight tasks with limited rows and a small grid, for any machine: not the paper's protocol",
     "minilm": "complete GLUE on MiniLM, holdout protocol, three seeds, for one GPU",
+    "base": "complete GLUE on BERT-base, adapters, LoRA and full fine-tuning, three seeds, for one GPU",
     "paper": "BERT-large with the paper's full grid, from the hub: about 880 runs, days on one GPU",
 }
+ASKS = ("base",)  # scales that show their plan first, and ask where somebody can answer
 SCALES = {
     "quick": "300 training rows of two tasks, for any machine: shows that the experiment works, no more",
     "cpu": "at most 2,000 training rows, one seed",
@@ -51,6 +54,9 @@ def main() -> int:
     scale_help = "how much data, how many runs (default: quick)"
     parser.add_argument("--scale", choices=sorted({*GLUE, *SCALES}), default="quick", help=scale_help)
     parser.add_argument("--results", required=True, help="results folder; finished runs in it are kept")
+    model_help = "the encoder: an option of conf/model, a folder or a hub id (default: that of the scale)"
+    parser.add_argument("--model", metavar="NAME", help=model_help)
+    parser.add_argument("--yes", action="store_true", help="do not ask before a scale for hours")
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="Hydra overrides for every sweep")
     arguments = parser.parse_args()
     scales = EXPERIMENTS[arguments.experiment]
@@ -63,11 +69,20 @@ def main() -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    shared = [*data, *encoder(arguments.model), f"results_dir={arguments.results}", *arguments.overrides]
+    commands = [[*sweep, *shared] for sweep in sweeps(arguments.experiment, arguments.scale)]
+    if arguments.scale in ASKS:
+        try:
+            goes_on = confirmed(commands, ask=not arguments.yes)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        if not goes_on:
+            return 0
     status = 0
-    for sweep in sweeps(arguments.experiment, arguments.scale):
-        print(f"\n== {sweep[0]} ==", flush=True)
-        overrides = [*sweep, *data, f"results_dir={arguments.results}", *arguments.overrides]
-        code = run.main(overrides)  # in this process: a second start would take eight seconds
+    for command in commands:
+        print(f"\n== {command[0]} ==", flush=True)
+        code = run.main(command)  # in this process: a second start would take eight seconds
         if code not in (0, 1):  # 1: some runs failed, which the table shows
             return code
         status = max(status, code)
@@ -90,6 +105,32 @@ def fallback(experiment: str, scale: str, overrides: Sequence[str]) -> list[str]
         print(f"{error.why}: the synthetic suite is used, which is not GLUE", flush=True)
         return ["data=synthetic"]
     return []
+
+
+def encoder(name: str | None) -> list[str]:
+    """The overrides for an encoder: an option of the group `model`, a folder, or an id on the hub."""
+    if not name:
+        return []
+    if (conf_folder() / "model" / f"{name}.yaml").is_file():
+        return [f"model={name}"]
+    return ["model=local", *as_overrides({"model__name": name})]
+
+
+def confirmed(commands: Sequence[Sequence[str]], *, ask: bool) -> bool:
+    """Print the plan of all commands; whether to go on: on a terminal the answer to a question, if there are runs to
+    do.
+    """
+    outlook = run.plan(commands, "plan, with the pace of a few steps measured now:")
+    print(f"\n{outlook.runs} runs to do, about {outlook.seconds / 3600:.1f} hours on this machine", flush=True)
+    if not (ask and outlook.runs and sys.stdin.isatty() and sys.stdout.isatty()):
+        return True
+    try:
+        if input("Start them? [y/N] ").strip().lower() in ("y", "yes"):
+            return True
+    except (EOFError, KeyboardInterrupt):
+        print()
+    print("nothing was trained; YES=1 starts without a question")
+    return False
 
 
 def sweeps(experiment: str, scale: str) -> list[list[str]]:

@@ -8,10 +8,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf.errors import OmegaConfBaseException
+from transformers import BertConfig
 
 from harness.config import PROTOCOL_CONFIGS, RunConfig, check, register_configs
 from harness.errors import UserError
 from harness.method_config import METHOD_CONFIGS, AdapterConfig
+from harness.model.budget import chosen_size, within_budget
 from harness.sweeps import session
 from harness.sweeps.resolve import resolve
 from harness.sweeps.run_id import identity, run_id
@@ -117,6 +119,23 @@ def test_an_experiment_can_give_each_bottleneck_size_its_value():
         config("experiment=quick/adapter", "method.bottleneck_size=16")
     given = config("experiment=quick/adapter", "method.bottleneck_size=16", "train.learning_rate=1e-3")
     assert given.train.learning_rate == 1e-3
+
+
+def test_the_experiment_on_methods_has_all_of_them_and_one_budget_for_those_with_a_size():
+    found = {name: composed(f"experiment=methods/{name}", "scale=cpu") for name in ("budget", "small", "large")}
+    methods = {name: whole.hydra.sweeper.params["method"].split(",") for name, whole in found.items()}
+    assert sorted(method for names in methods.values() for method in names) == sorted(
+        {*GROUPS["method"]} - {"peft", "tfidf"}  # any type of peft, and no encoder
+    )
+    assert [whole.method.budget for whole in found.values()] == [610_000, None, None]
+    shape = BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)  # MiniLM
+    for method in methods["budget"]:
+        asked = config("experiment=methods/budget", f"method={method}").method
+        sizes = {chosen_size(within_budget(shape, asked, outputs, has_pooler=True)) for outputs in (1, 2)}
+        assert len(sizes) == 1, method  # STS-B's head is smaller
+    for whole in found.values():
+        assert whole.hydra.sweeper.params["train.seed"] == "0,1,2" and whole.protocol.name == "holdout"
+        assert whole.hydra.sweeper.params["task"] == "cola,mrpc,stsb,rte"
 
 
 @pytest.mark.parametrize("scale", ["quick", "cpu", "minilm"])
@@ -225,7 +244,7 @@ def test_runs_of_a_sweep_cannot_differ_in_an_option_outside_their_ids(key, first
     ("override", "words"),
     [
         ("+train.learnin_rate=1", ["'train.learnin_rate'", "did you mean learning_rate?", "epochs"]),
-        ("+method.layers=1", ["'method.layers'", "allowed: name, bottleneck_size"]),
+        ("+method.layers=1", ["'method.layers'", "allowed: name, budget, bottleneck_size"]),
         ("+data.rows=1", ["'data.rows'", "max_train_rows"]),
         ("+devices=cpu", ["'devices'", "did you mean device?"]),
     ],

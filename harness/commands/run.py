@@ -14,6 +14,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from harness.config import register_configs
 from harness.errors import UserError
@@ -23,6 +24,9 @@ from harness.sweeps.composition import explained, run_hydra
 from harness.sweeps.help_page import help_page
 from harness.sweeps.progress import print_outcome
 from harness.sweeps.session import Session, register_launchers
+
+if TYPE_CHECKING:
+    from harness.sweeps.dry_run import Outlook
 
 DRY_RUN = "--dry-run"
 
@@ -45,8 +49,7 @@ def _main(arguments: Sequence[str]) -> int:
                 print(help_page(hydra_arguments))
                 return 0
             if session.dry_run:
-                with tempfile.TemporaryDirectory() as folder:
-                    run_hydra(session, with_override(hydra_arguments, f"hydra.sweep.dir={folder}"))
+                _foresee(session, hydra_arguments)
                 _print_plan(session)
                 return 0
             run_hydra(session, hydra_arguments)
@@ -61,6 +64,26 @@ def _main(arguments: Sequence[str]) -> int:
         return 143 if is_terminated else 130
     print_outcome(list(session.records.values()), session.results_dir)
     return 1 if session.failures else 0
+
+
+def plan(commands: Sequence[Sequence[str]], title: str) -> Outlook:
+    """Print one plan for the arguments of several commands on one results folder, under that title.
+
+    Raises `UserError` where one of them would.
+    """
+    from harness.sweeps.dry_run import print_plan  # imports torch
+
+    session = Session(dry_run=True)
+    for arguments in commands:
+        with explained(arguments):
+            _foresee(session, arguments)
+    return print_plan(session.planned, title)
+
+
+def _foresee(session: Session, arguments: Sequence[str]) -> None:
+    """Let a session in a dry run note what a command would launch."""
+    with tempfile.TemporaryDirectory() as folder:
+        run_hydra(session, with_override(arguments, f"hydra.sweep.dir={folder}"))
 
 
 def _print_plan(session: Session) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 METHOD_TITLES = {
     "full": "Full fine-tuning",
     "adapter": "Adapters",
@@ -16,6 +19,19 @@ METHOD_TITLES = {
 }
 # The setting that is always shown with a method; others are shown where variants differ in them.
 ALWAYS_SHOWN = {"adapter": "bottleneck_size", "top_layers": "layers", "lora": "rank"}
+# The option of peft that scales what a type trains; of types that are not listed, more than one does, or none.
+_PEFT_SIZES = {"FOURIERFT": "n_frequency", "LOHA": "r", "LORA": "r", "PREFIX_TUNING": "num_virtual_tokens"}
+
+
+def size_key(method: Mapping[str, Any]) -> str | None:
+    """The setting of a method's config that scales what it trains, dotted: `bottleneck_size`, `options.r`.
+
+    None for a method of one size. Trained parameters grow with the setting, which starts at 1.
+    """
+    if method["name"] == "peft":
+        option = _PEFT_SIZES.get(method["type"])
+        return None if option is None else f"options.{option}"
+    return ALWAYS_SHOWN.get(method["name"])
 
 
 def method_title(name: str) -> str:

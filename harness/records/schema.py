@@ -102,7 +102,7 @@ class Memory(TypedDict):
 
 
 class Provenance(TypedDict):
-    """The code, packages, device and command that produced the record."""
+    """The code, packages, device and command that produced the record; `budget` where one chose the method's size."""
 
     commit: str | None
     dirty: bool | None
@@ -110,6 +110,7 @@ class Provenance(TypedDict):
     device: str
     precision: str
     command: str
+    budget: NotRequired[str]
 
 
 class Record(TypedDict):

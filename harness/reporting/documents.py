@@ -12,6 +12,7 @@ from harness.reporting.comparison import comparison_tables, intervals_table
 from harness.reporting.drawings import draw, figure_files
 from harness.reporting.footnotes import key_notes, mark_notes
 from harness.reporting.groups import Group, comparable_groups
+from harness.reporting.methods_comparison import methods_comparison
 from harness.reporting.page import NAME as PAGE
 from harness.reporting.page import Part, make_page
 from harness.reporting.published import anchors_for, anchors_table, paper_table
@@ -99,6 +100,9 @@ def make_report(
             "tables/tasks.tex": "\n\n".join([LATEX_HEAD, *map(latex, by_task)]) + "\n",
             "tables/tasks.csv": tasks_frame(beyond, bootstrap).to_csv(index=False),
         }
+    compared = [table for scores in boards if (table := methods_comparison(scores, bootstrap)) is not None]
+    if compared:
+        files["tables/methods_compared.md"] = _document("Methods compared", compared)
     if with_figures:
         drawings = draw(boards, bootstrap)
         files |= figure_files(drawings)

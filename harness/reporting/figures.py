@@ -11,6 +11,7 @@ from harness.reporting.bootstrap import Bootstrap
 from harness.reporting.curves_figure import learning_curves
 from harness.reporting.difference_figure import paired_differences
 from harness.reporting.figure_style import STYLE, Figure
+from harness.reporting.methods_figure import methods
 from harness.reporting.scores import Scores
 from harness.reporting.setting_figures import init_scale, learning_rates, sizes
 from harness.reporting.span_figure import spans
@@ -21,6 +22,8 @@ def figures(scores: Scores, bootstrap: Bootstrap | None = None) -> Iterator[Figu
     """Every figure that the records of a group suffice for; intervals need the bootstrap."""
     with matplotlib.rc_context(STYLE):
         if bootstrap is not None and (figure := paired_differences(scores, bootstrap)) is not None:
+            yield figure
+        if (figure := methods(scores, bootstrap)) is not None:
             yield figure
         for draw in (spans, tradeoff, tradeoff_by_task, ablation, init_scale, learning_rates, sizes, learning_curves):
             if (figure := draw(scores)) is not None:

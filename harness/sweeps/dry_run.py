@@ -24,7 +24,7 @@ from harness.sweeps.cluster import pin_precision
 from harness.sweeps.expectation import Expectations, Expected
 from harness.sweeps.placement import default_devices, stack_limits
 from harness.sweeps.progress import counted
-from harness.sweeps.resolve import Run, resolve
+from harness.sweeps.resolve import Run, budget_lines, resolve
 from harness.sweeps.run_lines import method_words, varying_settings
 from harness.sweeps.session import Launch
 from harness.sweeps.sweep import lacks_files, make_stacks
@@ -33,6 +33,7 @@ from harness.sweeps.sweep import lacks_files, make_stacks
 _KEPT = FINISHED
 _REPEATED = {"failed": "failed before", "interrupted": "interrupted", "lacking": "without all that is asked for"}
 _SHORT = {"method.bottleneck_size": "size", "method.rank": "rank", "train.learning_rate": "lr"}
+_TITLE = "dry run: nothing is trained to its end, nothing is written"
 _BASES = {
     "recorded": "from records of the same kind",
     "measured": "from a few batches measured now",
@@ -57,8 +58,19 @@ class _Stack:
         return self.those("new", *_REPEATED)
 
 
-def print_plan(launches: Sequence[Launch]) -> None:
-    """Resolve what a command would launch and print the plan; raises `UserError` where a real run would."""
+@dataclass(frozen=True)
+class Outlook:
+    """What a plan comes to: the runs to do, and their seconds as far as they are known."""
+
+    runs: int
+    seconds: float
+
+
+def print_plan(launches: Sequence[Launch], title: str = _TITLE) -> Outlook:
+    """Resolve what one or more commands on one results folder would launch, and print the plan.
+
+    Raises `UserError` where a real run would.
+    """
     results_dir, first = launches[0].configs[0].results_dir, launches[0]
     _check_writable(Path(results_dir))
     stacks, devices, seen = [], ["cpu"], set()
@@ -76,8 +88,11 @@ def print_plan(launches: Sequence[Launch]) -> None:
     expected = iter(expectations.of(opened))
     where = f"jobs on {first.cluster}" if first.cluster else f"device: {', '.join(devices)}"
     plan = [(stack, next(expected) if stack.open else None) for stack in stacks]
+    print(title)
     for line in _lines(plan, where, len(devices), results_dir):
         print(line)
+    seconds = sum(one.seconds or 0.0 for _, one in plan if one is not None) / len(devices)
+    return Outlook(sum(len(stack.open) for stack, _ in plan), seconds)
 
 
 def _resolved(launch: Launch) -> tuple[list[Run], list[str], tuple[int, int | None]]:
@@ -113,11 +128,11 @@ def _lines(plan: Sequence[tuple[_Stack, Expected | None]], where: str, devices: 
     known = [expected for _, expected in plan if expected is not None]
     varying = varying_settings([run.record("planned") for run in runs])
     first = runs[0]
-    yield "dry run: nothing is trained to its end, nothing is written"
     yield f"{counted(len(runs), 'run')}: {opened} to do in {counted(len(known), 'stack')}{_done(plan)}"
     yield f"data: {first.data_title}"
     encoder = next((run.checkpoint.title for run in runs if run.checkpoint is not None), "none")
     yield f"encoder: {encoder} | {where} | records: {results_dir}/runs"
+    yield from budget_lines(runs)
     yield ""
     texts = []
     for stack, expected in plan:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from harness.config import RunConfig
 from harness.records.record import Record, prepare_results_dir, write_plan
 from harness.sweeps.progress import counted
-from harness.sweeps.resolve import Run, resolve
+from harness.sweeps.resolve import Run, budget_lines, resolve
 from harness.sweeps.sweep import Sweep
 
 
@@ -61,3 +61,5 @@ def announce(sweep: Sweep, *, repeated: int = 0) -> None:
     device = ", ".join(sweep.devices)
     encoder = next((run.checkpoint.title for run in sweep.runs if run.checkpoint), "none")
     print(f"encoder: {encoder} | device: {device} | records: {sweep.results_dir}/runs", flush=True)
+    for line in budget_lines(sweep.runs):
+        print(line, flush=True)

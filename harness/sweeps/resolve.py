@@ -7,12 +7,15 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
+from transformers import PretrainedConfig
+
 from harness.config import RunConfig, check, check_sweep
 from harness.data.sources import checked_fingerprint, find_rows, rows_of, test_sets
 from harness.data.sources.source import Source
 from harness.data.windows import check_questions
 from harness.errors import UserError
-from harness.method_config import AdapterConfig
+from harness.method_config import AdapterConfig, MethodConfig
+from harness.model.budget import budget_line, chosen_size, with_size, within_budget
 from harness.model.checkpoint import (
     Checkpoint,
     encoder_of,
@@ -23,6 +26,7 @@ from harness.model.checkpoint import (
 from harness.model.heads import HEADS
 from harness.model.parameters import count
 from harness.model.pooling import resolve_pooling
+from harness.records.method_title import size_key
 from harness.records.schema import SCHEMA, Record
 from harness.sweeps.run_id import identity, run_id
 from harness.tasks.glue import find_task
@@ -112,7 +116,10 @@ def resolve(configs: Iterable[RunConfig], *, here: bool = True) -> list[Run]:
         if config.protocol.predict_test:
             test_sets(data, task)
         checkpoint = _checkpoint_for(config, task)
-        pooling = _own_pooling(config, checkpoint)
+        pooling = None
+        if checkpoint is not None:
+            pooling = _own_pooling(config, task, checkpoint)
+            config = replace(config, method=_fitting_method(config, task, checkpoint))
         if task.kind.name == "span":
             _check_questions(data, task, checkpoint, config.train.max_length)
         run = Run("", config, task, data, fingerprint, checkpoint, precision, pooling)
@@ -127,6 +134,11 @@ def _checkpoint_for(config: RunConfig, task: Task) -> Checkpoint | None:
     if train.evaluate_spans and not isinstance(config.method, AdapterConfig):
         raise UserError(f"train.evaluate_spans=true removes adapters and method={method} has none; set it to false")
     if not config.method.has_encoder:
+        if config.method.budget is not None:
+            raise UserError(
+                f"method.budget={config.method.budget} is about an encoder and method={method} has none; "
+                "leave method.budget out for it"
+            )
         if task.kind.name == "span":
             raise UserError(f"method={method} cannot find spans in a text, as {task.title} asks; choose another method")
         if train.save != "none":
@@ -137,26 +149,61 @@ def _checkpoint_for(config: RunConfig, task: Task) -> Checkpoint | None:
         return None
     checkpoint = _checkpoint(config.model.name, config.model.revision)
     _check_length(config, checkpoint)
-    encoder = encoder_of(checkpoint)
-    # Counting its parameters applies the method to an encoder without weights, which raises what training would raise:
-    # more layers than it has, options that peft refuses.
-    pooling = resolve_pooling(config.model.pooling, encoder)
-    reads_all_tokens = HEADS[task.kind.name].reads_all_tokens
-    if reads_all_tokens and config.model.pooling != "auto":
-        raise UserError(
-            f"model.pooling={pooling}: the head of {task.title} is applied to every token; leave it at auto"
-        )
-    has_pooler = pooling == "pooler" and not reads_all_tokens
-    count(encoder.config, config.method, 2, has_pooler=has_pooler)
     return checkpoint
 
 
-def _own_pooling(config: RunConfig, checkpoint: Checkpoint | None) -> str | None:
-    """The pooling of a run, None where it is what `auto` gives: a run has one id whichever way it is asked for."""
-    if checkpoint is None:
-        return None
+def _fitting_method(config: RunConfig, task: Task, checkpoint: Checkpoint) -> MethodConfig:
+    """The method with the size that its budget allows; `UserError` where it or its budget does not fit the encoder."""
+    shape, outputs, has_pooler = _counted_shape(config, task, checkpoint)
+    method = within_budget(shape, config.method, outputs, has_pooler=has_pooler)
+    # Counting its parameters applies the method to an encoder without weights, which raises what training would raise:
+    # more layers than it has, options that peft refuses.
+    count(shape, method, 2, has_pooler=has_pooler)
+    return method
+
+
+def budget_lines(runs: Iterable[Run]) -> list[str]:
+    """What the budgets of some runs came to, a line for each size and count that were chosen, and where the heads of
+    tasks made the sizes of one method differ, which budget would not.
+    """
+    lines, chosen = [], {}
+    for run in runs:
+        method = run.config.method
+        if method.budget is not None:
+            shape, outputs, has_pooler = _counted_shape(run.config, run.task, run.checkpoint)
+            lines.append(budget_line(shape, method, outputs, has_pooler=has_pooler))
+            trained = count(shape, method, outputs, has_pooler=has_pooler)["trained"]
+            rest = repr(with_size(method, size_key(asdict(method)), 1))
+            chosen.setdefault(rest, []).append((chosen_size(method), trained, method.budget))
+    for found in chosen.values():
+        smallest = min(size for size, _, _ in found)
+        if any(size > smallest for size, _, _ in found):
+            same = max(trained for size, trained, _ in found if size == smallest)
+            lines.append(
+                f"method.budget={found[0][2]}: the heads of the tasks lead to sizes that differ, each a row of its own "
+                f"in tables; method.budget={same} leads to {smallest} for all"
+            )
+    return list(dict.fromkeys(lines))
+
+
+def _counted_shape(config: RunConfig, task: Task, checkpoint: Checkpoint) -> tuple[PretrainedConfig, int, bool]:
+    """What parameters are counted of: the encoder's config, the numbers of its head, and whether it has a pooler."""
+    encoder = encoder_of(checkpoint)
+    reads_pooler = resolve_pooling(config.model.pooling, encoder) == "pooler"
+    return encoder.config, task.kind.outputs, reads_pooler and not HEADS[task.kind.name].reads_all_tokens
+
+
+def _own_pooling(config: RunConfig, task: Task, checkpoint: Checkpoint) -> str | None:
+    """The pooling of a run, None where it is what `auto` gives: a run has one id whichever way it is asked for.
+
+    `UserError` for one that the checkpoint or the task's head does not have.
+    """
     encoder = encoder_of(checkpoint)
     pooling = resolve_pooling(config.model.pooling, encoder)
+    if HEADS[task.kind.name].reads_all_tokens and config.model.pooling != "auto":
+        raise UserError(
+            f"model.pooling={pooling}: the head of {task.title} is applied to every token; leave it at auto"
+        )
     return None if pooling == resolve_pooling("auto", encoder) else pooling
 
 

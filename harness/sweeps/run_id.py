@@ -18,6 +18,7 @@ from harness.tasks.task import Task
 NOT_HASHED = ("title", *READING_KEYS)
 # Settings of a run that say what is kept or looked at, and change no score; and the micro-batches (see `TrainConfig`).
 NOT_IN_ID = {
+    "method": ("budget",),  # the size that it chose stands for it
     "train": ("micro_batch_size", "save", "evaluate_every_epoch", "evaluate_spans"),
     "protocol": ("predict_test",),
 }

@@ -20,6 +20,8 @@ def finished_record(
 
     `result` is its entry of `harness.training.evaluation.evaluate`, `entries` the other keys of the record.
     """
+    if run.config.method.budget is not None:
+        entries = {**entries, "provenance": entries["provenance"] | {"budget": str(run.config.method.budget)}}
     step = training.diverged_at[replica]
     if step is not None or not all(result["finite"].values()):
         where = f"at step {step} of {training.losses.shape[1]}" if step else "in the last steps"

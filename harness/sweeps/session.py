@@ -7,9 +7,10 @@ once.
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -20,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from harness.config import RunConfig, check, check_sweep
 from harness.errors import UserError
 from harness.records.choice import choice_score
+from harness.records.method_title import size_key
 from harness.records.record import Record
 from harness.sweeps.hydra_errors import unknown_key
 
@@ -57,6 +59,7 @@ class Session:
         """Train one job: a single run, or one of a sweep under a launcher that is not ours."""
         try:
             configs = checked_configs([job])
+            refuse_two_sizes(configs, [HydraConfig.get().overrides.task])
             if self.dry_run:
                 self.plan(Launch(configs), HydraConfig.get())
                 return float("nan")
@@ -105,6 +108,26 @@ def checked_configs(jobs: Sequence[DictConfig]) -> list[RunConfig]:
         check(config)
     check_sweep(configs)
     return configs
+
+
+def refuse_two_sizes(configs: Iterable[RunConfig], overrides: Iterable[Sequence[str]]) -> None:
+    """`UserError` for a budget next to the size that it chooses, where the overrides of a job (one list per config)
+    give both. The size that a method or an experiment starts with gives way to a budget.
+    """
+    for config, given in zip(configs, overrides, strict=True):
+        method = config.method
+        key = size_key(asdict(method))
+        if method.budget is None or key is None:
+            continue
+        section, _, name = f"method.{key}".rpartition(".")
+        for override in given:
+            where, _, value = override.lstrip("+").partition("=")
+            is_in_options = where == section == "method.options" and re.search(rf"\b{name}\b['\"]?\s*:", value)
+            if where == f"{section}.{name}" or is_in_options:
+                raise UserError(
+                    f"method.budget={method.budget} chooses {section}.{name}, and {override} gives it; "
+                    "leave one of them out"
+                )
 
 
 def to_config(job: DictConfig) -> RunConfig:

@@ -10,7 +10,7 @@ from tests.fixtures.glue_fixture import write_glue
 from tests.fixtures.make_records import make_record
 
 # Some runs have them, or they lie elsewhere.
-OPTIONAL = {"spans", "weights", "predictions", "grid", "data.reading", "training.micro_batch_size"}
+OPTIONAL = {"spans", "weights", "predictions", "grid", "data.reading", "training.micro_batch_size", "provenance.budget"}
 OPTIONAL |= {"imported"}  # in banks only
 
 

@@ -52,3 +52,10 @@ def test_variables_reach_the_command(target):
     assert "elsewhere/bin/python" in command
     words = {"report": ["somewhere"], "benchmark": ["train.seed=1"]}
     assert all(word in command for word in words.get(target, ["--scale cpu", "--results somewhere", "train.seed=1"]))
+
+
+def test_an_encoder_and_an_answer_reach_the_command_where_they_are_given():
+    command = make("-n", "reproduce-glue", "SCALE=base", "MODEL=my folder", "YES=1")
+    assert "--model 'my folder' --yes --" in command
+    bare = make("-n", "methods", "MODEL=", "YES=")
+    assert "--model" not in bare and "--yes" not in bare

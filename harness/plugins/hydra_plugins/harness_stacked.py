@@ -22,7 +22,7 @@ from omegaconf import DictConfig, open_dict
 
 from harness.config import RunConfig
 from harness.records.record import Record
-from harness.sweeps.session import Launch, Session, checked_configs, score_of
+from harness.sweeps.session import Launch, Session, checked_configs, refuse_two_sizes, score_of
 
 
 @dataclass
@@ -106,6 +106,7 @@ class _Launcher(Launcher):
         setup_globals()
         composed = [self._job(overrides, initial_job_idx + index) for index, overrides in enumerate(job_overrides)]
         configs = checked_configs(composed)
+        refuse_two_sizes(configs, job_overrides)
         if self.session.dry_run:
             self.session.plan(self.plan(configs), self.config.hydra)
             return [_returned(overrides, job, nan) for overrides, job in zip(job_overrides, composed, strict=True)]
