@@ -40,7 +40,7 @@ def checkpoint_of(runs: Sequence[Run], device: torch.device, progress: Display) 
         "runs": [run.id for run in runs],
     }
     return StackCheckpoint(
-        _path(config.results_dir, runs[0].id),
+        checkpoint_path(config.results_dir, runs[0].id),
         made_by,
         seconds=60 * config.checkpoint_minutes,
         say=progress.say,
@@ -50,7 +50,7 @@ def checkpoint_of(runs: Sequence[Run], device: torch.device, progress: Display) 
 
 def remove_checkpoint(results_dir: str | Path, runs: Sequence[Run]) -> None:
     """Remove the checkpoint of a stack whose records are there."""
-    _remove(_path(results_dir, runs[0].id))
+    _remove(checkpoint_path(results_dir, runs[0].id))
 
 
 def remove_finished(results_dir: str | Path) -> None:
@@ -65,7 +65,8 @@ def _folder(results_dir: str | Path) -> Path:
     return Path(results_dir) / "checkpoints"
 
 
-def _path(results_dir: str | Path, run_id: str) -> Path:
+def checkpoint_path(results_dir: str | Path, run_id: str) -> Path:
+    """The checkpoint of the stack with that first run."""
     return _folder(results_dir) / f"{run_id}.safetensors"
 
 
