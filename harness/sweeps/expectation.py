@@ -88,7 +88,7 @@ class StackNeeds:
         shape = _shape([largest])
         if shape not in self._memory:
             bf16 = largest.precision == "bf16"
-            with torch.random.fork_rng():
+            with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
                 classifier = build_classifier([largest], self.device, bf16=bf16)
                 counted = stack_memory(classifier, bf16=bf16)
             self._memory[shape] = replace(counted, device=self.target), state_bytes(classifier)

@@ -16,7 +16,7 @@ import torch
 from harness.sweeps.checkpoints import checkpoint_path
 from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run
-from harness.sweeps.starts import start_of
+from harness.sweeps.starts import Start, start_of
 from harness.training.available import Available, available_memory
 from harness.training.device import memory_remedy
 
@@ -44,7 +44,7 @@ class Sizes:
                 say(_killed(first, len(start.runs)))
                 self.most = (len(start.runs) + 1) // 2
                 return self.most
-            if checkpoint_path(self.results_dir, first.id).exists():
+            if has_checkpoint(self.results_dir, start):
                 return len(start.runs)
             count = min(count, len(start.runs))
         growths = self.growths.get(first.id, ())[:count]
@@ -55,6 +55,11 @@ class Sizes:
         if fitting < len(growths):
             say(f"{shortage(growths[-1], there)}: {first.task.title} trains {counted(fitting, 'run')} at once")
         return fitting
+
+
+def has_checkpoint(results_dir: Path, start: Start | None) -> bool:
+    """Whether a stack goes on from a checkpoint, as it was started."""
+    return start is not None and start.kills < _KILLS and checkpoint_path(results_dir, start.runs[0]).exists()
 
 
 def fitting_runs(growths: Sequence[int], there: Available) -> int:

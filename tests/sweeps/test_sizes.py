@@ -31,7 +31,7 @@ class Needs:
 
 
 def there(gigabytes):
-    return lambda device: Available(int(gigabytes * GB / 0.9), "free on this machine")
+    return lambda device: Available(int(gigabytes * GB / 0.9) + 100, "free on this machine")
 
 
 def sized(tmp_path, stacks, gigabytes, devices=("cpu",)):
@@ -87,6 +87,7 @@ def test_a_stack_goes_on_in_the_composition_of_its_checkpoint_whatever_memory_th
     assert (small.next(every, CPU), ample.next(every, CPU)) == (1, 2)
     checkpoint(tmp_path, every[0])
     assert (small.next(every, CPU), ample.next(every, CPU)) == (2, 2)
+    assert sized(tmp_path, [every], 1)[1] == []  # nothing is cut, and no line says so
     assert ample.next(every[:1], CPU) == 1  # the user has asked for smaller stacks
     assert ample.next(every[1:], CPU) == 3  # no start of these is known
 
