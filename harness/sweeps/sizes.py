@@ -68,10 +68,12 @@ def fitting_runs(growths: Sequence[int], there: Available) -> int:
 
 
 def shortage(growth: int, there: Available) -> str:
+    """Both figures, as the beginning of a line."""
     return f"memory: {growth / 1e9:.1f} GB are expected to be needed, {there.size / 1e9:.1f} GB are {there.where}"
 
 
 def fits(growth: int, there: Available) -> bool:
+    """Whether so many bytes are expected to fit."""
     return growth <= _SHARE * there.size
 
 

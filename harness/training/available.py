@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from harness.training.device import TOP_PAD
+from harness.training.device import TOP_PAD, free_cached_memory, free_heap_bytes
 
 # Where the two versions of cgroups say how much a group may use and how much it does, and the line of its memory.stat
 # that counts files which the kernel drops before it runs out.
@@ -30,7 +30,8 @@ def available_memory(device: torch.device, root: Path = Path("/")) -> Available 
     """What a device has left for this process; None where that is not known (not Linux, an Apple GPU).
 
     On a CPU it is the least of what the machine has free, of what each container around this process has left, and of
-    what `ulimit -v` has left. `root` is the root of the files that say so.
+    what `ulimit -v` has left. What the heap keeps for later tensors is given back first. `root` is the root of the
+    files that say so.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
@@ -38,6 +39,7 @@ def available_memory(device: torch.device, root: Path = Path("/")) -> Available 
         return Available(free + kept, f"free on {device}")
     if device.type != "cpu":
         return None
+    free_cached_memory(device)
     return min((*_machine(root), *_containers(root), *_address_space(root)), default=None)
 
 
@@ -71,11 +73,13 @@ def _containers(root: Path) -> Iterator[Available]:
 
 
 def _address_space(root: Path) -> Iterator[Available]:
-    """What `ulimit -v` leaves; the heap asks for `TOP_PAD` bytes more than it needs."""
+    """What `ulimit -v` leaves: what is not mapped, without the `TOP_PAD` bytes that the heap asks for in advance, and
+    what of the heap is free.
+    """
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     kilobytes = _number(root / "proc/self/status", "VmSize")
     if limit != resource.RLIM_INFINITY and kilobytes is not None:
-        yield Available(max(0, limit - 1024 * kilobytes - TOP_PAD), "left of ulimit -v")
+        yield Available(max(0, limit - 1024 * kilobytes - TOP_PAD) + free_heap_bytes(), "left of ulimit -v")
 
 
 def _number(path: Path, name: str = "") -> int | None:

@@ -75,6 +75,22 @@ def free_cached_memory(device: torch.device) -> None:
             trim(0)
 
 
+class _MallInfo(ctypes.Structure):  # malloc.h
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    )
+
+
+def free_heap_bytes() -> int:
+    """The bytes that a CPU's heap has mapped and free; 0 where the C library does not say."""
+    read = getattr(ctypes.CDLL(None), "mallinfo2", None) if sys.platform == "linux" else None
+    if read is None:
+        return 0
+    read.restype = _MallInfo
+    return read().fordblks
+
+
 def release_memory(error: BaseException | None, device: torch.device) -> None:
     """Give back what a failed stack held: the tensors in the frames of its error, and of those behind it."""
     while error is not None:

@@ -56,7 +56,7 @@ print(json.dumps({"resident": resident, "stacks": stacks, "statuses": statuses(r
 def test_every_run_trains_in_a_smaller_stack_and_nothing_stays_behind(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    ended = python(script, tmp_path / "results", PYTHONPATH=".")
+    ended = python(script, tmp_path, PYTHONPATH=".")
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout.splitlines()[-1])
     assert found["statuses"] == ["completed"] * 16

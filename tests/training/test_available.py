@@ -67,9 +67,11 @@ def test_the_unlimited_number_of_version_1_limits_nothing(root):
     assert available_memory(CPU, root).size == 8 * GIB
 
 
-def test_ulimit_v_leaves_what_is_not_mapped_without_what_the_heap_asks_for_in_advance(root, monkeypatch):
+def test_ulimit_v_leaves_what_is_not_mapped_or_free_in_the_heap(root, monkeypatch):
+    """The heap asks for a quarter of a GiB in advance."""
+    monkeypatch.setattr(module, "free_heap_bytes", lambda: 5)
     monkeypatch.setattr(module.resource, "getrlimit", lambda kind: (3 * GIB, resource.RLIM_INFINITY))
-    assert available_memory(CPU, root) == module.Available(2 * GIB - 2**28, "left of ulimit -v")
+    assert available_memory(CPU, root) == module.Available(2 * GIB - 2**28 + 5, "left of ulimit -v")
 
 
 def test_where_nothing_says_it_nothing_is_known(root, tmp_path):
