@@ -75,11 +75,10 @@ def free_cached_memory(device: torch.device) -> None:
             trim(0)
 
 
-class _MallInfo(ctypes.Structure):  # malloc.h
-    _fields_ = tuple(
-        (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
-    )
+class _MallInfo(ctypes.Structure):
+    """glibc's `struct mallinfo2`: ten sizes, of which the ninth counts free blocks."""
+
+    _fields_ = (("before", ctypes.c_size_t * 8), ("free", ctypes.c_size_t), ("after", ctypes.c_size_t))
 
 
 def free_heap_bytes() -> int:
@@ -88,7 +87,7 @@ def free_heap_bytes() -> int:
     if read is None:
         return 0
     read.restype = _MallInfo
-    return read().fordblks
+    return read().free
 
 
 def release_memory(error: BaseException | None, device: torch.device) -> None:
