@@ -70,11 +70,11 @@ class StackMemory:
         At the start of the backward pass everything is still kept, and the products of one layer, with their
         gradients, need about half as much again as the layer keeps (MiniLM by torch's profiler, adapters in bf16 and
         fp32 and full fine-tuning: 0.7, 0.4 and 0.2). At its end the gradient of the largest parameter exists twice.
-        Evaluation keeps nothing, but its batches are larger: it needs the products of a layer and of the one before.
+        Evaluation keeps nothing, but its batches are larger: it needs the products of a layer.
         """
         per_token = self.linear + self.quadratic * width
         training = self.casts + rows * width * per_token * (1 + 0.5 / self.layers)
-        evaluation = (evaluated or EVALUATION_TOKENS[self.device]) * per_token * 2 / self.layers
+        evaluation = (evaluated or EVALUATION_TOKENS[self.device]) * per_token / self.layers
         tensors = max(training, evaluation, self.casts + self.largest)
         products = _PRODUCTS.get(self.device, 0) if self.bf16 else 0
         return int(self.weights + products + _HEAP.get(self.device, 1.0) * tensors)
