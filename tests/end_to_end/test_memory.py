@@ -23,9 +23,9 @@ def free(monkeypatch):
 
 
 def test_a_sweep_is_cut_to_what_fits_as_its_dry_run_says(harness_run, tmp_path, free):
-    free(2.5)
+    free(2.6)
     line = (
-        "memory: 4.0 GB are expected to be needed, 2.5 GB are free on this machine (MRPC adapter x4): "
+        "memory: 4.0 GB are expected to be needed, 2.6 GB are free on this machine (MRPC adapter x4): "
         "cut to 2 runs at once"
     )
     planned = harness_run("--dry-run", *SWEEP).out

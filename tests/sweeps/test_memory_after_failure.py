@@ -63,4 +63,4 @@ def test_every_run_trains_in_a_smaller_stack_and_nothing_stays_behind(tmp_path):
     assert found["stacks"][:3] == [-16, -8, 4] and min(found["stacks"]) == -16
     first, *later = found["resident"]
     after_failures = [size for size, before in zip(later, found["stacks"], strict=False) if before < 0]
-    assert len(after_failures) == 2 and max(after_failures) < first + 150e6
+    assert len(after_failures) >= 2 and max(after_failures) < first + 150e6

@@ -9,7 +9,7 @@ import torch
 from harness.records.record import write_record
 from harness.sweeps.checkpoints import checkpoint_path
 from harness.sweeps.fit import fit, parts
-from harness.sweeps.sizes import Sizes
+from harness.sweeps.sizes import SHARE, Sizes
 from harness.sweeps.starts import forget_start, note_start, start_of
 from harness.sweeps.sweep import Sweep, make_stacks
 from harness.training.available import Available
@@ -31,7 +31,7 @@ class Needs:
 
 
 def there(gigabytes):
-    return lambda device: Available(int(gigabytes * GB / 0.9) + 100, "free on this machine")
+    return lambda device: Available(int(gigabytes * GB / SHARE) + 100, "free on this machine")
 
 
 def sized(tmp_path, stacks, gigabytes, devices=("cpu",)):
@@ -54,10 +54,10 @@ def test_the_lines_name_both_figures_and_what_to_do(tmp_path):
     stacks = [*make_stacks(runs(4), 4), *make_stacks(runs(3, task="cola"), 4), *make_stacks(runs(2, task="rte"), 4)]
     cut, alone = sized(tmp_path, stacks, 0.9)[1]
     assert cut == (
-        "memory: 4.0 GB are expected to be needed, 1.0 GB are free on this machine (MRPC adapter x4 and 1 further "
+        "memory: 4.0 GB are expected to be needed, 1.1 GB are free on this machine (MRPC adapter x4 and 1 further "
         "stack): cut to 1 run at once"
     )
-    assert alone.startswith("memory: 1.0 GB are expected to be needed, 1.0 GB are free on this machine (")
+    assert alone.startswith("memory: 1.0 GB are expected to be needed, 1.1 GB are free on this machine (")
     assert "one run alone): it starts all the same; should it fail, set train.micro_batch_size=16" in alone
 
 
@@ -73,7 +73,7 @@ def test_memory_that_others_have_taken_since_cuts_a_stack_when_it_starts(tmp_pat
     sweep.sizes = Sizes(tmp_path, {run.id: [GB, 2 * GB, 3 * GB, 4 * GB] for run in every}, there(3))
     sweep.work()
     assert lengths(training.trained) == [3, 1]
-    assert "4.0 GB are expected to be needed, 3.3 GB are free on this machine: MRPC trains 3 runs at once" in (
+    assert "4.0 GB are expected to be needed, 3.8 GB are free on this machine: MRPC trains 3 runs at once" in (
         capsys.readouterr().out
     )
 
