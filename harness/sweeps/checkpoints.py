@@ -6,10 +6,12 @@ so that the file of the old composition is noticed, said to be of no use, and re
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from harness.records.record import FINISHED, read_record
 from harness.sweeps.progress import Display
@@ -46,6 +48,18 @@ def checkpoint_of(runs: Sequence[Run], device: torch.device, progress: Display) 
         say=progress.say,
         on_resume=progress.resume,
     )
+
+
+def checkpointed_runs(results_dir: str | Path, run_id: str) -> list[str]:
+    """The ids of the runs that train together in the checkpoint of the stack with that first run.
+
+    Empty where there is none, or it is damaged at the beginning.
+    """
+    try:
+        with safe_open(checkpoint_path(results_dir, run_id), framework="pt") as file:
+            return json.loads(file.metadata()["head"])["made_by"]["runs"]
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def remove_checkpoint(results_dir: str | Path, runs: Sequence[Run]) -> None:

@@ -12,8 +12,7 @@ import torch
 from harness.sweeps.expectation import StackNeeds
 from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run
-from harness.sweeps.sizes import Sizes, fits, fitting_runs, has_checkpoint, shortage
-from harness.sweeps.starts import start_of
+from harness.sweeps.sizes import Sizes, checkpointed, fits, fitting_runs, shortage
 from harness.training.available import Available, available_memory
 from harness.training.device import free_cached_memory, memory_remedy
 
@@ -46,7 +45,7 @@ def fit(
         grown, name = growths.get(stack[0].id, []), f"{stack[0].task.title} {stack[0].config.method.name}"
         fitting = fitting_runs(grown, there)
         allowed |= {run.id: grown[:fitting] for run in stack}
-        if has_checkpoint(Path(results_dir), start_of(Path(results_dir), stack)):
+        if checkpointed(Path(results_dir), stack):
             continue
         if fitting < len(grown):
             cut.append((grown[-1], f"{name} x{len(grown)}", counted(fitting, "run")))

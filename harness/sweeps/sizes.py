@@ -1,7 +1,7 @@
-"""How many runs of a stack train at once: as many as fit into memory, and as many as did before.
+"""How many runs of a stack train at once: as many as its checkpoint holds, or as many as fit into memory.
 
-A stack that a process left unfinished goes on in the composition in which it started, whose checkpoint would be of no
-use to another one, however much memory there is by then.
+A checkpoint is of no use to another composition, so that a stack goes on in that in which it started, however much
+memory there is by then.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from pathlib import Path
 
 import torch
 
-from harness.sweeps.checkpoints import checkpoint_path
+from harness.sweeps.checkpoints import checkpointed_runs
 from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run
-from harness.sweeps.starts import Start, start_of
+from harness.sweeps.starts import KILLS, start_of
 from harness.training.available import Available, available_memory
 from harness.training.device import memory_remedy
 
-_KILLS = 2  # after so many a stack is halved
 SHARE = 0.8  # of what is available; the rest is for what an estimate misses, up to a fifth of a large stack
 
 
@@ -39,13 +38,13 @@ class Sizes:
         """How many of these runs, from the first on, train at once; `say` gets a line where that has changed."""
         count, first = min(len(runs), self.most), runs[0]
         start = start_of(self.results_dir, runs)
-        if start is not None:
-            if start.kills >= _KILLS:
-                say(_killed(first, len(start.runs)))
-                self.most = (len(start.runs) + 1) // 2
-                return self.most
-            if has_checkpoint(self.results_dir, start):
-                return len(start.runs)
+        if start is not None and start.was_killed_too_often:
+            say(_killed(first, len(start.runs)))
+            self.most = (len(start.runs) + 1) // 2
+            return self.most
+        if held := checkpointed(self.results_dir, runs):
+            return held
+        if start is not None and start.halved:
             count = min(count, len(start.runs))
         growths = self.growths.get(first.id, ())[:count]
         there = self.available(device) if growths else None
@@ -57,9 +56,10 @@ class Sizes:
         return fitting
 
 
-def has_checkpoint(results_dir: Path, start: Start | None) -> bool:
-    """Whether a stack goes on from a checkpoint, as it was started."""
-    return start is not None and start.kills < _KILLS and checkpoint_path(results_dir, start.runs[0]).exists()
+def checkpointed(results_dir: Path, runs: Sequence[Run]) -> int:
+    """How many of these runs, from the first on, a checkpoint holds as a stack."""
+    held = checkpointed_runs(results_dir, runs[0].id)
+    return len(held) if held == [run.id for run in runs[: len(held)]] else 0
 
 
 def fitting_runs(growths: Sequence[int], there: Available) -> int:
@@ -80,5 +80,5 @@ def fits(growth: int, there: Available) -> bool:
 def _killed(run: Run, count: int) -> str:
     name = f"{run.task.title} {run.config.method.name}"
     if count == 1:
-        return f"{name} was killed {_KILLS} times: if memory was the reason, {memory_remedy(run.config.train)}"
-    return f"{name} x{count} was killed {_KILLS} times: continuing with {(count + 1) // 2} at once"
+        return f"{name} was killed {KILLS} times: if memory was the reason, {memory_remedy(run.config.train)}"
+    return f"{name} x{count} was killed {KILLS} times: continuing with {(count + 1) // 2} at once"

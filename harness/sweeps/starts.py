@@ -15,21 +15,30 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from harness.records.record import read_record, write_json
 from harness.sweeps.checkpoints import checkpoint_path
 from harness.sweeps.resolve import Run
 
+KILLS = 2  # after so many a stack is halved
+
 
 @dataclass(frozen=True)
 class Start:
-    """The ids of the runs that started together, the kills that count before that, and what `_kernel` said then."""
+    """The ids of the runs that started together, the kills that count before that, whether kills have `halved` their
+    stack before, and what `_kernel` said then.
+    """
 
     runs: list[str]
     kills: int
+    halved: bool
     kernel: list[str]
+
+    @property
+    def was_killed_too_often(self) -> bool:
+        return self.kills >= KILLS
 
 
 def note_start(results_dir: Path, runs: Sequence[Run], root: Path = Path("/")) -> None:
@@ -37,8 +46,9 @@ def note_start(results_dir: Path, runs: Sequence[Run], root: Path = Path("/")) -
     ids = [run.id for run in runs]
     before = start_of(results_dir, runs, root)
     kills = before.kills if before is not None and before.runs == ids else 0
+    halved = before is not None and (before.halved or before.was_killed_too_often)
     with suppress(OSError):
-        write_json(_path(results_dir, runs[0]), asdict(Start(ids, kills, _kernel(root))))
+        write_json(_path(results_dir, runs[0]), asdict(Start(ids, kills, halved, _kernel(root))))
 
 
 def start_of(results_dir: Path, runs: Sequence[Run], root: Path = Path("/")) -> Start | None:
@@ -48,7 +58,7 @@ def start_of(results_dir: Path, runs: Sequence[Run], root: Path = Path("/")) -> 
         start = Start(**json.loads(path.read_text(encoding="utf-8")))
         if not start.runs or start.runs != [run.id for run in runs[: len(start.runs)]]:
             return None
-        return Start(start.runs, start.kills + _was_killed(results_dir, path, start, root), start.kernel)
+        return replace(start, kills=start.kills + _was_killed(results_dir, path, start, root))
     except (OSError, ValueError, TypeError):  # none, or damaged: it only saves repetition
         return None
 

@@ -13,6 +13,8 @@ from harness.sweeps.sizes import SHARE, Sizes
 from harness.sweeps.starts import forget_start, note_start, start_of
 from harness.sweeps.sweep import Sweep, make_stacks
 from harness.training.available import Available
+from harness.training.stack_checkpoint import write_state
+from harness.training.stack_state import Saved
 from tests.sweeps.test_sweep import Training, make_run, runs
 
 CPU = torch.device("cpu")
@@ -80,16 +82,16 @@ def test_memory_that_others_have_taken_since_cuts_a_stack_when_it_starts(tmp_pat
 
 def test_a_stack_goes_on_in_the_composition_of_its_checkpoint_whatever_memory_there_is(tmp_path):
     every = runs(4)
-    note_start(tmp_path, every[:2])
-    mark(tmp_path, every[:2], "failed", error="interrupted")
     growths = {run.id: [GB, 2 * GB, 3 * GB, 4 * GB] for run in every}
     small, ample = (Sizes(tmp_path, growths, there(gigabytes)) for gigabytes in (1, 9))
-    assert (small.next(every, CPU), ample.next(every, CPU)) == (1, 2)
-    checkpoint(tmp_path, every[0])
+    assert (small.next(every, CPU), ample.next(every, CPU)) == (1, 4)
+    path = checkpoint(tmp_path, every[:2])
     assert (small.next(every, CPU), ample.next(every, CPU)) == (2, 2)
     assert sized(tmp_path, [every], 1)[1] == []  # nothing is cut, and no line says so
     assert ample.next(every[:1], CPU) == 1  # the user has asked for smaller stacks
-    assert ample.next(every[1:], CPU) == 3  # no start of these is known
+    assert ample.next([every[0], every[2]], CPU) == 2  # one of its runs is finished
+    path.write_bytes(b"")
+    assert (small.next(every, CPU), ample.next(every, CPU)) == (1, 4)
 
 
 def mark(tmp_path, stack, status="running", **entries):
@@ -97,10 +99,10 @@ def mark(tmp_path, stack, status="running", **entries):
         write_record(tmp_path, run.record(status, **entries))
 
 
-def checkpoint(tmp_path, run):
-    path = checkpoint_path(tmp_path, run.id)
-    path.parent.mkdir(exist_ok=True)
-    path.touch()
+def checkpoint(tmp_path, stack):
+    path = checkpoint_path(tmp_path, stack[0].id)
+    write_state(path, Saved({"losses": torch.zeros(1)}, {}), {"runs": [run.id for run in stack]})
+    return path
 
 
 @pytest.fixture
@@ -142,7 +144,7 @@ def test_other_ends_are_not(tmp_path, kernel):
     assert kills(tmp_path, stack, kernel(6)) == 0  # Ctrl-C
     mark(tmp_path, stack)
     assert kills(tmp_path, stack, kernel(6)) == 1
-    checkpoint(tmp_path, stack[0])
+    checkpoint(tmp_path, stack)
     assert kills(tmp_path, stack, kernel(6)) == 0  # it goes on further
 
 
@@ -177,11 +179,11 @@ def test_a_single_run_that_was_killed_twice_starts_again_with_advice(tmp_path, c
     stack = [make_run()]
     (tmp_path / "starts").mkdir()
     path = tmp_path / "starts" / f"{stack[0].id}.json"
-    path.write_text(json.dumps({"runs": [stack[0].id], "kills": 2, "kernel": []}))
+    path.write_text(json.dumps({"runs": [stack[0].id], "kills": 2, "halved": False, "kernel": []}))
     mark(tmp_path, stack, "failed", error="interrupted")
     assert Sizes(tmp_path).next(stack, CPU) == 1
     assert "set train.micro_batch_size=16" in capsys.readouterr().out
-    for damaged in ("", "{}", "[]", '{"runs": [], "kills": 2, "kernel": []}'):
+    for damaged in ("", "{}", "[]", '{"runs": [], "kills": 2, "halved": false, "kernel": []}'):
         path.write_text(damaged)
         assert start_of(tmp_path, stack) is None
     forget_start(tmp_path, stack)
