@@ -13,9 +13,11 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from harness.product_caches import bound
 from harness.waiting_threads import settle
 
 settle()  # every import of the package comes through here, and so before torch
+bound()
 
 if TYPE_CHECKING:
     from harness.api import load_runs, make_bank, predict, report, run, sweep

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from datasets import Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertModel
 
-from harness.config import TrainConfig
+from harness.config import RunConfig, TrainConfig
 from harness.data import sources
 from harness.data.batches import encode
 from harness.data.splits import limit_rows
@@ -25,12 +26,16 @@ from harness.tasks.glue import get_task
 from harness.training.cuda_graphs import cuda_capture
 from harness.training.device import device_title, has_bf16, keep_freed_memory, pick_device
 from harness.training.loop import train
+from harness.training.stack_checkpoint import StackCheckpoint
 
 METHODS = {"adapter": AdapterConfig(bottleneck_size=64), "lora": LoraConfig(rank=8, alpha=8.0)}
 
 
 def measure_ours(name: str, task_name: str, rows_file: Path, model: str, method_name: str = "adapter") -> dict:
-    """One epoch of ours: `ours-R[-graphs]` is a stack of R runs of that method, `ours-full` full fine-tuning."""
+    """One epoch of ours: `ours-R[-graphs]` is a stack of R runs of that method, `ours-full` full fine-tuning.
+
+    `checkpoint`: the bytes of one, its seconds (with the disk's), and their share of training at the default interval.
+    """
     keep_freed_memory()
     device, task = pick_device("auto"), get_task(task_name)
     with rows_file.open(encoding="utf-8") as file:
@@ -44,7 +49,7 @@ def measure_ours(name: str, task_name: str, rows_file: Path, model: str, method_
         tokenizer = load_tokenizer(checkpoint)
         split = encode(rows, task, tokenizer, max_length=128, cache_dir=Path(folder), device=str(device))
 
-    def epoch(count: int, *, graphs: bool = False) -> float:
+    def epoch(count: int, *, graphs: bool = False, state: StackCheckpoint | None = None) -> float:
         settings = TrainConfig(epochs=1)
         classifier = assemble(
             checkpoint, [task.kind.outputs] * count, [method] * count,
@@ -56,16 +61,24 @@ def measure_ours(name: str, task_name: str, rows_file: Path, model: str, method_
             result = train(
                 classifier, split, settings, head=HEADS[task.kind.name],
                 learning_rates=rates, seeds=range(count), bf16=bf16, capture=capture,
+                checkpoint=state,
             )  # fmt: skip
         return result.seconds
 
-    seconds = epoch(replicas, graphs=variant == "graphs")
+    with tempfile.TemporaryDirectory() as folder:
+        state = StackCheckpoint(Path(folder) / "stack.safetensors", {}, seconds=math.inf)
+        seconds = epoch(replicas, graphs=variant == "graphs", state=state)
+        started = time.perf_counter()
+        state.write()
+        writing = time.perf_counter() - started
+        written = {"bytes": state.path.stat().st_size, "seconds": writing,
+                   "share": writing / 60 / RunConfig().checkpoint_minutes}  # fmt: skip
     peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else None
     with FlopCounterMode(display=False) as counter:
         epoch(1)
     flops = counter.get_total_flops() * replicas
     return {"examples": len(rows), "replicas": replicas, "seconds": seconds, "flops": flops, "peak_bytes": peak,
-            "precision": "bf16" if bf16 else "fp32"}  # fmt: skip
+            "precision": "bf16" if bf16 else "fp32", "checkpoint": written}  # fmt: skip
 
 
 def write_rows(task_name: str, count: int, path: Path) -> tuple[Path, str]:

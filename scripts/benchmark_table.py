@@ -72,4 +72,11 @@ def tabulate(results: dict[str, dict], machine: dict) -> str:
         lines.append(f"- ours-1x{SIDE_BY_SIDE}: {SIDE_BY_SIDE} processes of one run each, side by side")
     lines.append(f"- ours-R: R runs in one pass, examples of all runs counted; times of {SWEEP} runs are those of one "
                  f"pass times {SWEEP} / R")  # fmt: skip
+    checkpoints = {name: result["checkpoint"] for name, result in measured.items() if "checkpoint" in result}
+    if checkpoints:
+        costs = (
+            f"{name} {one['bytes'] / 1e6:.0f} MB, {one['seconds']:.2f} s, {one['share']:.2%} of training"
+            for name, one in checkpoints.items()
+        )
+        lines.append(f"- checkpoints at the default interval: {'; '.join(costs)}")
     return "\n".join(lines)

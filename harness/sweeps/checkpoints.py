@@ -6,10 +6,12 @@ so that the file of the old composition is noticed, said to be of no use, and re
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from harness.records.record import FINISHED, read_record
 from harness.sweeps.progress import Display
@@ -40,7 +42,7 @@ def checkpoint_of(runs: Sequence[Run], device: torch.device, progress: Display) 
         "runs": [run.id for run in runs],
     }
     return StackCheckpoint(
-        _path(config.results_dir, runs[0].id),
+        checkpoint_path(config.results_dir, runs[0].id),
         made_by,
         seconds=60 * config.checkpoint_minutes,
         say=progress.say,
@@ -48,9 +50,21 @@ def checkpoint_of(runs: Sequence[Run], device: torch.device, progress: Display) 
     )
 
 
+def checkpointed_runs(results_dir: str | Path, run_id: str) -> list[str]:
+    """The ids of the runs that train together in the checkpoint of the stack with that first run.
+
+    Empty where there is none, or it is damaged at the beginning.
+    """
+    try:
+        with safe_open(checkpoint_path(results_dir, run_id), framework="pt") as file:
+            return json.loads(file.metadata()["head"])["made_by"]["runs"]
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 def remove_checkpoint(results_dir: str | Path, runs: Sequence[Run]) -> None:
     """Remove the checkpoint of a stack whose records are there."""
-    _remove(_path(results_dir, runs[0].id))
+    _remove(checkpoint_path(results_dir, runs[0].id))
 
 
 def remove_finished(results_dir: str | Path) -> None:
@@ -65,7 +79,8 @@ def _folder(results_dir: str | Path) -> Path:
     return Path(results_dir) / "checkpoints"
 
 
-def _path(results_dir: str | Path, run_id: str) -> Path:
+def checkpoint_path(results_dir: str | Path, run_id: str) -> Path:
+    """The checkpoint of the stack with that first run."""
     return _folder(results_dir) / f"{run_id}.safetensors"
 
 

@@ -21,12 +21,14 @@ from harness.errors import UserError
 from harness.records.method_title import ALWAYS_SHOWN, short_number
 from harness.records.record import FINISHED, canonical, flatten, read_record, runs_folder
 from harness.sweeps.cluster import pin_precision
-from harness.sweeps.expectation import Expectations, Expected
+from harness.sweeps.expectation import Expectations, Expected, StackNeeds
+from harness.sweeps.fit import fit, parts
 from harness.sweeps.placement import default_devices, stack_limits
 from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run, budget_lines, resolve
 from harness.sweeps.run_lines import method_words, varying_settings
 from harness.sweeps.session import Launch
+from harness.sweeps.sizes import Sizes
 from harness.sweeps.sweep import lacks_files, make_stacks
 
 # What becomes of a run, by the state of its record; one without a record is to do.
@@ -57,6 +59,13 @@ class _Stack:
     def open(self) -> list[Run]:
         return self.those("new", *_REPEATED)
 
+    def parts(self, sizes: Sizes, device: torch.device) -> list[_Stack]:
+        """The stacks in which what is open would train now; what is kept stays with the first."""
+        states = dict(zip((run.id for run in self.runs), self.states, strict=True))
+        groups = parts(sizes, self.open, device) or [[]]
+        groups[0] = [run for run in self.runs if run not in self.open] + groups[0]
+        return [_Stack(group, [states[run.id] for run in group]) for group in groups]
+
 
 @dataclass(frozen=True)
 class Outlook:
@@ -80,16 +89,20 @@ def print_plan(launches: Sequence[Launch], title: str = _TITLE) -> Outlook:
         seen |= unseen.keys()
         for group in make_stacks(unseen.values(), *limits):
             stacks.append(_Stack(group, [_state(results_dir, run) for run in group]))
+    device = torch.device(devices[0])
+    needs = StackNeeds(device, first.device_type)
+    about_memory = []
+    if first.cluster is None:
+        sizes, about_memory = fit(results_dir, [stack.open for stack in stacks if stack.open], needs, devices)
+        stacks = [part for stack in stacks for part in stack.parts(sizes, device)]
     records = [read_record(results_dir, path.stem) for path in sorted(runs_folder(results_dir).glob("*.json"))]
-    expectations = Expectations(
-        records, torch.device(devices[0]), measure=first.cluster is None, target=first.device_type
-    )
+    expectations = Expectations(records, needs, measure=first.cluster is None)
     opened = [stack.open for stack in stacks if stack.open]
     expected = iter(expectations.of(opened))
     where = f"jobs on {first.cluster}" if first.cluster else f"device: {', '.join(devices)}"
     plan = [(stack, next(expected) if stack.open else None) for stack in stacks]
     print(title)
-    for line in _lines(plan, where, len(devices), results_dir):
+    for line in (*_lines(plan, where, len(devices), results_dir), *about_memory):
         print(line)
     seconds = sum(one.seconds or 0.0 for _, one in plan if one is not None) / len(devices)
     return Outlook(sum(len(stack.open) for stack, _ in plan), seconds)

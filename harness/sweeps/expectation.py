@@ -26,10 +26,12 @@ from harness.sweeps.sweep import PADDED, shared_settings
 from harness.tasks.protocols import scored_sets
 from harness.training.device import PeakMemory, device_title
 from harness.training.estimate import StackMemory, StackPace, stack_memory, stack_pace
+from harness.training.frozen_states import state_bytes, stored_bytes
 from harness.training.loop import evaluation_tokens
 
 _MEASURING_SECONDS = 20.0  # after these, a stack takes the pace of one that is like it but for task or size
 _PADDING = 0.04  # share of padding in the batches of a split, at most 5 %
+_TOKEN_BYTES = 8  # of a row's padded ids and token types
 _SAMPLE, _LONGEST = 256, 32  # training rows that are tokenised: at random, and those of the most characters
 
 
@@ -59,78 +61,40 @@ class _Work:
     longest: int
 
 
-class Expectations:
-    """What stacks are going to need on a device.
+class StackNeeds:
+    """The memory that stacks need on a device, or on devices of the type `target`, from their shapes and their rows."""
 
-    `records` are those of the results folder. With `measure=False`, for jobs on other machines, times come from
-    records only, and memory is that of devices of the type `target`. The process must have resolved the runs: what it
-    holds then is part of the peak on a CPU.
-    """
-
-    def __init__(
-        self, records: Iterable[Record], device: torch.device, *, measure: bool = True, target: str | None = None
-    ) -> None:
-        self.device, self.measure, self.target = device, measure, target or device.type
-        self._records = _kinds(records)
-        self._resident = PeakMemory(device).read()["peak_bytes"] if self.target == "cpu" else 0
+    def __init__(self, device: torch.device, target: str | None = None) -> None:
+        self.device, self.target = device, target or device.type
         self._works: dict[str, _Work] = {}
-        self._memory: dict[_Shape, StackMemory] = {}
-        self._paces: dict[tuple[_Shape, str], tuple[StackPace, int]] = {}  # by shape and task: pace, replicas
-        self._measured_seconds = 0.0
+        self._memory: dict[_Shape, tuple[StackMemory, tuple[int, int]]] = {}
 
-    def of(self, stacks: Sequence[Sequence[Run]]) -> list[Expected]:
-        """One for each stack; those with the most tokens are measured first."""
-        works = {index: self._work(stack[0]) for index, stack in enumerate(stacks) if stack[0].checkpoint is not None}
-        tokens = {
-            index: len(stacks[index]) * work.train_rows * work.sample.lengths.mean() for index, work in works.items()
-        }
-        order = sorted(works, key=lambda index: -tokens[index])
-        found = {index: self._expected(stacks[index], works[index]) for index in order}
-        return [found.get(index, Expected(None, "baseline", None)) for index in range(len(stacks))]
-
-    def _expected(self, stack: Sequence[Run], work: _Work) -> Expected:
-        settings, shape = stack[0].config.train, _shape(stack)
-        if shape not in self._memory:
-            counted = stack_memory(self._built(stack), bf16=stack[0].precision == "bf16")
-            self._memory[shape] = replace(counted, device=self.target)
+    def growth(self, stack: Sequence[Run]) -> int:
+        """The bytes by which what the process holds grows while these runs train at once."""
+        first, work = stack[0], self.work(stack[0])
+        settings = first.config.train
+        memory, (per_row, per_token) = self._memory_of_one(stack)
         rows = len(stack) * min(settings.micro_batch_size or settings.batch_size, work.train_rows)
         tokens = evaluation_tokens(settings, torch.device(self.target))
-        peak = self._resident + self._memory[shape].peak(rows, work.longest, tokens)
-        record = self._records.get(_kind(stack))
-        if record is not None and (not self.measure or record["provenance"]["device"] == device_title(self.device)):
-            return Expected(_seconds_like(record, settings.epochs, work), "recorded", peak)
-        found = self._pace(stack, shape, work)
-        if found is None:
-            return Expected(None, "unknown", peak)
-        pace, basis = found
-        return Expected(_seconds(stack, work, pace), basis, peak)
+        states = per_row * work.train_rows + per_token * work.train_rows * work.sample.lengths.mean()
+        held = _TOKEN_BYTES * work.longest * (work.train_rows + work.scored_rows)
+        peak = memory.of(len(stack)).peak(rows, work.longest, tokens)
+        return int(peak + held + stored_bytes(states, self.target))
 
-    def _pace(self, stack: Sequence[Run], shape: _Shape, work: _Work) -> tuple[StackPace, str] | None:
-        """The pace of a stack, and whether it was `measured` or `scaled` from one that is like it."""
-        task = stack[0].task.name
-        if (shape, task) in self._paces:
-            return self._paces[shape, task][0], "measured"
-        if not self.measure:
-            return None
-        alike = [key for key in self._paces if key[0] == shape]
-        alike = alike or [key for key in self._paces if key[0].method == shape.method]
-        if alike and self._measured_seconds > _MEASURING_SECONDS:
-            pace, replicas = self._paces[alike[0]]
-            return replace(pace, train=pace.train * len(stack) / replicas), "scaled"
-        started = time.perf_counter()
-        first = stack[0]
-        head = HEADS[first.task.kind.name]
-        pace = stack_pace(
-            self._built(stack), work.sample, first.config.train, head=head, bf16=first.precision == "bf16"
-        )
-        self._measured_seconds += time.perf_counter() - started
-        self._paces[shape, task] = pace, len(stack)
-        return pace, "measured"
+    def _memory_of_one(self, stack: Sequence[Run]) -> tuple[StackMemory, tuple[int, int]]:
+        """The memory of a stack of the largest run, and the bytes of its frozen states per row and per token."""
+        names = METHODS[stack[0].config.method.name].per_replica or ()
+        largest = max(stack, key=lambda run: [v for v in map(vars(run.config.method).get, names) if isinstance(v, int)])
+        shape = _shape([largest])
+        if shape not in self._memory:
+            bf16 = largest.precision == "bf16"
+            with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+                classifier = build_classifier([largest], self.device, bf16=bf16)
+                counted = stack_memory(classifier, bf16=bf16)
+            self._memory[shape] = replace(counted, device=self.target), state_bytes(classifier)
+        return self._memory[shape]
 
-    def _built(self, stack: Sequence[Run]) -> Classifier:
-        return build_classifier(stack, self.device, bf16=stack[0].precision == "bf16")
-
-    def _work(self, run: Run) -> _Work:
+    def work(self, run: Run) -> _Work:
         data, protocol = run.config.data, asdict(run.config.protocol)
         limits = {"max_train_rows": data.max_train_rows, "max_eval_rows": data.max_eval_rows}
         key = canonical([run.identity["task"], run.fingerprint, protocol, limits, run.config.train.max_length])
@@ -165,6 +129,70 @@ class Expectations:
             for numbers in (chosen, np.argsort(-characters)[:_LONGEST])
         )
         return sample, int(longest.lengths.max())
+
+
+class Expectations:
+    """What stacks are going to need on a device.
+
+    `records` are those of the results folder. With `measure=False`, for jobs on other machines, times come from
+    records only. The process must have resolved the runs: what it holds then is part of the peak on a CPU.
+    """
+
+    def __init__(self, records: Iterable[Record], needs: StackNeeds, *, measure: bool = True) -> None:
+        self.needs, self.device, self.measure = needs, needs.device, measure
+        self._records = _kinds(records)
+        self._paces: dict[tuple[_Shape, str], tuple[StackPace, int]] = {}  # by shape and task: pace, replicas
+        self._measured_seconds = 0.0
+
+    def of(self, stacks: Sequence[Sequence[Run]]) -> list[Expected]:
+        """One for each stack; those with the most tokens are measured first."""
+        works = {
+            index: self.needs.work(stack[0]) for index, stack in enumerate(stacks) if stack[0].checkpoint is not None
+        }
+        tokens = {
+            index: len(stacks[index]) * work.train_rows * work.sample.lengths.mean() for index, work in works.items()
+        }
+        order = sorted(works, key=lambda index: -tokens[index])
+        growths = {index: self.needs.growth(stacks[index]) for index in order}
+        held = PeakMemory(self.device).read()["peak_bytes"] if self.needs.target == "cpu" else 0
+        found = {index: self._expected(stacks[index], works[index], held + growths[index]) for index in order}
+        return [found.get(index, Expected(None, "baseline", None)) for index in range(len(stacks))]
+
+    def _expected(self, stack: Sequence[Run], work: _Work, peak: int) -> Expected:
+        settings, shape = stack[0].config.train, _shape(stack)
+        record = self._records.get(_kind(stack))
+        if record is not None and (not self.measure or record["provenance"]["device"] == device_title(self.device)):
+            return Expected(_seconds_like(record, settings.epochs, work), "recorded", peak)
+        found = self._pace(stack, shape, work)
+        if found is None:
+            return Expected(None, "unknown", peak)
+        pace, basis = found
+        return Expected(_seconds(stack, work, pace), basis, peak)
+
+    def _pace(self, stack: Sequence[Run], shape: _Shape, work: _Work) -> tuple[StackPace, str] | None:
+        """The pace of a stack, and whether it was `measured` or `scaled` from one that is like it."""
+        task = stack[0].task.name
+        if (shape, task) in self._paces:
+            return self._paces[shape, task][0], "measured"
+        if not self.measure:
+            return None
+        alike = [key for key in self._paces if key[0] == shape]
+        alike = alike or [key for key in self._paces if key[0].method == shape.method]
+        if alike and self._measured_seconds > _MEASURING_SECONDS:
+            pace, replicas = self._paces[alike[0]]
+            return replace(pace, train=pace.train * len(stack) / replicas), "scaled"
+        started = time.perf_counter()
+        first = stack[0]
+        head = HEADS[first.task.kind.name]
+        pace = stack_pace(
+            self._built(stack), work.sample, first.config.train, head=head, bf16=first.precision == "bf16"
+        )
+        self._measured_seconds += time.perf_counter() - started
+        self._paces[shape, task] = pace, len(stack)
+        return pace, "measured"
+
+    def _built(self, stack: Sequence[Run]) -> Classifier:
+        return build_classifier(stack, self.device, bf16=stack[0].precision == "bf16")
 
 
 class _Shape(NamedTuple):

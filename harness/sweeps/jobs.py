@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import torch
+
 from harness.config import RunConfig
 from harness.records.record import Record, prepare_results_dir, write_plan
+from harness.sweeps.expectation import StackNeeds
+from harness.sweeps.fit import fit, parts
 from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run, budget_lines, resolve
 from harness.sweeps.sweep import Sweep
@@ -17,7 +21,12 @@ def run_all(
     """Check all configs, then train what is not finished; their records, in their order."""
     wanted = resolve(configs)
     sweep = prepare_sweep(wanted, max_stack=max_stack, devices=devices)
+    device = torch.device(sweep.devices[0])
+    opened = [stack for stack in map(sweep.open, sweep.stacks) if stack]
+    sweep.sizes, about_memory = fit(sweep.results_dir, opened, StackNeeds(device), sweep.devices)
     announce(sweep, repeated=len(wanted) - len(sweep.runs))
+    for line in about_memory:
+        print(line, flush=True)
     return in_order(wanted, sweep.work())
 
 
@@ -46,7 +55,8 @@ def announce(sweep: Sweep, *, repeated: int = 0) -> None:
     opened = len(sweep.open())
     tasks = list(dict.fromkeys(run.task.title for run in sweep.runs))
     methods = list(dict.fromkeys(run.config.method.name for run in sweep.runs))
-    stacks = sum(bool(sweep.open(stack)) for stack in sweep.stacks)
+    device = torch.device(sweep.devices[0])
+    stacks = sum(len(parts(sweep.sizes, sweep.open(stack), device)) for stack in sweep.stacks)
     done = len(sweep.runs) - opened
     print(
         f"{counted(opened, 'run')} to do in {counted(stacks, 'stack')}"
@@ -58,8 +68,8 @@ def announce(sweep: Sweep, *, repeated: int = 0) -> None:
         why = f": {ignoring[0]} ignores the options of model and train" if ignoring else ""
         print(f"{counted(repeated, 'combination')} left out, the same run as another{why}")
     print(f"data: {first.data_title}")
-    device = ", ".join(sweep.devices)
+    devices = ", ".join(sweep.devices)
     encoder = next((run.checkpoint.title for run in sweep.runs if run.checkpoint), "none")
-    print(f"encoder: {encoder} | device: {device} | records: {sweep.results_dir}/runs", flush=True)
+    print(f"encoder: {encoder} | device: {devices} | records: {sweep.results_dir}/runs", flush=True)
     for line in budget_lines(sweep.runs):
         print(line, flush=True)

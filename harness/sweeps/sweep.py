@@ -6,7 +6,6 @@ the lock when its holder dies, however it dies, so a lock file that is left behi
 
 from __future__ import annotations
 
-import gc
 import json
 import multiprocessing
 import time
@@ -40,8 +39,10 @@ from harness.sweeps.locks import file_time, lock_runs
 from harness.sweeps.placement import default_devices, stack_limits
 from harness.sweeps.progress import Display, Progress, WorkerProgress
 from harness.sweeps.resolve import Run
+from harness.sweeps.sizes import Sizes
 from harness.sweeps.stack import run_stack
-from harness.training.device import free_cached_memory, is_out_of_memory, keep_freed_memory, memory_remedy
+from harness.sweeps.starts import forget_start, note_start
+from harness.training.device import is_out_of_memory, keep_freed_memory, memory_remedy, release_memory
 
 PADDED = ("bottleneck_size", "rank")  # settings in which the runs of a stack are padded to the largest ...
 PADDED_SIZE = 64  # ... up to this one
@@ -76,6 +77,7 @@ class Sweep:
         self.limit, tokens = stack_limits(max_stack, self.devices[0])
         # Grouped before anything is dropped: a resumed sweep trains the same stacks as an undisturbed one.
         self.stacks = make_stacks(self.runs, self.limit, tokens)
+        self.sizes = Sizes(self.results_dir)  # `jobs.run_all` puts one here that knows what memory runs need
         self._done: set[str] = set()  # ids of runs that were found finished: their files are not read again
 
     def open(self, runs: Iterable[Run] | None = None) -> list[Run]:
@@ -158,7 +160,8 @@ class Sweep:
                 progress.skip(self._records(run for run in stack if run not in opened))
                 try:
                     while opened:  # running out of memory lowers the limit in between
-                        part, opened = opened[: self.limit], opened[self.limit :]
+                        count = self.sizes.next(opened[: self.limit], device, progress.say)
+                        part, opened = opened[:count], opened[count:]
                         self._train(part, device, progress)
                 except KeyboardInterrupt:
                     running = [record for record in self._records(stack) if record["status"] == "running"]
@@ -169,6 +172,7 @@ class Sweep:
 
     def _train(self, stack: list[Run], device: torch.device, progress: Display) -> None:
         """Train one stack; if it fails, its halves, until memory suffices and a bad run fails alone."""
+        note_start(self.results_dir, stack)
         for run in stack:
             write_record(self.results_dir, run.record("running"))
         first = stack[0]
@@ -193,6 +197,7 @@ class Sweep:
             remedy = f"; {memory_remedy(first.config.train)}" if is_out_of_memory(error) else ""
             records = [run.record("failed", error=one_line(error) + remedy) for run in stack]
         write_records(self.results_dir, records)
+        forget_start(self.results_dir, stack)
         if error is None:  # otherwise the next attempt goes on from there
             remove_checkpoint(self.results_dir, stack)
         progress.finish(records)
@@ -206,9 +211,7 @@ class Sweep:
             if isinstance(error, OSError) and error.errno in FULL_DISK:
                 raise
             log = traceback.format_exc()
-            traceback.clear_frames(error.__traceback__)  # they hold the tensors of the failed stack
-            gc.collect()
-            free_cached_memory(device)
+            release_memory(error, device)
             return None, error, log
 
     def _is_finished(self, run: Run) -> bool:

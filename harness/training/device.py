@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import platform
 import resource
 import sys
+import traceback
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import torch
 from harness.config import TrainConfig
 from harness.errors import UserError
 
+TOP_PAD = 2**28  # bytes by which a CPU's heap grows beyond what it needs
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # malloc.h
 
 
@@ -41,7 +44,7 @@ def keep_freed_memory() -> None:
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
     if mallopt is not None:
-        for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**28)):
+        for option, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, TOP_PAD)):
             mallopt(option, value)
 
 
@@ -61,11 +64,39 @@ def memory_remedy(settings: TrainConfig) -> str:
 
 
 def free_cached_memory(device: torch.device) -> None:
-    """Give a GPU's memory that torch keeps for later tensors back to the system."""
+    """Give memory that is kept for later tensors back to the system: torch's of a GPU, the heap's of a CPU."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+    elif sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
+        if trim is not None:
+            trim(0)
+
+
+class _MallInfo(ctypes.Structure):
+    """glibc's `struct mallinfo2`: ten sizes, of which the ninth counts free blocks."""
+
+    _fields_ = (("before", ctypes.c_size_t * 8), ("free", ctypes.c_size_t), ("after", ctypes.c_size_t))
+
+
+def free_heap_bytes() -> int:
+    """The bytes that a CPU's heap has mapped and free; 0 where the C library does not say."""
+    read = getattr(ctypes.CDLL(None), "mallinfo2", None) if sys.platform == "linux" else None
+    if read is None:
+        return 0
+    read.restype = _MallInfo
+    return read().free
+
+
+def release_memory(error: BaseException | None, device: torch.device) -> None:
+    """Give back what a failed stack held: the tensors in the frames of its error, and of those behind it."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    gc.collect()
+    free_cached_memory(device)
 
 
 class PeakMemory:
@@ -105,9 +136,7 @@ def _reset_high_water_mark() -> bool:
     """Give freed memory back to the system and set VmHWM to what is resident; whether that worked (Linux only)."""
     if sys.platform != "linux":
         return False
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)  # else what `keep_freed_memory` keeps would count
+    free_cached_memory(torch.device("cpu"))  # else what `keep_freed_memory` keeps would count
     try:
         Path("/proc/self/clear_refs").write_text("5")
         return _status_bytes("VmHWM") > 0

@@ -25,9 +25,10 @@ from harness.training.loop import predict, train
 
 _WIDTHS = (24, 96)  # tokens per row of the rows that are counted, at most what the encoder takes
 _FLOAT = 4  # bytes of fp32, which trained parameters, gradients and the optimizer's moments are held in
-# Resident memory per byte in use: glibc's heap cannot put batches of one width into the holes that those of another
-# left behind. MiniLM on MRPC, adapters alone and in stacks of 4 and full fine-tuning, batches of 8 and 32: 1.3 to 1.9.
-_HEAP = {"cpu": 1.8, "cuda": 1.0}
+# Resident memory per byte of tensors: glibc cannot put an aligned tensor into the hole that one of its size left.
+# One step of a stack of 4 adapters on MiniLM, 32 rows of 96 tokens: 1.8 in fp32, 1.7 in bf16.
+_HEAP = {"cpu": 1.8}
+_PRODUCTS = {"cpu": 50 * 2**20}  # what prepared bf16 products take, see `product_caches`
 # Seconds of one of the two epochs of measured batches, as far as a few rows can tell; a batch that takes longer is cut.
 _SECONDS, _LONGEST_BATCH = 2.0, 6.0
 
@@ -37,17 +38,29 @@ class StackMemory:
     """The bytes of a stack. For batches of `rows` (all replicas together) of `width` tokens autograd keeps
     `casts + rows * (linear * width + quadratic * width**2)`.
 
-    `weights` are all parameters with the gradients and the two moments of the trained ones; `largest` is the largest
-    trained parameter, whose gradient exists twice for a moment; `layers` keep activations. `device` is its type.
+    `frozen` are the parameters that do not train, `trained` those that do, with their gradients and two moments;
+    `largest` is the largest trained parameter; `layers` keep activations. `device` is its type.
     """
 
     device: str
-    weights: int
+    replicas: int
+    frozen: int
+    trained: int
     largest: int
+    bf16: bool
     layers: int
     casts: int
     linear: float
     quadratic: float
+
+    @property
+    def weights(self) -> int:
+        return self.frozen + self.trained
+
+    def of(self, replicas: int) -> StackMemory:
+        """The memory of a stack of so many such replicas."""
+        own = {name: getattr(self, name) * replicas // self.replicas for name in ("trained", "largest", "casts")}
+        return replace(self, replicas=replicas, **own)
 
     def peak(self, rows: int, width: int, evaluated: int | None = None) -> int:
         """The peak while training on such batches and evaluating, in bytes, without what the process held before.
@@ -55,19 +68,24 @@ class StackMemory:
         `evaluated`: the tokens of a batch without gradients; None: as many as are fast on the device.
 
         At the start of the backward pass everything is still kept, and the products of one layer, with their
-        gradients, need about as much again as the layer keeps. Evaluation keeps nothing, but its batches are larger:
-        it needs the products of a layer and of the one before.
+        gradients, need about half as much again as the layer keeps (MiniLM by torch's profiler, adapters in bf16 and
+        fp32 and full fine-tuning: 0.7, 0.4 and 0.2). At its end the gradient of the largest parameter exists twice.
+        Evaluation keeps nothing, but its batches are larger: it needs the products of a layer.
         """
         per_token = self.linear + self.quadratic * width
-        training = rows * width * per_token * (1 + 1 / self.layers)
-        evaluation = (evaluated or EVALUATION_TOKENS[self.device]) * per_token * 2 / self.layers
-        return int(self.weights + self.largest + self.casts + _HEAP[self.device] * max(training, evaluation))
+        training = self.casts + rows * width * per_token * (1 + 0.5 / self.layers)
+        evaluation = (evaluated or EVALUATION_TOKENS[self.device]) * per_token / self.layers
+        tensors = max(training, evaluation, self.casts + self.largest)
+        products = _PRODUCTS.get(self.device, 0) if self.bf16 else 0
+        return int(self.weights + products + _HEAP.get(self.device, 1.0) * tensors)
 
 
 def stack_memory(classifier: Classifier, *, bf16: bool) -> StackMemory:
     """The memory of a stack that has not been trained yet; three small forward passes."""
-    parameters = list(classifier.parameters())
-    trained = [parameter.numel() for parameter in parameters if parameter.requires_grad]
+    sizes = {True: 0, False: 0}
+    for parameter in classifier.parameters():
+        sizes[parameter.requires_grad] += parameter.numel() * parameter.element_size()
+    trained = [parameter.numel() for parameter in classifier.parameters() if parameter.requires_grad]
     # Let s(rows, width) be what is kept, by R rows and 2 R rows of the first width and by R rows of the second.
     narrow, wide = (min(width, longest_input(classifier.encoder)) for width in _WIDTHS)
     once, twice, wider = (_kept_bytes(classifier, *shape, bf16=bf16) for shape in ((1, narrow), (2, narrow), (1, wide)))
@@ -75,10 +93,12 @@ def stack_memory(classifier: Classifier, *, bf16: bool) -> StackMemory:
     per_row = [(once - casts) / classifier.replicas, (wider - casts) / classifier.replicas]
     quadratic = max(0.0, (per_row[1] / wide - per_row[0] / narrow) / (wide - narrow))
     return StackMemory(
-        device=parameters[0].device.type,
-        weights=sum(parameter.numel() * parameter.element_size() for parameter in parameters)
-        + 3 * _FLOAT * sum(trained),
+        device=next(classifier.parameters()).device.type,
+        replicas=classifier.replicas,
+        frozen=sizes[False],
+        trained=sizes[True] + 3 * _FLOAT * sum(trained),
         largest=_FLOAT * max(trained, default=0),
+        bf16=bf16,
         layers=max(1, len(classifier.layers) - (classifier.frozen_layers or 0) - 1),
         casts=casts,
         linear=per_row[0] / narrow - quadratic * narrow,

@@ -57,12 +57,23 @@ def frozen_states(
 
     Leaves the classifier in evaluation mode.
     """
-    if classifier.frozen_layers is None:
-        return None
-    tokens = len(split) if _is_one_token(classifier) else int(split.lengths.sum())
-    if 4 * tokens * classifier.encoder.config.hidden_size > _MAX_BYTES[split.ids.device.type]:
+    per_row, per_token = state_bytes(classifier)
+    if not stored_bytes(per_row * len(split) + per_token * int(split.lengths.sum()), split.ids.device.type):
         return None
     return FrozenStates(classifier, split, autocast, max_tokens)
+
+
+def state_bytes(classifier: Classifier) -> tuple[int, int]:
+    """The bytes that the states of a split take per row and per token."""
+    if classifier.frozen_layers is None:
+        return 0, 0
+    size = 4 * classifier.encoder.config.hidden_size
+    return (size, 0) if _is_one_token(classifier) else (0, size)
+
+
+def stored_bytes(size: int, device: str) -> int:
+    """The bytes of states that are stored on a device of that type: all of them, or 0 where they are too many."""
+    return size if size <= _MAX_BYTES[device] else 0
 
 
 def _is_one_token(classifier: Classifier) -> bool:

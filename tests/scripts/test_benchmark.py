@@ -71,4 +71,7 @@ def test_our_side_trains_an_epoch_of_the_rows(name, replicas, method, tmp_path, 
     measured = measure_ours(name, "cola", rows, str(tiny_model), method)
     assert (measured["examples"], measured["replicas"]) == (40, replicas)
     assert measured["seconds"] > 0 and measured["flops"] > 0
-    assert "| " + name in tabulate({name: measured | {"peak_bytes": 1}}, MACHINE)
+    checkpoint = measured["checkpoint"]
+    assert checkpoint["bytes"] > 0 and checkpoint["share"] == pytest.approx(checkpoint["seconds"] / 600)
+    table = tabulate({name: measured | {"peak_bytes": 1}}, MACHINE)
+    assert "| " + name in table and f"- checkpoints at the default interval: {name} " in table

@@ -1,0 +1,72 @@
+"""How large the stacks of a sweep can be in the memory that is there when it starts, and what to say about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from harness.sweeps.expectation import StackNeeds
+from harness.sweeps.progress import counted
+from harness.sweeps.resolve import Run
+from harness.sweeps.sizes import Sizes, checkpointed, fits, fitting_runs, shortage
+from harness.training.available import Available, available_memory
+from harness.training.device import free_cached_memory, memory_remedy
+
+
+def fit(
+    results_dir: str | Path,
+    stacks: Sequence[Sequence[Run]],
+    needs: StackNeeds,
+    devices: Sequence[str],
+    available: Callable[[torch.device], Available | None] = available_memory,
+) -> tuple[Sizes, list[str]]:
+    """The sizes at which these stacks are expected to fit, and lines about those that are cut or do not fit at all.
+
+    `devices` share the stacks; those that are one device share its memory. A stack whose memory cannot be estimated
+    is left as it is: whatever is wrong there is wrong in training too, which has a record for it.
+    """
+    growths = {}
+    for stack in stacks:
+        with suppress(Exception):
+            if stack[0].checkpoint is not None:
+                growths[stack[0].id] = [needs.growth(stack[:count]) for count in range(1, len(stack) + 1)]
+    free_cached_memory(needs.device)
+    there = available(needs.device) if growths else None
+    if there is None:
+        return Sizes(Path(results_dir)), []
+    processes = max(Counter(devices).values())
+    there = Available(there.size // processes, there.where + (f" for each of {processes}" if processes > 1 else ""))
+    allowed, cut, alone = {}, [], []
+    for stack in stacks:
+        grown, name = growths.get(stack[0].id, []), f"{stack[0].task.title} {stack[0].config.method.name}"
+        fitting = fitting_runs(grown, there)
+        allowed |= {run.id: grown[:fitting] for run in stack}
+        if checkpointed(Path(results_dir), stack):
+            continue
+        if fitting < len(grown):
+            cut.append((grown[-1], f"{name} x{len(grown)}", counted(fitting, "run")))
+        if grown and not fits(grown[0], there):
+            alone.append((grown[0], f"{name}, one run alone", memory_remedy(stack[0].config.train)))
+    lines = []
+    if cut:
+        most, name, fitting = max(cut)
+        others = f" and {counted(len(cut) - 1, 'further stack')}" if len(cut) > 1 else ""
+        lines.append(f"{shortage(most, there)} ({name}{others}): cut to {fitting} at once")
+    if alone:
+        most, name, remedy = max(alone)
+        lines.append(f"{shortage(most, there)} ({name}): it starts all the same; should it fail, {remedy}")
+    return Sizes(Path(results_dir), allowed, available), lines
+
+
+def parts(sizes: Sizes, runs: Sequence[Run], device: torch.device) -> list[list[Run]]:
+    """The runs of a stack in the parts in which they would train now."""
+    left, found = list(runs), []
+    while left:
+        count = sizes.next(left, device, say=lambda line: None)
+        found.append(left[:count])
+        left = left[count:]
+    return found
