@@ -15,16 +15,18 @@ import torch
 
 from harness.config import RunConfig
 from harness.errors import UserError
-from harness.interrupts import SIGNALS
-from harness.records.record import Record, read_record
+from harness.interrupts import SIGNALS, Stopped
+from harness.records.record import Record, read_record, write_record
 from harness.sweeps import jobs
 from harness.sweeps.command import as_typed
+from harness.sweeps.locks import RunLocks
 from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run, resolve
 from harness.sweeps.sweep import Sweep
 from harness.training.device import has_bf16
 
 _POLL_SECONDS = 1.0
+_OF_EXECUTOR = {"slurm_max_num_timeout"}  # a parameter of submitit's executor, not of its jobs
 # Words of Slurm's refusals and the launcher's option to change. The order counts: "Invalid account or
 # account/partition combination" is about the account.
 _OPTIONS = {
@@ -55,8 +57,10 @@ def run_on_cluster(
     Raises `UserError` for parameters that submitit or the cluster refuses.
     """
     try:
-        executor = _submitit().AutoExecutor(folder=folder, cluster=cluster)
-        executor.update_parameters(**parameters)
+        of_jobs = dict(parameters)
+        of_executor = {name: of_jobs.pop(name) for name in _OF_EXECUTOR & of_jobs.keys()}
+        executor = _submitit().AutoExecutor(folder=folder, cluster=cluster, **of_executor)
+        executor.update_parameters(**of_jobs)
     except (RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"hydra/launcher=submitit_{cluster}: {' '.join(str(error).split())}") from error
     device = "cuda" if parameters.get("gpus_per_node") else "cpu"
@@ -64,10 +68,16 @@ def run_on_cluster(
     sweep = jobs.prepare_sweep(wanted, max_stack=max_stack, devices=[device])
     stacks = [stack for stack in sweep.stacks if sweep.open(stack)]
     todo, into = counted(len(sweep.open()), "run"), counted(len(stacks), "job")
-    print(f"{todo} to do in {into} on {cluster}; their logs: {folder}")
+    if cluster == "slurm":
+        from harness.sweeps.slurm_queue import ask_the_queue
+
+        ask_the_queue()
+    print(f"{todo} to do in {into} on {cluster}; their logs: {folder}", flush=True)
     works = [_Work([run.config for run in stack], sweep.limit, sys.argv[1:]) for stack in stacks]
     _watch(sweep, _submit(executor, works, cluster), stacks)
-    return jobs.in_order(wanted, [read_record(sweep.results_dir, run.id) or _lost(run) for run in sweep.runs])
+    return jobs.in_order(
+        wanted, [read_record(sweep.results_dir, run.id) or run.record("failed", error="lost") for run in sweep.runs]
+    )
 
 
 def pin_precision(config: RunConfig, device: str) -> RunConfig:
@@ -91,8 +101,11 @@ class _Work:
 
     def __call__(self) -> None:
         # Records name the command that was typed, not submitit's.
-        with as_typed(self.arguments), SIGNALS.handled():
-            jobs.run_all(self.configs, max_stack=self.max_stack)
+        try:
+            with as_typed(self.arguments), SIGNALS.handled():
+                jobs.run_all(self.configs, max_stack=self.max_stack)
+        except Stopped as stopped:  # submitit's handler refuses to queue the job again, and reports why
+            raise stopped.__cause__ from None
 
     def checkpoint(self) -> Any:
         return _submitit().helpers.DelayedSubmission(_Work(self.configs, self.max_stack, self.arguments))
@@ -127,15 +140,28 @@ def _watch(sweep: Sweep, submitted: Sequence[Any], stacks: Sequence[list[Run]]) 
             time.sleep(_POLL_SECONDS)
             ended = [job for job in waiting if job.done()]
             for job in ended:
-                stack = waiting.pop(job)
-                progress.finish([read_record(sweep.results_dir, run.id) or _lost(run) for run in stack])
-                error = job.exception()
+                stack, error = waiting.pop(job), job.exception()
+                how = _end_of(job, error)
+                progress.finish(_records(sweep.results_dir, stack, how))
                 if error is not None:
-                    progress.say(f"job {job.job_id} ended with an error; its log: {job.paths.stderr}")
+                    progress.say(how)
 
 
-def _lost(run: Run) -> Record:
-    return run.record("failed", error="its job ended without a record; see the job's log")
+def _end_of(job: Any, error: Exception | None) -> str:
+    """How a job has ended, for the runs that it left open."""
+    is_lost = isinstance(error, _submitit().core.utils.UncompletedJobError)
+    what = f"without a result ({job.state.lower()})" if is_lost else "with an error" if error else "without a record"
+    return f"job {job.job_id} ended {what}; its log: {job.paths.stderr}"
+
+
+def _records(results_dir: Path, stack: Sequence[Run], how: str) -> list[Record]:
+    """The records of a stack whose job has ended; a run that it left open has failed, unless somebody else has it."""
+    with RunLocks(results_dir) as locks, locks.hold(run.id for run in stack) as held:
+        for run in stack if held else ():
+            record = read_record(results_dir, run.id)
+            if record is None or record["status"] == "running":
+                write_record(results_dir, run.record("failed", error=how))
+        return [read_record(results_dir, run.id) or run.record("failed", error=how) for run in stack]
 
 
 def _submitit() -> Any:
