@@ -38,7 +38,7 @@ configure() {
     install -d -m 700 "$STATE" "$STATE/controller" "$STATE/node"
     # Four jobs fit at once however few cores there are: the node claims four, and `config_overrides` believes it.
     # A job that is queued again waits for `cred_expire` seconds, 120 by default.
-    # `main` is preempted by `urgent`, with ten seconds between SIGTERM and SIGKILL.
+    # `main` is preempted by `urgent`, with a few seconds between SIGTERM and SIGKILL.
     cat > "$CONF.new" << END
 $MARK
 ClusterName=one_node
@@ -62,10 +62,10 @@ SlurmdParameters=config_overrides
 SchedulerParameters=bf_interval=2,batch_sched_delay=1,sched_interval=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-KillWait=10
+KillWait=2
 ReturnToService=2
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$((cores > 4 ? cores : 4)) State=UNKNOWN
-PartitionName=main Nodes=$host Default=YES MaxTime=60 PriorityTier=1 GraceTime=10
+PartitionName=main Nodes=$host Default=YES MaxTime=60 PriorityTier=1 GraceTime=2
 PartitionName=urgent Nodes=$host MaxTime=60 PriorityTier=10 PreemptMode=OFF
 END
     mv "$CONF.new" "$CONF"

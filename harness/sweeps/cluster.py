@@ -15,10 +15,9 @@ import torch
 
 from harness.config import RunConfig
 from harness.errors import UserError
-from harness.interrupts import SIGNALS, Stopped
 from harness.records.record import Record, read_record, write_record
 from harness.sweeps import jobs
-from harness.sweeps.command import as_typed
+from harness.sweeps.cluster_job import ClusterJob
 from harness.sweeps.locks import RunLocks
 from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run, resolve
@@ -72,9 +71,11 @@ def run_on_cluster(
         from harness.sweeps.slurm_queue import ask_the_queue
 
         ask_the_queue()
-    print(f"{todo} to do in {into} on {cluster}; their logs: {folder}", flush=True)
-    works = [_Work([run.config for run in stack], sweep.limit, sys.argv[1:]) for stack in stacks]
-    _watch(sweep, _submit(executor, works, cluster), stacks)
+    works = [ClusterJob([run.config for run in stack], sweep.limit, sys.argv[1:]) for stack in stacks]
+    submitted = _submit(executor, works, cluster)
+    names = f" ({', '.join(job.job_id for job in submitted)})" if submitted else ""
+    print(f"{todo} to do in {into} on {cluster}{names}; their logs: {folder}", flush=True)
+    _watch(sweep, submitted, stacks)
     return jobs.in_order(
         wanted, [read_record(sweep.results_dir, run.id) or run.record("failed", error="lost") for run in sweep.runs]
     )
@@ -91,27 +92,7 @@ def pin_precision(config: RunConfig, device: str) -> RunConfig:
     return replace(config, train=replace(config.train, precision="bf16" if has_it else "fp32"))
 
 
-class _Work:
-    """What a job does. submitit calls `checkpoint` when the cluster takes the node away: the job is queued again, and
-    goes on from the checkpoint that the stack has written at that signal (`Signals.handled` puts it first).
-    """
-
-    def __init__(self, configs: list[RunConfig], max_stack: int, arguments: list[str]) -> None:
-        self.configs, self.max_stack, self.arguments = configs, max_stack, arguments
-
-    def __call__(self) -> None:
-        # Records name the command that was typed, not submitit's.
-        try:
-            with as_typed(self.arguments), SIGNALS.handled():
-                jobs.run_all(self.configs, max_stack=self.max_stack)
-        except Stopped as stopped:  # submitit's handler refuses to queue the job again, and reports why
-            raise stopped.__cause__ from None
-
-    def checkpoint(self) -> Any:
-        return _submitit().helpers.DelayedSubmission(_Work(self.configs, self.max_stack, self.arguments))
-
-
-def _submit(executor: Any, works: Sequence[_Work], cluster: str) -> list[Any]:
+def _submit(executor: Any, works: Sequence[ClusterJob], cluster: str) -> list[Any]:
     """The jobs of these works; `UserError` with the cluster's own words where it refuses them."""
     submitit = _submitit()
     try:

@@ -45,7 +45,7 @@ class LostLocksError(Exception):
 
 
 class _Look(NamedTuple):
-    """What was seen of a process: the time of its file, when it was looked at, and for how many looks it is the same."""
+    """What was seen of a process: the time of its file, when, and how many later looks found the same."""
 
     file_time: int
     at: float
@@ -98,7 +98,7 @@ class RunLocks:
         """Raise `LostLocksError` if the locks that were held are lost."""
         self._renew()
         if self.is_lost:
-            raise LostLocksError("this process was stopped for minutes, and others have taken over what it was training")
+            raise LostLocksError("this process was stopped for minutes, and others have taken over its runs")
 
     def rejoin(self) -> None:
         """Begin again after a loss, without any lock."""

@@ -81,10 +81,9 @@ class Sweep:
         return [run for run in (self.runs if runs is None else runs) if not self._is_finished(run)]
 
     def work(self) -> list[Record]:
-        """Train every run that is open; the records of all runs, in their order.
+        """Train every run that is open; the records of all runs, in their order, also of those that failed.
 
-        A run that fails has a record like any other. Raises KeyboardInterrupt, after marking the records of the runs
-        in training, and `OSError` for a full disk, where every further run would be trained in vain.
+        Raises KeyboardInterrupt, after marking the records of the runs in training, and `OSError` for a full disk.
         """
         recover_records(self.results_dir)
         remove_finished(self.results_dir)

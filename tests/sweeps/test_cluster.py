@@ -6,8 +6,9 @@ import pytest
 
 from harness.commands import run
 from harness.interrupts import SIGNALS
-from harness.sweeps import cluster
+from harness.sweeps import jobs
 from harness.sweeps.cluster import remedy
+from harness.sweeps.cluster_job import ClusterJob
 
 FAILED = "Batch job submission failed: "
 # Slurm's words and the option that its user has to change.
@@ -105,13 +106,13 @@ def test_a_job_writes_its_checkpoint_before_submitit_queues_it_again(monkeypatch
         order.append("queued again")
         raise SystemExit(-1)
 
-    monkeypatch.setattr(cluster.jobs, "run_all", train)
+    monkeypatch.setattr(jobs, "run_all", train)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR2)}
     signal.signal(signal.SIGTERM, lambda *_: order.append("passed over"))
     signal.signal(signal.SIGUSR2, queue_again)
     try:
         with pytest.raises(SystemExit):
-            cluster._Work([], 4, ["task=rte"])()
+            ClusterJob([], 4, ["task=rte"])()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -267,7 +267,7 @@ def test_a_locked_run_is_left_to_its_holder(tmp_path, capsys):
 
         Sweep(every, results_dir=tmp_path, max_stack=8, train_stack=training, wait=other_process_ends).work()
     assert training.trained == [["run-rte-00", "run-rte-01"]]
-    assert f"waiting for runs that others train: {socket.gethostname()} (process {os.getpid()})" in capsys.readouterr().out
+    assert f"others train: {socket.gethostname()} (process {os.getpid()})" in capsys.readouterr().out
 
 
 def test_a_stack_whose_locks_are_lost_while_it_trains_is_left_and_tried_again(tmp_path, capsys):
