@@ -1,14 +1,17 @@
 """Submission to a cluster that refuses, with stand-ins for Slurm's commands."""
 
+import pickle
 import signal
 
 import pytest
 
 from harness.commands import run
+from harness.config import RunConfig
 from harness.interrupts import SIGNALS
 from harness.sweeps import jobs
 from harness.sweeps.cluster import remedy
 from harness.sweeps.cluster_job import ClusterJob
+from tests.fixtures.commands import python
 
 FAILED = "Batch job submission failed: "
 # Slurm's words and the option that its user has to change.
@@ -117,3 +120,33 @@ def test_a_job_writes_its_checkpoint_before_submitit_queues_it_again(monkeypatch
         for number, handler in before.items():
             signal.signal(number, handler)
     assert order == ["checkpoint", "passed over", "checkpoint", "queued again"]
+
+
+def test_a_job_that_may_not_be_queued_again_ends_with_submitits_words(monkeypatch):
+    """And not with a failed stack, whose halves would be trained next, in a job whose time is over."""
+
+    def train(configs, *, max_stack):
+        try:
+            signal.raise_signal(signal.SIGUSR2)
+        except Exception:
+            pytest.fail("the sweep would take it for a failure of what it trains")
+
+    def refuse(number, frame):
+        raise RuntimeError("timed-out too many times")
+
+    monkeypatch.setattr(jobs, "run_all", train)
+    before = signal.signal(signal.SIGUSR2, refuse)
+    try:
+        with pytest.raises(RuntimeError, match="timed-out too many times"):
+            ClusterJob([], 4, [])()
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
+@pytest.mark.process
+def test_a_job_is_loaded_without_torch():
+    """Until submitit has loaded it and installed its handlers, Slurm's warning kills the job."""
+    code = "import pickle, sys; pickle.loads(bytes.fromhex(sys.argv[1])); sys.exit('torch' in sys.modules)"
+    job = pickle.dumps(ClusterJob([RunConfig()], 4, ["task=rte"]))
+    done = python("-c", code, job.hex())
+    assert done.returncode == 0, done.stderr
