@@ -236,6 +236,7 @@ def test_never_two_holders_while_holders_are_killed_at_random_moments(tmp_path, 
     for process in processes:
         process.kill()
         process.join()
+        killed.add(str(process.pid))
     assert_one_holder_at_a_time(tmp_path, killed)
     assert len({process for _, process in journal(tmp_path)}) > 2
 
