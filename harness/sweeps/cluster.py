@@ -130,8 +130,12 @@ def _watch(sweep: Sweep, submitted: Sequence[Any], stacks: Sequence[list[Run]]) 
 
 def _end_of(job: Any, error: Exception | None) -> str:
     """How a job has ended, for the runs that it left open."""
-    is_lost = isinstance(error, _submitit().core.utils.UncompletedJobError)
-    what = f"without a result ({job.state.lower()})" if is_lost else "with an error" if error else "without a record"
+    if error is None:
+        what = "without a record"
+    elif isinstance(error, _submitit().core.utils.FailedJobError):
+        what = "with an error"
+    else:
+        what = f"without a result ({job.state.lower()})"
     return f"job {job.job_id} ended {what}; its log: {job.paths.stderr}"
 
 

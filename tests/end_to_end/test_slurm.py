@@ -4,6 +4,7 @@ A run takes some seconds on an idle machine, and writes a checkpoint every secon
 until then a job is stopped, and Slurm wakes it with whatever it sends.
 """
 
+import os
 import re
 import subprocess
 import time
@@ -19,7 +20,11 @@ TRAIN = (
     "task=rte", "method=adapter", "method.bottleneck_size=4", "train.epochs=150", "train.batch_size=8",
     "train.max_length=32", "train.precision=fp32", "device=cpu", "checkpoint_minutes=0.02",
 )  # fmt: skip
-LAUNCHER = ("hydra/launcher=submitit_slurm", "hydra.launcher.gpus_per_node=null", "hydra.launcher.partition=main")
+NAME = f"test-{os.getpid()}"  # of the jobs
+LAUNCHER = (
+    "hydra/launcher=submitit_slurm", f"hydra.launcher.name={NAME}", "hydra.launcher.partition=main",
+    "hydra.launcher.gpus_per_node=null",
+)  # fmt: skip
 TIMELY = ("time", "memory", "provenance")
 LONG = 900  # seconds, on a machine that does much else
 
@@ -55,7 +60,7 @@ def slurm():
         return subprocess.run(list(map(str, words)), capture_output=True, text=True, check=True).stdout
 
     yield call
-    call("scancel", "--full", "--me")
+    call("scancel", "--full", "--me", f"--name={NAME}")
 
 
 def by_seed(results):
