@@ -115,16 +115,20 @@ def remedy(words: str) -> str:
 
 def _watch(sweep: Sweep, submitted: Sequence[Any], stacks: Sequence[list[Run]]) -> None:
     """Report which runs have finished, until every job has ended."""
-    waiting = dict(zip(submitted, stacks, strict=True))
-    with sweep.progress() as progress:
+    waiting, ended = dict(zip(submitted, stacks, strict=True)), {}
+    with sweep.progress() as progress, RunLocks(sweep.results_dir) as locks:
         while waiting:
             time.sleep(_POLL_SECONDS)
-            ended = [job for job in waiting if job.done()]
-            for job in ended:
-                stack, error = waiting.pop(job), job.exception()
-                how = _end_of(job, error)
-                progress.finish(_records(sweep.results_dir, stack, how))
-                if error is not None:
+            ended |= {job: job.exception() for job in waiting.keys() - ended.keys() if job.done()}
+            for job in [job for job in waiting if job in ended]:
+                how = _end_of(job, ended[job])
+                records = _settled(sweep.results_dir, waiting[job], how, locks)
+                if records is None:
+                    locks.tell_holders((run.id for run in waiting[job]), progress.say)
+                    continue
+                del waiting[job]
+                progress.finish(records)
+                if ended[job] is not None:
                     progress.say(how)
 
 
@@ -139,14 +143,22 @@ def _end_of(job: Any, error: Exception | None) -> str:
     return f"job {job.job_id} ended {what}; its log: {job.paths.stderr}"
 
 
-def _records(results_dir: Path, stack: Sequence[Run], how: str) -> list[Record]:
-    """The records of a stack whose job has ended; a run that it left open has failed, unless somebody else has it."""
-    with RunLocks(results_dir) as locks, locks.hold(run.id for run in stack) as held:
-        for run in stack if held else ():
-            record = read_record(results_dir, run.id)
-            if record is None or record["status"] == "running":
+def _settled(results_dir: Path, stack: Sequence[Run], how: str, locks: RunLocks) -> list[Record] | None:
+    """The records of a stack whose job has ended: what it left open has failed. None while somebody holds such a run:
+    another sweep, or the process of the job, which is known to be dead two minutes later if it was on another host.
+    """
+    left = [run for run in stack if _is_open(read_record(results_dir, run.id))]
+    with locks.hold(run.id for run in left) as held:
+        if not held:
+            return None
+        for run in left:
+            if _is_open(read_record(results_dir, run.id)):
                 write_record(results_dir, run.record("failed", error=how))
-        return [read_record(results_dir, run.id) or run.record("failed", error=how) for run in stack]
+    return [read_record(results_dir, run.id) for run in stack]
+
+
+def _is_open(record: Record | None) -> bool:
+    return record is None or record["status"] == "running"
 
 
 def _submitit() -> Any:
