@@ -30,7 +30,7 @@ BOOTSTRAP ?= python3
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-fast test-gpu test-peers test-lowest lint format reproduce-glue benchmark report clean \
+.PHONY: help install test test-fast test-gpu test-slurm test-peers test-lowest lint format reproduce-glue benchmark report clean \
 	tradeoff ablation init_scale robustness methods squad further-tasks
 
 help: ## List targets and variables
@@ -54,7 +54,7 @@ PYTEST = HF_HUB_OFFLINE=1 $(PYTHON) -m pytest
 PARALLEL := -n auto --dist worksteal
 FAST := -m "not process and not gpu and not peers and not browser"
 
-test: install ## Run all tests, offline; those that need a GPU, AdapterHub's library or Chromium are skipped without
+test: install ## Run all tests, offline; those that need a GPU, Slurm, AdapterHub's library or Chromium are skipped without
 	$(PYTEST) $(PARALLEL) $(PYTEST_ARGS)
 
 test-fast: install ## Run the tests that run no whole commands, in about a minute
@@ -62,6 +62,10 @@ test-fast: install ## Run the tests that run no whole commands, in about a minut
 
 test-gpu: install ## Run the tests that need a CUDA device
 	$(PYTEST) -m gpu $(PYTEST_ARGS)
+
+test-slurm: install ## Run the tests that need Slurm on one of this machine's nodes (Debian, root; installs it)
+	scripts/slurm_on_this_machine.sh start
+	$(PYTEST) -m slurm $(PYTEST_ARGS); status=$$?; scripts/slurm_on_this_machine.sh stop; exit $$status
 
 test-peers: install .venv-peers/installed ## Hold exported adapters against AdapterHub's library (creates .venv-peers)
 	$(PYTEST) $(PARALLEL) -m peers $(PYTEST_ARGS)

@@ -19,6 +19,10 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM: an interrupt like Ctrl-C, with another exit status."""
 
 
+class Stopped(KeyboardInterrupt):
+    """Somebody else's handler has ended the work with an error, which is the cause of this one."""
+
+
 class Signals:
     """The signals of this process. Outside `held` they take effect at once, inside it when `release` is called."""
 
@@ -73,7 +77,7 @@ class Signals:
             self._first = before
 
     def release(self) -> None:
-        """Let the signals that wait take effect: raises KeyboardInterrupt, `Terminated`, or what a handler raises."""
+        """Let the signals that wait take effect: raises KeyboardInterrupt, `Terminated`, `Stopped`, or SystemExit."""
         while self.waiting:
             self._act(self.waiting.pop(0))
 
@@ -103,11 +107,18 @@ class Signals:
                     self._first()
         finally:  # whatever went wrong there, a signal is not lost
             if not is_own:
-                before(number, None)
+                _call(before, number)
             elif number == signal.SIGTERM:
                 raise Terminated
             elif number == signal.SIGINT:
                 raise KeyboardInterrupt
+
+
+def _call(handler: Callable[[int, FrameType | None], Any], number: int) -> None:
+    try:
+        handler(number, None)
+    except Exception as error:  # as it stands, it would count as a failure of what is in training
+        raise Stopped from error
 
 
 SIGNALS = Signals()

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 # Before anything imports torch: the workers share the cores, and tiny models gain nothing from a second thread.
@@ -37,11 +38,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs AdapterHub's library in .venv-peers (make test-peers)")
     if item.get_closest_marker("browser") and CHROMIUM is None:
         pytest.skip("needs Chromium (Debian's package chromium)")
+    if item.get_closest_marker("slurm") and not _has_test_slurm():
+        pytest.skip("needs the Slurm of scripts/slurm_on_this_machine.sh")
     if item.get_closest_marker("gpu"):
         import torch
 
         if not torch.cuda.is_available():
             pytest.skip("needs a CUDA device")
+
+
+@cache
+def _has_test_slurm() -> bool:
+    """Whether the one-node Slurm runs here; a real cluster gets no jobs from tests."""
+    if shutil.which("scontrol") is None:
+        return False
+    shown = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True).stdout
+    return "= one_node" in shown and " UP" in shown
 
 
 @pytest.fixture(autouse=True)

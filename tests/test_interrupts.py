@@ -2,11 +2,12 @@
 
 import os
 import signal
+import sys
 import threading
 
 import pytest
 
-from harness.interrupts import Signals, Terminated
+from harness.interrupts import Signals, Stopped, Terminated
 
 
 @pytest.fixture
@@ -143,3 +144,21 @@ def test_waiting_signals_are_passed_on_except_ctrl_c(signals, monkeypatch):
         monkeypatch.setattr(os, "kill", lambda *what: sent.append(what))
         signals.pass_on([7, 8])
     assert sent == [(7, signal.SIGUSR1), (7, signal.SIGTERM), (8, signal.SIGUSR1), (8, signal.SIGTERM)]
+
+
+def test_an_error_in_somebody_elses_handler_ends_the_work_and_is_no_failure_of_it():
+    """As submitit's does, where a job may not be queued again; what exits (a job that is queued again) still does."""
+
+    def refuse(number, frame):
+        raise RuntimeError("not queued again")
+
+    signals, before = Signals(), signal.signal(signal.SIGUSR2, refuse)
+    try:
+        with signals.handled(), pytest.raises(Stopped) as caught:
+            send(signal.SIGUSR2)
+        assert not isinstance(caught.value, Exception) and str(caught.value.__cause__) == "not queued again"
+        signal.signal(signal.SIGUSR2, lambda *_: sys.exit(3))
+        with signals.handled(), pytest.raises(SystemExit):
+            send(signal.SIGUSR2)
+    finally:
+        signal.signal(signal.SIGUSR2, before)

@@ -84,9 +84,9 @@ def _export(options: argparse.Namespace) -> int:
             f"--out={options.out} is one folder, but {len(tasks)} tasks need one each; give a single --task"
         )
     for name in tasks:
-        entry = bank.entry(name)
+        entry, tensors = bank.read(name)
         out = options.out or bank.folder / "export" / f"{options.format}-{name}"
-        export(out, entry.run, entry.method, bank.tensors(entry), encoder=bank.checkpoint(options.model))
+        export(out, entry.run, entry.method, tensors, encoder=bank.checkpoint(options.model))
         print(f"{entry.task.title}: {out}")
     return 0
 

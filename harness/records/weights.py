@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -38,11 +40,16 @@ def write_weights(
 
 
 def read_stored(path: Path) -> StoredRun:
-    """The record stored with a file of weights; `UserError` where the file is not such a record."""
+    """The record stored with a file of weights; `UserError` where the file is not such a record.
+
+    Raises FileNotFoundError where there is none.
+    """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         stored["run_id"], stored["config"]["method"]["name"]
         stored["encoder"]["fingerprint"], stored["weights"]["sha256"]
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path} does not describe trained weights; add that task again") from None
     return stored
@@ -73,14 +80,20 @@ def store(results_dir: Path, tensors: dict[str, Tensor], record: Record, *, best
     folder = results_dir / "weights"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        rivals = {path: read_stored(path) for path in folder.glob("*.json")} if best_only else {}
+        rivals = dict(_stored_in(folder)) if best_only else {}
         rivals = {path: rival for path, rival in rivals.items() if _cell(rival) == _cell(record)}
         if any(by_choice(rival) < by_choice(record) for rival in rivals.values()):
             return
         write_weights(folder, record["run_id"], tensors, record)
         for path in rivals.keys() - {folder / f"{record['run_id']}.json"}:
-            path.unlink()
+            path.unlink(missing_ok=True)
             path.with_suffix(".safetensors").unlink(missing_ok=True)
+
+
+def _stored_in(folder: Path) -> Iterator[tuple[Path, StoredRun]]:
+    for path in folder.glob("*.json"):
+        with suppress(FileNotFoundError):  # a process of another host, whom this lock may not reach, replaces it
+            yield path, read_stored(path)
 
 
 def is_stored(results_dir: str | Path, run_id: str) -> bool:

@@ -8,6 +8,7 @@ with the bank's. Tasks share only the frozen encoder, so adding one cannot chang
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from harness.records.choice import best_run
 from harness.records.method_title import ALWAYS_SHOWN, method_title
 from harness.records.predictions import Arrays, predictions_path, read_predictions, write_predictions
 from harness.records.record import Record, read_json, task_of, write_json
-from harness.records.weights import StoredRun, read_stored, read_tensors, write_weights
+from harness.records.weights import StoredRun, is_stored, read_stored, read_tensors, write_weights
 from harness.reporting.table import NOTHING, Table
 from harness.tasks.glue import in_glue_order
 from harness.tasks.task import Task
@@ -83,6 +84,20 @@ class Bank:
             raise UserError(f"{path} was trained on {difference(run['encoder'], self.encoder)}; add that task again")
         return Entry.of(run, where=path)
 
+    def is_current(self, entry: Entry) -> bool:
+        """Whether the bank still holds that run for its task: `bank add --replace` may come at any time."""
+        return self.entry(entry.task.name).run["run_id"] == entry.run["run_id"]
+
+    def read(self, task: str) -> tuple[Entry, dict[str, Tensor]]:
+        """One task and its weights, as they are at one moment; errors as in `entry` and `tensors`."""
+        entry = self.entry(task)
+        try:
+            return entry, self.tensors(entry)
+        except UserError:
+            if self.is_current(entry):
+                raise
+            return self.read(task)
+
     def path(self, entry: Entry) -> Path:
         return self.folder / entry.run["weights"]["file"]
 
@@ -105,9 +120,7 @@ def add(
     already in the bank is replaced only with `replace`, and nothing else in the bank changes. `UserError` is raised
     before anything is written.
     """
-    found = stored_runs(results)
-    chosen = _best_of(found, results, tasks=tasks, method=method, run_id=run_id)
-    read = [(run, read_tensors(results / "weights", run), read_predictions(results, run["run_id"])) for run in chosen]
+    read = _read_best(results, tasks=tasks, method=method, run_id=run_id)
     return store_in(folder, read, replace=replace, model=model, source=results)
 
 
@@ -141,7 +154,10 @@ def store_in(
 
 def stored_runs(results: Path) -> list[StoredRun]:
     """The records of all runs with stored weights in a results folder; `UserError` where there is none."""
-    found = [read_stored(path) for path in sorted((results / "weights").glob("*.json"))]
+    found = []
+    for path in sorted((results / "weights").glob("*.json")):
+        with suppress(FileNotFoundError):  # a sweep with train.save=best has just stored a better run
+            found.append(read_stored(path))
     if not found:
         raise UserError(f"no trained weights in {results}/weights; run with train.save=best (or all)")
     return found
@@ -153,7 +169,7 @@ def contents(bank: Bank) -> Table:
     rows, sizes = [], []
     for name in bank.tasks:
         entry = bank.entry(name)
-        size = bank.path(entry).stat().st_size if bank.path(entry).exists() else 0
+        size = entry.run["weights"]["bytes"]
         sizes.append((size, entry.method.name == "full"))
         rows.append(
             [
@@ -178,6 +194,19 @@ def contents(bank: Bank) -> Table:
     ]
     header = ["Task", "Method", "Score", "Parameters", "MB", "Of encoder"]
     return Table(f"Bank {bank.folder}", header, rows, notes, left=2)
+
+
+def _read_best(results: Path, **wanted: Any) -> list[tuple[StoredRun, dict[str, Tensor], Arrays | None]]:
+    """What `_best_of` chooses, its weights and predictions, while a sweep may put better runs in the place of stored ones."""
+    chosen = _best_of(stored_runs(results), results, **wanted)
+    try:
+        return [
+            (run, read_tensors(results / "weights", run), read_predictions(results, run["run_id"])) for run in chosen
+        ]
+    except UserError:
+        if all(is_stored(results, run["run_id"]) for run in chosen):
+            raise
+        return _read_best(results, **wanted)
 
 
 def _best_of(

@@ -10,6 +10,7 @@ from harness.data.sources import of_task
 from harness.data.sources.source import Source
 from harness.data.splits import limit_rows
 from harness.errors import UserError
+from harness.model.checkpoint import Checkpoint
 from harness.records.predictions import read_predictions
 from harness.serving.bank_folder import Bank, Entry
 from harness.serving.predictor import Predictor
@@ -33,15 +34,24 @@ def check(bank: Bank, *, model: str | None, data: Source | None, say: Callable[[
     for name in bank.tasks:
         title = name
         try:
-            entry = bank.entry(name)
-            title = entry.task.title
-            predictor = Predictor(bank, [name], checkpoint=checkpoint, device=pick_device("cpu"))
-            predictor.predict([(name, _example(entry.task))])
-            say(f"{title}: {'ok' if data is None else _replay(entry, bank, predictor, data)}")
+            title = bank.entry(name).task.title
+            say(f"{title}: {_check(bank, name, checkpoint, data)}")
         except UserError as error:
             passed = False
             say(f"{title}: {error}")
     return passed
+
+
+def _check(bank: Bank, name: str, checkpoint: Checkpoint, data: Source | None) -> str:
+    predictor = Predictor(bank, [name], checkpoint=checkpoint, device=pick_device("cpu"))
+    entry = predictor.entries[name]
+    try:
+        predictor.predict([(name, _example(entry.task))])
+        return "ok" if data is None else _replay(entry, bank, predictor, data)
+    except UserError:
+        if bank.is_current(entry):
+            raise
+        return _check(bank, name, checkpoint, data)  # replaced meanwhile
 
 
 def _replay(entry: Entry, bank: Bank, predictor: Predictor, data: Source) -> str:

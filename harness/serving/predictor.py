@@ -12,6 +12,7 @@ import torch
 
 from harness.data.batches import EVALUATION_TOKENS, Encoded, join
 from harness.data.encode import encode_texts
+from harness.errors import UserError
 from harness.model.build import assemble
 from harness.model.checkpoint import Checkpoint, load_encoder, tokenizer_of
 from harness.model.classifier import Classifier
@@ -65,11 +66,7 @@ class Predictor:
     ) -> None:
         self.device = device
         self.tokenizer = tokenizer_of(checkpoint)
-        self.entries = {name: bank.entry(name) for name in tasks}
-        groups: dict[str, list[Entry]] = {}
-        for entry in self.entries.values():
-            groups.setdefault(_stack_key(entry), []).append(entry)
-        self.stacks = [_load(bank, group, checkpoint, device, precision) for group in groups.values()]
+        self.entries, self.stacks = _loaded(bank, tasks, checkpoint, device, precision)
 
     def logits(self, rows: Sequence[tuple[str, Texts]]) -> list[np.ndarray]:
         """The logits `[outputs]` of each (task, sentences), in fp32 and in the order of the rows; not for spans."""
@@ -168,6 +165,22 @@ def _in_order(parts: Sequence[np.ndarray], order: np.ndarray) -> np.ndarray:
     found = np.empty_like(rows)
     found[order] = rows
     return found
+
+
+def _loaded(
+    bank: Bank, tasks: Sequence[str], checkpoint: Checkpoint, device: torch.device, precision: str
+) -> tuple[dict[str, Entry], list[_Stack]]:
+    """The entries of the tasks, by name, and their stacks; read again where `bank add` replaces one meanwhile."""
+    entries = {name: bank.entry(name) for name in tasks}
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries.values():
+        groups.setdefault(_stack_key(entry), []).append(entry)
+    try:
+        return entries, [_load(bank, group, checkpoint, device, precision) for group in groups.values()]
+    except UserError:
+        if all(map(bank.is_current, entries.values())):
+            raise
+        return _loaded(bank, tasks, checkpoint, device, precision)
 
 
 def _stack_key(entry: Entry) -> str:

@@ -15,16 +15,17 @@ import torch
 
 from harness.config import RunConfig
 from harness.errors import UserError
-from harness.interrupts import SIGNALS
-from harness.records.record import Record, read_record
+from harness.records.record import Record, read_record, write_record
 from harness.sweeps import jobs
-from harness.sweeps.command import as_typed
+from harness.sweeps.cluster_job import ClusterJob
+from harness.sweeps.locks import RunLocks
 from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run, resolve
 from harness.sweeps.sweep import Sweep
 from harness.training.device import has_bf16
 
 _POLL_SECONDS = 1.0
+_OF_EXECUTOR = {"slurm_max_num_timeout"}  # a parameter of submitit's executor, not of its jobs
 # Words of Slurm's refusals and the launcher's option to change. The order counts: "Invalid account or
 # account/partition combination" is about the account.
 _OPTIONS = {
@@ -55,8 +56,10 @@ def run_on_cluster(
     Raises `UserError` for parameters that submitit or the cluster refuses.
     """
     try:
-        executor = _submitit().AutoExecutor(folder=folder, cluster=cluster)
-        executor.update_parameters(**parameters)
+        of_jobs = dict(parameters)
+        of_executor = {name: of_jobs.pop(name) for name in _OF_EXECUTOR & of_jobs.keys()}
+        executor = _submitit().AutoExecutor(folder=folder, cluster=cluster, **of_executor)
+        executor.update_parameters(**of_jobs)
     except (RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"hydra/launcher=submitit_{cluster}: {' '.join(str(error).split())}") from error
     device = "cuda" if parameters.get("gpus_per_node") else "cpu"
@@ -64,10 +67,18 @@ def run_on_cluster(
     sweep = jobs.prepare_sweep(wanted, max_stack=max_stack, devices=[device])
     stacks = [stack for stack in sweep.stacks if sweep.open(stack)]
     todo, into = counted(len(sweep.open()), "run"), counted(len(stacks), "job")
-    print(f"{todo} to do in {into} on {cluster}; their logs: {folder}")
-    works = [_Work([run.config for run in stack], sweep.limit, sys.argv[1:]) for stack in stacks]
-    _watch(sweep, _submit(executor, works, cluster), stacks)
-    return jobs.in_order(wanted, [read_record(sweep.results_dir, run.id) or _lost(run) for run in sweep.runs])
+    if cluster == "slurm":
+        from harness.sweeps.slurm_queue import ask_the_queue
+
+        ask_the_queue()
+    works = [ClusterJob([run.config for run in stack], sweep.limit, sys.argv[1:]) for stack in stacks]
+    submitted = _submit(executor, works, cluster)
+    names = f" ({', '.join(job.job_id for job in submitted)})" if submitted else ""
+    print(f"{todo} to do in {into} on {cluster}{names}; their logs: {folder}", flush=True)
+    _watch(sweep, submitted, stacks)
+    return jobs.in_order(
+        wanted, [read_record(sweep.results_dir, run.id) or run.record("failed", error="lost") for run in sweep.runs]
+    )
 
 
 def pin_precision(config: RunConfig, device: str) -> RunConfig:
@@ -81,24 +92,7 @@ def pin_precision(config: RunConfig, device: str) -> RunConfig:
     return replace(config, train=replace(config.train, precision="bf16" if has_it else "fp32"))
 
 
-class _Work:
-    """What a job does. submitit calls `checkpoint` when the cluster takes the node away: the job is queued again, and
-    goes on from the checkpoint that the stack has written at that signal (`Signals.handled` puts it first).
-    """
-
-    def __init__(self, configs: list[RunConfig], max_stack: int, arguments: list[str]) -> None:
-        self.configs, self.max_stack, self.arguments = configs, max_stack, arguments
-
-    def __call__(self) -> None:
-        # Records name the command that was typed, not submitit's.
-        with as_typed(self.arguments), SIGNALS.handled():
-            jobs.run_all(self.configs, max_stack=self.max_stack)
-
-    def checkpoint(self) -> Any:
-        return _submitit().helpers.DelayedSubmission(_Work(self.configs, self.max_stack, self.arguments))
-
-
-def _submit(executor: Any, works: Sequence[_Work], cluster: str) -> list[Any]:
+def _submit(executor: Any, works: Sequence[ClusterJob], cluster: str) -> list[Any]:
     """The jobs of these works; `UserError` with the cluster's own words where it refuses them."""
     submitit = _submitit()
     try:
@@ -121,21 +115,50 @@ def remedy(words: str) -> str:
 
 def _watch(sweep: Sweep, submitted: Sequence[Any], stacks: Sequence[list[Run]]) -> None:
     """Report which runs have finished, until every job has ended."""
-    waiting = dict(zip(submitted, stacks, strict=True))
-    with sweep.progress() as progress:
+    waiting, ended = dict(zip(submitted, stacks, strict=True)), {}
+    with sweep.progress() as progress, RunLocks(sweep.results_dir) as locks:
         while waiting:
             time.sleep(_POLL_SECONDS)
-            ended = [job for job in waiting if job.done()]
-            for job in ended:
-                stack = waiting.pop(job)
-                progress.finish([read_record(sweep.results_dir, run.id) or _lost(run) for run in stack])
-                error = job.exception()
-                if error is not None:
-                    progress.say(f"job {job.job_id} ended with an error; its log: {job.paths.stderr}")
+            ended |= {job: job.exception() for job in waiting.keys() - ended.keys() if job.done()}
+            for job in [job for job in waiting if job in ended]:
+                how = _end_of(job, ended[job])
+                records = _settled(sweep.results_dir, waiting[job], how, locks)
+                if records is None:
+                    locks.tell_holders((run.id for run in waiting[job]), progress.say)
+                    continue
+                del waiting[job]
+                progress.finish(records)
+                if ended[job] is not None:
+                    progress.say(how)
 
 
-def _lost(run: Run) -> Record:
-    return run.record("failed", error="its job ended without a record; see the job's log")
+def _end_of(job: Any, error: Exception | None) -> str:
+    """How a job has ended, for the runs that it left open."""
+    if error is None:
+        what = "without a record"
+    elif isinstance(error, _submitit().core.utils.FailedJobError):
+        what = "with an error"
+    else:
+        what = f"without a result ({job.state.lower()})"
+    return f"job {job.job_id} ended {what}; its log: {job.paths.stderr}"
+
+
+def _settled(results_dir: Path, stack: Sequence[Run], how: str, locks: RunLocks) -> list[Record] | None:
+    """The records of a stack whose job has ended: what it left open has failed. None while somebody holds such a run:
+    another sweep, or the process of the job, which is known to be dead two minutes later if it was on another host.
+    """
+    left = [run for run in stack if _is_open(read_record(results_dir, run.id))]
+    with locks.hold(run.id for run in left) as held:
+        if not held:
+            return None
+        for run in left:
+            if _is_open(read_record(results_dir, run.id)):
+                write_record(results_dir, run.record("failed", error=how))
+    return [read_record(results_dir, run.id) for run in stack]
+
+
+def _is_open(record: Record | None) -> bool:
+    return record is None or record["status"] == "running"
 
 
 def _submitit() -> Any:

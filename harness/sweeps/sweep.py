@@ -1,7 +1,6 @@
 """A sweep: skip what is done, train the rest in stacks, on one device or several.
 
-Several processes may work on one results folder: each run is locked while it trains. The operating system releases
-the lock when its holder dies, however it dies, so a lock file that is left behind stops nobody.
+Several processes, also of several hosts, may work on one results folder: each run is locked while it trains.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from harness.records.record import (
 from harness.records.weights import is_stored
 from harness.sweeps.checkpoints import remove_checkpoint, remove_finished
 from harness.sweeps.hydra_errors import FULL_DISK
-from harness.sweeps.locks import file_time, lock_runs
+from harness.sweeps.locks import LostLocksError, RunLocks, StopsAtLoss, file_time
 from harness.sweeps.placement import default_devices, stack_limits
 from harness.sweeps.progress import Display, Progress, WorkerProgress
 from harness.sweeps.resolve import Run
@@ -85,10 +84,9 @@ class Sweep:
         return [run for run in (self.runs if runs is None else runs) if not self._is_finished(run)]
 
     def work(self) -> list[Record]:
-        """Train every run that is open; the records of all runs, in their order.
+        """Train every run that is open; the records of all runs, in their order, also of those that failed.
 
-        A run that fails has a record like any other. Raises KeyboardInterrupt, after marking the records of the runs
-        in training, and `OSError` for a full disk, where every further run would be trained in vain.
+        Raises KeyboardInterrupt, after marking the records of the runs in training, and `OSError` for a full disk.
         """
         recover_records(self.results_dir)
         remove_finished(self.results_dir)
@@ -114,11 +112,13 @@ class Sweep:
         elif device.type == "cuda" and device.index is not None:
             torch.cuda.set_device(device)  # streams and graphs are made on the current one
         waiting = [stack for stack in self.stacks if self.open(stack)]
-        while waiting:
-            left = [stack for stack in waiting if not self._take(stack, device, progress)]
-            if len(left) == len(waiting):  # other processes hold all that is left
-                self.wait(_POLL_SECONDS)
-            waiting = left
+        with RunLocks(self.results_dir) as self._locks:
+            while waiting:
+                left = [stack for stack in waiting if not self._take(stack, device, progress)]
+                if len(left) == len(waiting):  # other processes hold all that is left
+                    self._locks.tell_holders((run.id for stack in left for run in stack), progress.say)
+                    self.wait(_POLL_SECONDS)
+                waiting = left
 
     def _work_in_processes(self) -> None:
         """One process per device, each taking the stacks that no other holds."""
@@ -154,7 +154,7 @@ class Sweep:
 
     def _take(self, stack: list[Run], device: torch.device, progress: Display) -> bool:
         """Train the open runs of a stack; False if another process holds one of its runs."""
-        with lock_runs(self.results_dir, (run.id for run in stack)) as held:
+        with self._locks.hold(run.id for run in stack) as held:
             if held:
                 opened = self.open(stack)
                 progress.skip(self._records(run for run in stack if run not in opened))
@@ -163,6 +163,10 @@ class Sweep:
                         count = self.sizes.next(opened[: self.limit], device, progress.say)
                         part, opened = opened[:count], opened[count:]
                         self._train(part, device, progress)
+                except LostLocksError as error:
+                    progress.say(str(error))
+                    self._locks.rejoin()
+                    held = False
                 except KeyboardInterrupt:
                     running = [record for record in self._records(stack) if record["status"] == "running"]
                     for record in running:
@@ -178,7 +182,8 @@ class Sweep:
         first = stack[0]
         epochs = first.config.train.epochs if first.checkpoint else 0
         progress.start(f"{first.task.title} {first.config.method.name}", len(stack), epochs)
-        records, error, log = self._attempt(stack, device, progress)
+        records, error, log = self._attempt(stack, device, StopsAtLoss(progress, self._locks))
+        self._locks.check()
         if records is None and len(stack) > 1 and not isinstance(error, UserError):
             half = (len(stack) + 1) // 2
             if is_out_of_memory(error):

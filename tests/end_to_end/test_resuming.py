@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from harness.commands import report
 from tests.fixtures.commands import Forked, records
 from tests.fixtures.glue_fixture import write_glue
 
@@ -99,3 +100,16 @@ def test_an_interrupt_keeps_what_is_done_and_tells_how_to_go_on(start, tmp_path)
     found = records(tmp_path).values()
     assert {record["status"] for record in found} <= {"completed", "failed"}
     assert any(record["error"] == "interrupted" for record in found)
+
+
+def test_a_report_at_any_time_while_a_sweep_writes(start, tmp_path, capsys):
+    process, statuses = start(tmp_path), []
+    while process.poll() is None:
+        statuses.append(report.main([str(tmp_path)]))
+        err = capsys.readouterr().err
+        assert (statuses[-1], err.count("\n")) in ((0, 0), (2, 1)), err
+    assert process.communicate()[1] == ""
+    assert statuses == sorted(statuses, reverse=True), "once there are records, there is a report"
+    assert statuses.count(0) > 1
+    assert report.main([str(tmp_path)]) == 0
+    assert "12 completed" in capsys.readouterr().out

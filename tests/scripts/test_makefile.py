@@ -34,6 +34,7 @@ def test_help_lists_every_target_and_variable():
         ("test-fast", "not process and not gpu and not peers and not browser"),
         ("test-lowest", "not process and not gpu and not peers and not browser"),
         ("test-gpu", "gpu"),
+        ("test-slurm", "slurm"),
         ("test-peers", "peers"),
     ],
 )

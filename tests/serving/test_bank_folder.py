@@ -1,14 +1,21 @@
 """A bank on disk: what is added, what is refused, and which encoders it takes."""
 
+import itertools
 import json
+import multiprocessing
 import shutil
 
 import pytest
+import torch
+from torch import Tensor
 
 from harness.errors import UserError
 from harness.model.checkpoint import find_checkpoint
 from harness.records.predictions import read_predictions, write_predictions
+from harness.serving import bank_folder
 from harness.serving.bank_folder import Bank, add, contents, difference
+from harness.serving.check import check
+from harness.serving.predictor import Predictor
 from tests.fixtures.stored_runs import store_runs
 from tests.fixtures.tiny import tiny_encoder
 
@@ -75,6 +82,89 @@ def test_predictions_come_along_and_go_when_the_task_is_replaced(tmp_path, tiny_
     assert Bank.open(folder).entry("mrpc").run["run_id"] == better["run_id"]
     assert read_predictions(folder, worse["run_id"]) is None
     assert sorted(path.name for path in folder.glob("*.safetensors")) == [f"{better['run_id']}.safetensors"]
+
+
+@pytest.fixture
+def replaced(tmp_path, tiny_model):
+    """A bank of one task, and a function that replaces its run by another one."""
+    results, folder = tmp_path / "results", tmp_path / "bank"
+    _, runs = store_runs(results, tiny_model, ["mrpc"], score=0.6)
+    _, others = store_runs(results, tiny_model, ["mrpc"], score=0.9, rate=3e-3)
+    ids = [run["run_id"] for run in runs + others]
+    put(results, folder, tiny_model, run_id=ids[0])
+    return Bank.open(folder), lambda: put(results, folder, tiny_model, run_id=ids[1], replace=True), ids[1]
+
+
+def test_a_task_that_is_replaced_while_it_is_read_is_read_again(replaced, tiny_model, monkeypatch):
+    bank, replace, new = replaced
+    original, once = Bank.tensors, [replace, replace]
+
+    def tensors(self, entry):
+        if len(once) > 1:
+            once.pop()()
+        return original(self, entry)
+
+    monkeypatch.setattr(Bank, "tensors", tensors)
+    entry, read = bank.read("mrpc")
+    assert entry.run["run_id"] == new and sum(map(Tensor.numel, read.values())) == entry.run["weights"]["parameters"]
+
+
+def test_a_predictor_survives_a_replacement_while_it_loads(replaced, tiny_model, monkeypatch):
+    bank, replace, new = replaced
+    original, once = Bank.entry, [replace]
+
+    def entry(self, task):
+        found = original(self, task)
+        if once:
+            once.pop()()
+        return found
+
+    monkeypatch.setattr(Bank, "entry", entry)
+    loaded = Predictor(bank, ["mrpc"], checkpoint=bank.checkpoint(str(tiny_model)), device=torch.device("cpu"))
+    assert loaded.entries["mrpc"].run["run_id"] == new
+
+
+def test_a_run_that_a_sweep_replaces_while_it_is_added_is_chosen_again(tmp_path, tiny_model, monkeypatch):
+    """train.save=best: the weights of the worse run go when those of the better one are there."""
+    results = tmp_path / "results"
+    _, (worse,) = store_runs(results, tiny_model, ["mrpc"], score=0.6)
+    original, better = bank_folder._best_of, []
+
+    def best_of(*found, **wanted):
+        chosen = original(*found, **wanted)
+        if not better:
+            better.extend(store_runs(results, tiny_model, ["mrpc"], score=0.9, rate=3e-3)[1])
+            for path in (results / "weights").glob(f"{worse['run_id']}.*"):
+                path.unlink()
+        return chosen
+
+    monkeypatch.setattr(bank_folder, "_best_of", best_of)
+    (line,) = put(results, tmp_path / "bank", tiny_model)
+    assert line.startswith(f"MRPC: {better[0]['run_id']}, ")
+
+
+@pytest.mark.process
+def test_others_read_while_runs_are_replaced_again_and_again(replaced, tmp_path, tiny_model):
+    bank, _, new = replaced
+    ids = [bank.entry("mrpc").run["run_id"], new]
+
+    def replace_for_ever():
+        for number in itertools.count():
+            put(tmp_path / "results", bank.folder, tiny_model, run_id=ids[number % 2], replace=True)
+
+    process = multiprocessing.get_context("fork").Process(target=replace_for_ever)
+    process.start()
+    try:
+        seen = {bank.read("mrpc")[0].run["run_id"] for _ in range(200)}
+        lines = []
+        for _ in range(5):
+            assert check(bank, model=str(tiny_model), data=None, say=lines.append), lines
+            assert contents(bank).rows[0][0] == "MRPC"
+        assert process.is_alive()
+    finally:
+        process.kill()
+        process.join()
+    assert seen == set(ids), "the runs were not replaced meanwhile"
 
 
 @pytest.mark.parametrize(

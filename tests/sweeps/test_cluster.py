@@ -1,13 +1,24 @@
 """Submission to a cluster that refuses, with stand-ins for Slurm's commands."""
 
+import pickle
 import signal
+from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
+from submitit.core.utils import UncompletedJobError
 
 from harness.commands import run
+from harness.config import RunConfig
 from harness.interrupts import SIGNALS
-from harness.sweeps import cluster
+from harness.records.record import read_record, write_record
+from harness.sweeps import cluster, jobs
 from harness.sweeps.cluster import remedy
+from harness.sweeps.cluster_job import ClusterJob
+from harness.sweeps.locks import RunLocks
+from harness.sweeps.sweep import Sweep
+from tests.fixtures.commands import python
+from tests.sweeps.test_sweep import make_run
 
 FAILED = "Batch job submission failed: "
 # Slurm's words and the option that its user has to change.
@@ -105,14 +116,89 @@ def test_a_job_writes_its_checkpoint_before_submitit_queues_it_again(monkeypatch
         order.append("queued again")
         raise SystemExit(-1)
 
-    monkeypatch.setattr(cluster.jobs, "run_all", train)
+    monkeypatch.setattr(jobs, "run_all", train)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR2)}
     signal.signal(signal.SIGTERM, lambda *_: order.append("passed over"))
     signal.signal(signal.SIGUSR2, queue_again)
     try:
         with pytest.raises(SystemExit):
-            cluster._Work([], 4, ["task=rte"])()
+            ClusterJob([], 4, ["task=rte"])()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     assert order == ["checkpoint", "passed over", "checkpoint", "queued again"]
+
+
+def test_a_job_that_may_not_be_queued_again_ends_with_submitits_words(monkeypatch):
+    """And not with a failed stack, whose halves would be trained next, in a job whose time is over."""
+
+    def train(configs, *, max_stack):
+        try:
+            signal.raise_signal(signal.SIGUSR2)
+        except Exception:
+            pytest.fail("the sweep would take it for a failure of what it trains")
+
+    def refuse(number, frame):
+        raise RuntimeError("timed-out too many times")
+
+    monkeypatch.setattr(jobs, "run_all", train)
+    before = signal.signal(signal.SIGUSR2, refuse)
+    try:
+        with pytest.raises(RuntimeError, match="timed-out too many times"):
+            ClusterJob([], 4, [])()
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
+@pytest.mark.process
+def test_a_job_is_loaded_without_torch():
+    """Until submitit has loaded it and installed its handlers, Slurm's warning kills the job."""
+    code = "import pickle, sys; pickle.loads(bytes.fromhex(sys.argv[1])); sys.exit('torch' in sys.modules)"
+    job = pickle.dumps(ClusterJob([RunConfig()], 4, ["task=rte"]))
+    done = python("-c", code, job.hex())
+    assert done.returncode == 0, done.stderr
+
+
+class Job:
+    """A job that has ended without a result: it was cancelled."""
+
+    job_id, state = "7", "CANCELLED"
+
+    class paths:  # noqa: N801 (submitit's name)
+        stderr = "7.err"
+
+    def done(self):
+        return True
+
+    def exception(self):
+        return UncompletedJobError("no output")
+
+
+def test_what_a_cancelled_job_left_open_has_failed(tmp_path):
+    first, second = make_run(0), make_run(1, seed=1)
+    sweep = Sweep([first, second], results_dir=tmp_path)
+    write_record(tmp_path, first.record("completed"))
+    write_record(tmp_path, second.record("running"))
+    cluster._watch(sweep, [Job()], [[first, second]])
+    assert read_record(tmp_path, first.id)["status"] == "completed"
+    assert read_record(tmp_path, second.id)["error"] == "job 7 ended without a result (cancelled); its log: 7.err"
+
+
+def test_runs_of_an_ended_job_that_another_process_trains_are_waited_for(tmp_path, monkeypatch, capsys):
+    """The job's own process on another host, until its heartbeat is missed, looks the same."""
+    run = make_run()
+    write_record(tmp_path, run.record("running"))
+    with RunLocks(tmp_path) as others, ExitStack() as held:
+        held.enter_context(others.hold([run.id]))
+        polls = []
+
+        def sleep(seconds):
+            polls.append(seconds)
+            if len(polls) == 3:
+                write_record(tmp_path, run.record("completed"))
+                held.close()
+
+        monkeypatch.setattr(cluster, "time", SimpleNamespace(sleep=sleep))
+        cluster._watch(Sweep([run], results_dir=tmp_path), [Job()], [[run]])
+    assert len(polls) == 3 and read_record(tmp_path, run.id)["status"] == "completed"
+    assert capsys.readouterr().out.count("waiting for runs that others train") == 1

@@ -4,13 +4,15 @@ import errno
 import json
 import multiprocessing
 import os
+import shutil
+import socket
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
 
 from harness.config import RunConfig, TaskConfig, TrainConfig
 from harness.data.sources.synthetic.suite import Synthetic
@@ -20,6 +22,7 @@ from harness.model.checkpoint import Checkpoint
 from harness.records import record as record_files
 from harness.records.record import load_records, read_record, recover_records, write_record, write_records
 from harness.sweeps import sweep as module
+from harness.sweeps.locks import RunLocks
 from harness.sweeps.progress import WorkerProgress
 from harness.sweeps.resolve import Run
 from harness.sweeps.sweep import Sweep, is_out_of_memory, make_stacks
@@ -255,25 +258,43 @@ def test_an_interrupt_between_the_first_records_of_a_stack_marks_them(tmp_path, 
     }  # fmt: skip
 
 
-def test_a_locked_run_is_left_to_its_holder(tmp_path):
+def test_a_locked_run_is_left_to_its_holder(tmp_path, capsys):
     """The other stack is done first; then the sweep waits, and finds the record of the other process."""
     every, training = runs(2) + runs(2, task="rte"), Training()
-    (tmp_path / "locks").mkdir()
-    lock = FileLock(tmp_path / "locks" / "run-mrpc-01.lock")
-    lock.acquire()
+    with RunLocks(tmp_path) as others, ExitStack() as held:
+        assert held.enter_context(others.hold(["run-mrpc-01"]))
 
-    def other_process_ends(seconds):
-        for run in every[:2]:
-            write_record(tmp_path, run.record("completed"))
-        lock.release()
+        def other_process_ends(seconds):
+            for run in every[:2]:
+                write_record(tmp_path, run.record("completed"))
+            held.close()
 
-    Sweep(every, results_dir=tmp_path, max_stack=8, train_stack=training, wait=other_process_ends).work()
+        Sweep(every, results_dir=tmp_path, max_stack=8, train_stack=training, wait=other_process_ends).work()
     assert training.trained == [["run-rte-00", "run-rte-01"]]
+    assert f"others train: {socket.gethostname()} (process {os.getpid()})" in capsys.readouterr().out
 
 
-def test_a_lock_file_that_nobody_holds_is_no_obstacle(tmp_path):
-    (tmp_path / "locks").mkdir()
-    (tmp_path / "locks" / "run-mrpc-00.lock").touch()
+def test_a_stack_whose_locks_are_lost_while_it_trains_is_left_and_tried_again(tmp_path, capsys):
+    """Its records are not written: whoever has taken the runs over writes them."""
+
+    def lose(stack):
+        if len(training.tried) == 1:
+            (process,) = (tmp_path / "locks/processes").iterdir()
+            process.unlink()
+            write_record(tmp_path, runs(1)[0].record("completed") | {"by": "another"})
+
+    training = Training(lose)
+    found = Sweep(runs(2), results_dir=tmp_path, max_stack=8, train_stack=training).work()
+    assert training.trained == [["run-mrpc-00", "run-mrpc-01"], ["run-mrpc-01"]]
+    assert [record.get("by") for record in found] == ["another", None]
+    assert "others have taken over" in capsys.readouterr().out
+
+
+def test_what_a_dead_process_left_is_no_obstacle(tmp_path):
+    with RunLocks(tmp_path) as dead, dead.hold(["run-mrpc-00"]):
+        shutil.copytree(tmp_path / "locks", tmp_path / "left")
+    shutil.copytree(tmp_path / "left", tmp_path / "locks", dirs_exist_ok=True)
+    (tmp_path / "locks" / "run-mrpc-00.lock").touch()  # of an older version
     training = Training()
     Sweep(runs(1), results_dir=tmp_path, train_stack=training).work()
     assert training.trained == [["run-mrpc-00"]]

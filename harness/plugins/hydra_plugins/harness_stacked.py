@@ -49,7 +49,9 @@ class LocalConfig:
 
 @dataclass
 class SlurmConfig(LocalConfig):
-    """One Slurm job per stack."""
+    """One Slurm job per stack. `signal_delay_s` seconds before its time is over Slurm warns a job, which writes its
+    checkpoint and is queued again, up to `max_num_timeout` times.
+    """
 
     cluster: str = "slurm"
     gpus_per_node: int | None = 1
@@ -59,6 +61,8 @@ class SlurmConfig(LocalConfig):
     constraint: str | None = None
     exclude: str | None = None
     array_parallelism: int = 256
+    signal_delay_s: int = 90
+    max_num_timeout: int = 100
     setup: list[str] | None = None
     additional_parameters: dict[str, Any] = field(default_factory=dict)
 
