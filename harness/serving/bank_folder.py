@@ -197,7 +197,7 @@ def contents(bank: Bank) -> Table:
 
 
 def _read_best(results: Path, **wanted: Any) -> list[tuple[StoredRun, dict[str, Tensor], Arrays | None]]:
-    """What `_best_of` chooses, its weights and predictions, while a sweep may put better runs in the place of stored ones."""
+    """What `_best_of` chooses, with weights and predictions, while a sweep may replace stored runs by better ones."""
     chosen = _best_of(stored_runs(results), results, **wanted)
     try:
         return [
