@@ -73,7 +73,7 @@ class StackNeeds:
         """The bytes by which what the process holds grows while these runs train at once."""
         first, work = stack[0], self.work(stack[0])
         settings = first.config.train
-        memory, (per_row, per_token) = self._memory_of_one(stack)
+        memory, (per_row, per_token) = self._memory_of_few(stack)
         rows = len(stack) * min(settings.micro_batch_size or settings.batch_size, work.train_rows)
         tokens = evaluation_tokens(settings, torch.device(self.target))
         states = per_row * work.train_rows + per_token * work.train_rows * work.sample.lengths.mean()
@@ -81,15 +81,18 @@ class StackNeeds:
         peak = memory.of(len(stack)).peak(rows, work.longest, tokens)
         return int(peak + held + stored_bytes(states, self.target))
 
-    def _memory_of_one(self, stack: Sequence[Run]) -> tuple[StackMemory, tuple[int, int]]:
-        """The memory of a stack of the largest run, and the bytes of its frozen states per row and per token."""
+    def _memory_of_few(self, stack: Sequence[Run]) -> tuple[StackMemory, tuple[int, int]]:
+        """The memory of one run, or of two of the largest, which is that of all; and what frozen states take per row
+        and per token. In a stack a run keeps more than alone, where fewer products are batched.
+        """
         names = METHODS[stack[0].config.method.name].per_replica or ()
         largest = max(stack, key=lambda run: [v for v in map(vars(run.config.method).get, names) if isinstance(v, int)])
-        shape = _shape([largest])
+        few = [largest] * min(2, len(stack))
+        shape = _shape(few)
         if shape not in self._memory:
             bf16 = largest.precision == "bf16"
             with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-                classifier = build_classifier([largest], self.device, bf16=bf16)
+                classifier = build_classifier(few, self.device, bf16=bf16)
                 counted = stack_memory(classifier, bf16=bf16)
             self._memory[shape] = replace(counted, device=self.target), state_bytes(classifier)
         return self._memory[shape]

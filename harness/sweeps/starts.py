@@ -44,7 +44,7 @@ class Start:
 def note_start(results_dir: Path, runs: Sequence[Run], root: Path = Path("/")) -> None:
     """Note that these runs start together; before their records say so, which report a full disk."""
     ids = [run.id for run in runs]
-    before = start_of(results_dir, runs, root)
+    before = _read(results_dir, runs[0], root)
     kills = before.kills if before is not None and before.runs == ids else 0
     halved = before is not None and (before.halved or before.was_killed_too_often)
     with suppress(OSError):
@@ -53,20 +53,24 @@ def note_start(results_dir: Path, runs: Sequence[Run], root: Path = Path("/")) -
 
 def start_of(results_dir: Path, runs: Sequence[Run], root: Path = Path("/")) -> Start | None:
     """How the first of these runs was started with those after it, and not ended; its kills include the latest."""
-    path = _path(results_dir, runs[0])
-    try:
-        start = Start(**json.loads(path.read_text(encoding="utf-8")))
-        if not start.runs or start.runs != [run.id for run in runs[: len(start.runs)]]:
-            return None
-        return replace(start, kills=start.kills + _was_killed(results_dir, path, start, root))
-    except (OSError, ValueError, TypeError):  # none, or damaged: it only saves repetition
-        return None
+    start = _read(results_dir, runs[0], root)
+    is_theirs = start is not None and start.runs == [run.id for run in runs[: len(start.runs)]]
+    return start if is_theirs else None
 
 
 def forget_start(results_dir: Path, runs: Sequence[Run]) -> None:
     """Remove the note of a stack that has ended."""
     with suppress(OSError):
         _path(results_dir, runs[0]).unlink(missing_ok=True)
+
+
+def _read(results_dir: Path, first: Run, root: Path) -> Start | None:
+    path = _path(results_dir, first)
+    try:
+        start = Start(**json.loads(path.read_text(encoding="utf-8")))
+        return replace(start, kills=start.kills + _was_killed(results_dir, path, start, root)) if start.runs else None
+    except (OSError, ValueError, TypeError):  # none, or damaged: it only saves repetition
+        return None
 
 
 def _was_killed(results_dir: Path, path: Path, start: Start, root: Path) -> bool:

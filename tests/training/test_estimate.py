@@ -26,10 +26,10 @@ def test_a_stack_keeps_its_rows_for_every_replica():
     assert stack.peak(4 * 512, 20) > 3 * (alone.peak(512, 20) - alone.weights) + stack.weights
 
 
-def test_one_replica_tells_what_a_stack_needs():
-    one, four = (stack_memory(build([METHODS[0]] * n, range(n), dropout=0.1, bf16=True), bf16=True) for n in (1, 4))
-    assert one.of(4).weights == four.weights
-    on_gpu = [estimate.replace(memory, device="cuda") for memory in (one.of(4), four)]  # without a CPU's constant part
+def test_two_replicas_tell_what_a_stack_needs():
+    two, four = (stack_memory(build([METHODS[0]] * n, range(n), dropout=0.1, bf16=True), bf16=True) for n in (2, 4))
+    assert two.of(4).weights == four.weights
+    on_gpu = [estimate.replace(memory, device="cuda") for memory in (two.of(4), four)]  # without a CPU's constant part
     assert on_gpu[0].peak(4096, 14, 1) == pytest.approx(on_gpu[1].peak(4096, 14, 1), rel=0.03)
 
 
