@@ -7,7 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from harness.reporting.table import Table, column_blocks, escape_latex, latex, markdown, number, print_table
+from harness.reporting.latex import escape_latex, latex
+from harness.reporting.table import Table, column_blocks, markdown, number, print_table
 
 NUMBERS = [(-0.34, ".1f", "−0.3"), (-0.04, "+.1f", "+0.0"), (1.25, "+.2f", "+1.25"), (-2, "g", "−2")]
 
