@@ -25,7 +25,7 @@ def table_notes(group: Group, rows: Sequence[Sequence[str]], missing: Sequence[s
     has_deviations = any("±" in text for line in rows for text in line)
     told = [
         *not_glue_note(group),
-        *([f"Scored on a part of the official rows: {', '.join(cut)}."] if cut else []),
+        *([f"Scored on a part of the rows: {', '.join(cut)}."] if cut else []),
         *_incomplete_notes(group, missing),
         *([f"±: standard deviation over {' or '.join(map(str, sorted(several)))} seeds."] if has_deviations else []),
         *mark_notes(rows),
@@ -44,7 +44,7 @@ def group_notes(scores: Scores, missing: Sequence[str]) -> list[str]:
     titles = ", ".join(column.title for column in scores.counted)
     return [
         *setup_notes(group),
-        f"Scores × 100: {'; '.join(_by_metric(group))}.",
+        f"Scores × 100: {'; '.join(' '.join(one) for one in _by_metric(group))}.",
         protocol_note(group),
         _seeds_note(group),
         *_lost_seeds_note(group),
@@ -147,23 +147,22 @@ def _failure_notes(group: Group) -> list[str]:
 
 def _what_note(group: Group) -> str:
     """Metrics and splits in one sentence."""
-    *others, usual = _by_metric(group)
-    usual = usual.rpartition(": ")[2]
-    metrics = "; ".join([*others, f"else {usual}"] if others else [usual]).replace(" correlation", "")
+    *others, (_, usual) = _by_metric(group)
+    metrics = "; ".join([*(" ".join(one) for one in others), f"{'else ' if others else ''}{usual}"])
     chosen = {
         "holdout": f"chosen on {group.protocol.get('fraction', 0):.0%} of the training rows",
         "test": "chosen on the validation set",
     }.get(group.protocol["name"], "chosen on the same split, which is optimistic")
-    return f"Scores × 100 on {reported_split(group.records)} ({metrics}), {chosen}."
+    return f"Scores × 100 on {reported_split(group.records)} ({metrics.replace(' correlation', '')}), {chosen}."
 
 
-def _by_metric(group: Group) -> list[str]:
-    """`MRPC, QQP: F1`, one text per metric; that of most tasks last."""
+def _by_metric(group: Group) -> list[tuple[str, str]]:
+    """Titles of tasks and the metric that they share; that of most tasks last."""
     titles: dict[str, list[str]] = {}
     for task in group.tasks:
         titles.setdefault(metric_title(task.headline), []).append(task.title)
     ordered = sorted(titles.items(), key=lambda item: len(item[1]))
-    return [f"{', '.join(tasks)}: {metric}" for metric, tasks in ordered]
+    return [(", ".join(tasks), metric) for metric, tasks in ordered]
 
 
 def _seeds_note(group: Group) -> str:

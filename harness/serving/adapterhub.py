@@ -1,33 +1,30 @@
-"""Export of a trained adapter as a folder that AdapterHub's `adapters` library loads: `model.load_adapter(folder)`.
+"""Export of a trained adapter as a folder that AdapterHub's `adapters` library loads: `load_adapter(folder)`.
 
-The files are that library's own (version 1): adapter_config.json and pytorch_adapter.bin for the adapter,
-head_config.json and pytorch_model_head.bin for the head. Trained LayerNorms are stored among the adapter's weights,
-under their names in the encoder, and the library loads them with the adapter.
+The files are that library's own (version 1): adapter_config.json and adapter.safetensors for the adapter,
+head_config.json and model_head.safetensors for the head; the library reads these with `use_safetensors=True`. Trained
+LayerNorms are stored among the adapter's weights, under their names in the encoder, and are loaded with the adapter.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from harness.errors import UserError, writing
 from harness.method_config import AdapterConfig, MethodConfig
-from harness.model.checkpoint import MINILM_ON_HUB, Checkpoint, encoder_config
+from harness.model.checkpoint import Checkpoint, encoder_config
 from harness.model.families import Family, get_family
 from harness.model.heads import HEADS
 from harness.model.parameters import encoder_size
-from harness.records.choice import chosen_on
 from harness.records.record import task_of
 from harness.records.weights import StoredRun
-from harness.tasks.glue import TASKS
-from harness.tasks.squad import NAME as SQUAD
+from harness.serving.model_card import Intervals, encoder_name, model_card
 from harness.tasks.task import Task
 
 VERSION = "adapters.1.3.0"  # the library's version whose files these are
@@ -42,11 +39,20 @@ MODELS = {
 }
 
 
-def export(out: Path, run: StoredRun, method: MethodConfig, tensors: dict[str, Tensor], *, encoder: Checkpoint) -> None:
+def export(
+    out: Path,
+    run: StoredRun,
+    method: MethodConfig,
+    tensors: dict[str, Tensor],
+    *,
+    encoder: Checkpoint,
+    intervals: Intervals | None = None,
+    licence: str | None = None,
+) -> None:
     """Write the folder `out` with a model card, as a whole or not at all.
 
-    `run` and `tensors` are as in `harness.records.weights`. Raises `UserError` for methods other than adapters, which
-    the format cannot hold, and for an `out` that exists.
+    `run` and `tensors` are as in `harness.records.weights`, `intervals` and `licence` as in `model_card`. Raises
+    `UserError` for methods other than adapters, which the format cannot hold, and for an `out` that exists.
     """
     if not isinstance(method, AdapterConfig):
         raise UserError(f"--format=adapterhub holds adapters, but {task_of(run).name} was tuned with {method.name}")
@@ -58,7 +64,7 @@ def export(out: Path, run: StoredRun, method: MethodConfig, tensors: dict[str, T
     shared = {
         "hidden_size": shape.hidden_size,
         "model_class": model_class,
-        "model_name": _model_name(run),
+        "model_name": encoder_name(run),
         "model_type": encoder.family,
         "name": task_of(run).name,
         "version": VERSION,
@@ -67,9 +73,11 @@ def export(out: Path, run: StoredRun, method: MethodConfig, tensors: dict[str, T
     files = {
         "adapter_config.json": _json({"config": _adapter_config(method, shape.hidden_size), **shared}),
         "head_config.json": _json({"config": _head_config(task_of(run), has_pooler), **shared}),
-        "pytorch_adapter.bin": _saved(adapter),
-        "pytorch_model_head.bin": _saved(head),
-        "README.md": model_card(run, method, encoder_size(shape, has_pooler=has_pooler)).encode(),
+        "adapter.safetensors": save(adapter),
+        "model_head.safetensors": save(head),
+        "README.md": model_card(
+            run, method, encoder_size(shape, has_pooler=has_pooler), intervals=intervals or {}, licence=licence
+        ).encode(),
     }
     with writing(f"--out={out}"):
         _write(out, files)
@@ -87,11 +95,6 @@ def _write(out: Path, files: dict[str, bytes]) -> None:
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-
-
-def _model_name(run: StoredRun) -> str:
-    """The encoder's name on the hub if it has one, else its title."""
-    return MINILM_ON_HUB if run["encoder"]["name"] == "minilm" else run["encoder"]["title"]
 
 
 def _adapter_config(method: AdapterConfig, width: int) -> dict[str, Any]:
@@ -173,93 +176,5 @@ def _adapter_name(name: str, family: Family, family_name: str, prefix: str, task
     return None
 
 
-def model_card(run: StoredRun, method: AdapterConfig, whole: int) -> str:
-    """The folder's README, with the front matter that the hub reads; `whole` is the encoder's parameter count."""
-    count, encoder = run["weights"]["parameters"], run["encoder"]
-    data = "GLUE" if run["data"]["is_glue"] else f"{run['data']['source']} data, NOT GLUE,"
-    if task_of(run).name == SQUAD and run["data"]["source"] != "synthetic":
-        data = "SQuAD v1.1"
-    if method.train_layernorms:
-        what = "adapters, every LayerNorm and the task head"
-        warning = "The adapter replaces the encoder's LayerNorms by its own. Load only one such adapter into a model."
-    else:
-        what, warning = "adapters and the task head", "The encoder itself is unchanged."
-    lines = [
-        "---",
-        *(f"{key}: {json.dumps(value)}" for key, value in _front_matter(run).items()),  # JSON is YAML
-        "---",
-        "",
-        f"# {task_of(run).title}: bottleneck adapters of size {method.bottleneck_size} for {encoder['title']}",
-        "",
-        f"Trained on {data} as in Houlsby et al. (2019), *Parameter-Efficient Transfer Learning for NLP*: {what}, "
-        f"{count:,} parameters, {100 * count / whole:.2f} % of the encoder's.",
-        "",
-        *(f"- {fact}" for fact in _facts(run, method)),
-        "",
-        "| evaluation set | metric | score |",
-        "| --- | --- | ---: |",
-        *(
-            f"| {evaluation_set} | {metric} | {'undefined' if value is None else f'{value:.4f}'} |"
-            for evaluation_set, metrics in run["scores"].items()
-            for metric, value in metrics.items()
-        ),
-        "",
-        "```python",
-        "from adapters import AutoAdapterModel",
-        "",
-        f'model = AutoAdapterModel.from_pretrained("{_model_name(run)}")  # or a folder with these weights',
-        'model.load_adapter("path/to/this/folder", set_active=True)',
-        "model.eval()",
-        "```",
-        "",
-        warning,
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _front_matter(run: StoredRun) -> dict[str, Any]:
-    name = task_of(run).name
-    if name == SQUAD:
-        real = run["data"]["source"] != "synthetic"
-        tags = ["adapters", run["encoder"]["family"], "adapterhub:qa/squad1"]
-        return {
-            "library_name": "adapters",
-            "tags": tags,
-            "datasets": ["rajpurkar/squad"] if real else [],
-            "language": ["en"],
-        }
-    hub_tags = [f"adapterhub:{'sts' if name == 'stsb' else 'glue'}/{name}"] if name in TASKS else []
-    return {
-        "library_name": "adapters",
-        "tags": ["adapters", run["encoder"]["family"], *hub_tags],
-        "datasets": ["nyu-mll/glue"] if run["data"]["is_glue"] else [],
-        "language": ["en"],
-    }
-
-
-def _facts(run: StoredRun, method: AdapterConfig) -> list[str]:
-    encoder, config, made = run["encoder"], run["config"], run["provenance"]
-    train = config["train"]
-    is_span = task_of(run).kind.name == "span"
-    labels = ", ".join(f"{number}: {label}" for number, label in enumerate(task_of(run).kind.labels))
-    return [
-        f"Encoder: {encoder['title']}, sha256 {encoder['sha256']} of its weights",
-        f"Adapters: {method.placement} placement, size {method.bottleneck_size}, {method.activation}",
-        f"Training: learning rate {train['learning_rate']:g}, {train['epochs']} epochs, batch {train['batch_size']}, "
-        f"seed {train['seed']}, at most {train['max_length']} tokens",
-        f"Protocol: {config['protocol']['name']}, selection split {chosen_on(run)}",
-        f"Labels: {labels or ('none; the output is a span' if is_span else 'none; the output is a score')}",
-        f"Trained at commit {made['commit']}{' with uncommitted changes' if made['dirty'] else ''}, "
-        f"on {made['device']}, {made['precision']}; run {run['run_id']}",
-    ]
-
-
 def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
-
-
-def _saved(tensors: dict[str, Tensor]) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(tensors, buffer)
-    return buffer.getvalue()
