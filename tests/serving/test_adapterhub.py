@@ -91,7 +91,8 @@ def test_the_card_says_what_the_adapter_is(tmp_path, tiny_model):
     for words in (
         "# MRPC: bottleneck adapters of size 4 for tiny-bert", "Trained on GLUE as in", "every LayerNorm",
         "Protocol: paper, selection split validation", "Labels: 0: not_equivalent, 1: equivalent",
-        "| validation | 408 | f1 | 0.8765 | unknown |", run["run_id"], run["encoder"]["sha256"], "replaces the encoder's LayerNorms",
+        "| validation | 408 | f1 | 0.8765 | unknown |", run["run_id"], run["encoder"]["sha256"],
+        "replaces the encoder's LayerNorms",
     ):  # fmt: skip
         assert words in text
 
