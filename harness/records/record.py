@@ -184,11 +184,14 @@ def _read(path: Path) -> Record:
     return record
 
 
-def flatten(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one flat mapping with dotted names."""
-    flat: dict[str, Any] = {}
+def flatten(mapping: dict[str, Any], prefix: str = "", flat: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Nested mappings as one flat mapping with dotted names; added to `flat`, if it is given."""
+    flat = {} if flat is None else flat
     for key, value in mapping.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        if isinstance(value, dict):
+            flatten(value, f"{prefix}{key}.", flat)
+        else:
+            flat[prefix + key] = value
     return flat
 
 

@@ -16,7 +16,7 @@ from harness.reporting.latex import latex
 from harness.reporting.page import NAME as PAGE
 from harness.reporting.page import Part, make_page
 from harness.reporting.published import anchors_for, anchors_table, paper_table
-from harness.reporting.runs_table import runs_table
+from harness.reporting.runs_table import runs_csv
 from harness.reporting.scores import Scores, group_scores, scores_frame
 from harness.reporting.scores_long import long_frame
 from harness.reporting.table import Table, markdown
@@ -111,7 +111,7 @@ def make_report(
         "tables/by_size.md": _document("Scores by bottleneck size", sizes, instead=NO_SIZES),
         "tables/methods.md": _document("Methods", methods),
         "tables/sweep.md": _document("What was tried and what was chosen", sweep),
-        "runs.csv": runs_table(groups).to_csv(index=False),
+        "runs.csv": runs_csv(groups),
         **{f"tables/{name}.tex": text for kind, found in floats.items() for name, text in _latex_files(kind, found)},
     }
     if beyond:

@@ -171,7 +171,7 @@ def _by_task(records: Sequence[Record]) -> list[tuple[Task, Record]]:
     """The first run of each task that has loaded its data; comparable runs of a task share their rows."""
     first: dict[str, Record] = {}
     for record in _loaded(records):
-        first.setdefault(task_of(record).name, record)
+        first.setdefault(record["config"]["task"]["name"], record)
     return [(task, first[task.name]) for task in in_order(task_of(record) for record in first.values())]
 
 
