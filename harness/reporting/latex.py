@@ -30,14 +30,13 @@ def latex(table: Table, label: str) -> str:
     places = range(len(table.header))
     in_columns = [[row[i] for row in table.rows] for i in places]
     numeric = [not table.is_left(i) and _is_numeric(in_columns[i]) for i in places]
-    above_foot = len(table.rows) - table.foot  # signs of differences stick out to the left, into the gap
     columns = [
-        f"S[table-format={_format(in_columns[i][:above_foot])}]" if numeric[i] else "l" if table.is_left(i) else "r"
+        f"S[table-format={_format(in_columns[i], table.foot)}]" if numeric[i] else "l" if table.is_left(i) else "r"
         for i in places
     ]
     lines = [_line(table, number, numeric) for number in range(len(table.rows))]
     if table.foot:
-        lines.insert(above_foot, r"\midrule")
+        lines.insert(len(lines) - table.foot, r"\midrule")
     width = sum(2 + max(map(len, [table.header[i], *in_columns[i]])) for i in places)
     float_ = "table*" if width > WIDE else "table"
     notes = r"\par ".join(map(escape_latex, table.notes[:MOST_NOTES]))
@@ -47,7 +46,7 @@ def latex(table: Table, label: str) -> str:
             rf"\begin{{{float_}}}[t]",
             r"\centering\small",
             rf"\sisetup{{{_SETUP}}}",
-            r"\setlength{\tabcolsep}{3pt}\setlength{\belowcaptionskip}{6pt}\hfuzz=3pt",
+            r"\setlength{\tabcolsep}{3pt}\setlength{\belowcaptionskip}{6pt}\hfuzz=8pt",
             rf"\caption{{{escape_latex(table.title)}}}",
             rf"\label{{tab:{label}}}",
             r"\begin{adjustbox}{max width=\linewidth}",
@@ -89,14 +88,17 @@ def _line(table: Table, number: int, numeric: list[bool]) -> str:
     return rf"{' & '.join(cells)} \\"
 
 
-def _format(texts: list[str]) -> str:
-    """The room that a column needs: `+2.1` and the longest text after a number."""
+def _format(texts: list[str], foot: int) -> str:
+    """The room that a column needs: `2.1` and the longest text after a number.
+
+    Signs of the `foot` last rows stick out to the left, into the gap, so that differences below do not widen a table.
+    """
     found = [match for match in map(_NUMBER.fullmatch, texts) if match]
-    sign = "+" if any(match["sign"] for match in found) else ""
+    signed = any(match["sign"] for match in map(_NUMBER.fullmatch, texts[: len(texts) - foot]) if match)
     whole = max(len(match["whole"].replace(",", "")) for match in found)
     part = max(len(match["part"] or "") for match in found)
     rest = _after(max((match["rest"] for match in found), key=len))
-    return f"{sign}{whole}" + (f".{part}" if part else "") + (f"{{{rest}}}" if rest else "")
+    return f"{'+' * signed}{whole}" + (f".{part}" if part else "") + (f"{{{rest}}}" if rest else "")
 
 
 def _cell(text: str, *, is_numeric: bool, is_best: bool) -> str:
