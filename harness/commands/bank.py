@@ -6,6 +6,7 @@
     python -m harness.bank check results/mine
     python -m harness.bank export results/mine --format adapterhub --task mrpc --out mrpc-adapter
     python -m harness.bank import my-lora --task rte --bank results/mine/bank      # a LoRA that peft has trained
+    python -m harness.bank push results/mine owner/name --task mrpc --license apache-2.0 --dry-run
     python -m harness.predict --task mrpc --bank results/mine/bank < pairs.tsv
 
 Exit status: 0; 1 if `check` finds something wrong; 2, with one line on standard error, if the input is wrong.
@@ -17,9 +18,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import UserError
 from harness.method_config import METHOD_CONFIGS
+
+if TYPE_CHECKING:
+    from harness.records.weights import StoredRun
+    from harness.serving.bank_folder import Bank
+    from harness.serving.model_card import Intervals
 
 # Each command imports what it uses: torch takes seconds, and wrong arguments are refused at once.
 
@@ -73,10 +80,8 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from harness.serving import adapterhub, peft_export
     from harness.serving.bank_folder import Bank
 
-    export = {"adapterhub": adapterhub.export, "peft": peft_export.export}[options.format]
     bank = Bank.open(options.results)
     tasks = options.task or bank.tasks
     if options.out is not None and len(tasks) > 1:
@@ -84,11 +89,66 @@ def _export(options: argparse.Namespace) -> int:
             f"--out={options.out} is one folder, but {len(tasks)} tasks need one each; give a single --task"
         )
     for name in tasks:
-        entry, tensors = bank.read(name)
         out = options.out or bank.folder / "export" / f"{options.format}-{name}"
-        export(out, entry.run, entry.method, tensors, encoder=bank.checkpoint(options.model))
-        print(f"{entry.task.title}: {out}")
+        _export_task(bank, name, out, options)
+        print(f"{bank.entry(name).task.title}: {out}")
     return 0
+
+
+def _push(options: argparse.Namespace) -> int:
+    import tempfile
+
+    from harness.serving import publish
+    from harness.serving.bank_folder import Bank
+
+    bank = Bank.open(options.results)
+    tasks = options.task or bank.tasks
+    repos = {name: options.repo if len(tasks) == 1 else f"{options.repo}-{name}" for name in tasks}
+    for repo in repos.values():
+        publish.check_repo(repo)
+    if not options.dry_run:
+        publish.check_login()
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in tasks:  # all of them before the first is pushed: a missing file is found at once
+            _export_task(bank, name, Path(scratch) / name, options)
+        for name, repo in repos.items():
+            found, run = publish.sizes(Path(scratch) / name), bank.entry(name).run
+            print(f"{bank.entry(name).task.title}: {repo}, {sum(found.values()) / 1e6:.2f} MB")
+            if options.dry_run:
+                print("\n".join(f"  {file}  {size:,} bytes" for file, size in found.items()))
+            else:
+                message = f"{bank.entry(name).task.title}: {run['run_id']}"
+                print(f"  {publish.push(Path(scratch) / name, repo, private=options.private, message=message)}")
+    if options.dry_run:
+        print("Nothing was pushed (--dry-run).")
+    return 0
+
+
+def _export_task(bank: Bank, name: str, out: Path, options: argparse.Namespace) -> None:
+    """One task of a bank as a folder of the format that was asked for, its scores with intervals."""
+    from harness.serving import adapterhub, peft_export
+
+    export = {"adapterhub": adapterhub.export, "peft": peft_export.export}[options.format]
+    entry, tensors = bank.read(name)
+    export(
+        out, entry.run, entry.method, tensors, encoder=bank.checkpoint(options.model),
+        intervals=_intervals(bank.folder, entry.run), licence=options.license,
+    )  # fmt: skip
+
+
+def _intervals(folder: Path, run: StoredRun) -> Intervals:
+    """Bootstrap intervals of a run's scores, where the bank has predictions and gold labels."""
+    from harness.records.record import task_of
+    from harness.reporting.bootstrap import Bootstrap
+    from harness.reporting.candidates import Candidate
+
+    bootstrap, candidate = Bootstrap(folder), Candidate("", task_of(run), (run,))
+    found: Intervals = {}
+    for name, metrics in run["scores"].items():
+        spreads = {metric: bootstrap.spread(candidate, name, metric) for metric in metrics}
+        bounds = {metric: spread.interval() for metric, spread in spreads.items() if spread}
+        found[name] = {metric: (low / 100, high / 100) for metric, (low, high) in bounds.items()}
+    return found
 
 
 def _import(options: argparse.Namespace) -> int:
@@ -102,7 +162,7 @@ def _import(options: argparse.Namespace) -> int:
     return 0
 
 
-_COMMANDS = {"list": _list, "add": _add, "check": _check, "export": _export, "import": _import}
+_COMMANDS = {"list": _list, "add": _add, "check": _check, "export": _export, "push": _push, "import": _import}
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
@@ -135,11 +195,32 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     checked.add_argument("--data-path", metavar="DIR", help="the folder of --data=local (default: GLUE_DIR)")
     export = command("export", "Export tasks in the format of another library, with a model card", where)
-    export.add_argument("--format", choices=["adapterhub", "peft"], required=True, help="the format of that library")
     export.add_argument("--task", action="append", default=[], metavar="TASK", help="only this task (repeatable)")
     export.add_argument(
         "--out", metavar="DIR", type=Path, help="folder to write a single task to (default: BANK/export/FORMAT-TASK)"
     )
+    push = command(
+        "push", "Push tasks to the Hugging Face hub, in the format of another library, with a model card", where
+    )
+    push.add_argument(
+        "repo", metavar="OWNER/NAME", help="the repository of a single task; of several, OWNER/NAME-TASK each"
+    )
+    push.add_argument("--task", action="append", default=[], metavar="TASK", help="only this task (repeatable)")
+    push.add_argument(
+        "--dry-run", action="store_true", help="show what would be pushed, and its size; needs no network"
+    )
+    push.add_argument("--private", action="store_true", help="make new repositories private")
+    for parser_ in (export, push):
+        parser_.add_argument(
+            "--format",
+            choices=["adapterhub", "peft"],
+            required=parser_ is export,
+            default="adapterhub",
+            help="the format of that library: adapterhub for adapters, peft for LoRA and IA3",
+        )
+        parser_.add_argument(
+            "--license", metavar="ID", help="licence of the weights for the model card: apache-2.0, mit, ..."
+        )
     imported = command(
         "import",
         "Put a LoRA that Hugging Face's peft has trained, with its head, into a bank",
@@ -154,7 +235,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "--max-length", metavar="N", type=int, default=128, help="tokens at which texts are cut (default: 128)"
     )
     imported.add_argument("--replace", action="store_true", help="replace the task if it is already in the bank")
-    for parser_ in (one, checked, export, imported):
+    for parser_ in (one, checked, export, push, imported):
         parser_.add_argument("--model", metavar="DIR", help="folder of the encoder, if it is not found by its name")
     return parser
 

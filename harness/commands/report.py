@@ -37,7 +37,8 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harne
     if line := counts_line(made.claims, str(out / "tables/claims.md")):
         print(line)
     if options.notes:
-        print("\nWritten: " + ", ".join(map(str, paths)))
+        print(made.notes)
+        print("Written: " + ", ".join(map(str, paths)))
     else:
         print(f"\nTo look at: {out / PAGE}")
         print(f"Tables, figures and notes: {out} (--notes prints all notes)")
@@ -97,9 +98,11 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         prog=prog,
         description="Make tables and figures from the run records in RESULTS. Runs that cannot be compared "
         "(different encoder, data source, row limits or protocol) go into separate tables.",
-        epilog="Writes to DIR: tables/glue.{md,csv,tex} (scores by method and task), tables/tasks.{md,csv,tex} (the "
-        "same with a row per task, outside GLUE), tables/by_size.md (adapter sizes), "
-        "tables/methods.md (what each method costs), tables/intervals.md (bootstrap intervals), "
+        epilog="Writes to DIR: tables/NOTES.md (what the tables mean), tables/glue.{md,csv,tex} (scores by method and "
+        "task), tables/tasks.{md,csv,tex} (the same with a row per task, outside GLUE), tables/scores_long.csv (a line "
+        "per score, for pandas and R), tables/differences.tex (adapters against full fine-tuning), "
+        "tables/by_size.{md,tex} (adapter sizes), tables/methods.{md,tex} (what each method costs), "
+        "tables/intervals.md (bootstrap intervals), tables/published.tex, "
         "tables/claims.{md,csv} (the paper's statements, judged), tables/sweep.md (what "
         "was tried and chosen), figures/*.{svg,png} (those for which there are enough runs; captions in "
         "figures/README.md), and next to these folders runs.csv (one row per run) and report.html (all of it on one "

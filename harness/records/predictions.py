@@ -57,7 +57,7 @@ def read_predictions(results_dir: str | Path, run_id: str) -> Arrays | None:
 def write_gold(results_dir: str | Path, task: Task, arrays: Arrays) -> str:
     """Write the gold labels of a task's scored sets, unless they are stored already; returns their key."""
     key = gold_key(task, arrays)
-    path = _gold_path(results_dir, key)
+    path = gold_path(results_dir, key)
     if not path.exists():
         _write(path, arrays)
     return key
@@ -65,7 +65,7 @@ def write_gold(results_dir: str | Path, task: Task, arrays: Arrays) -> str:
 
 def read_gold(results_dir: str | Path, key: str) -> Arrays | None:
     """The gold labels stored under a key, or None where there is no readable file."""
-    return _read(_gold_path(results_dir, key))
+    return _read(gold_path(results_dir, key))
 
 
 def gold_key(task: Task, arrays: Arrays) -> str:
@@ -76,7 +76,7 @@ def gold_key(task: Task, arrays: Arrays) -> str:
     return f"{task.name}-{digest.hexdigest()[:12]}"
 
 
-def _gold_path(results_dir: str | Path, key: str) -> Path:
+def gold_path(results_dir: str | Path, key: str) -> Path:
     return Path(results_dir) / "gold" / f"{key}.npz"
 
 

@@ -51,7 +51,7 @@ def log_path(results_dir: str | Path, run_id: str) -> Path:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON; readers see the old file or the new one, never a part, even after a crash."""
-    write_atomically(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+    write_atomically(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -87,8 +87,13 @@ def write_record(results_dir: str | Path, record: Record) -> Path:
     before = read_record(results_dir, record["run_id"])
     if before is not None and before["config"] != json.loads(json.dumps(record["config"])):
         raise UserError(f"{path} holds a run with another config; move that file away, or choose another results_dir")
-    write_json(path, record)
+    write_json(path, in_order(record))
     return path
+
+
+def in_order(record: Record) -> Record:
+    """The same record with its keys in the order of the schema, which is the one to read them in."""
+    return {key: record[key] for key in Record.__annotations__ if key in record}
 
 
 def write_records(results_dir: str | Path, records: list[Record]) -> None:
@@ -179,11 +184,14 @@ def _read(path: Path) -> Record:
     return record
 
 
-def flatten(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one flat mapping with dotted names."""
-    flat: dict[str, Any] = {}
+def flatten(mapping: dict[str, Any], prefix: str = "", flat: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Nested mappings as one flat mapping with dotted names; added to `flat`, if it is given."""
+    flat = {} if flat is None else flat
     for key, value in mapping.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        if isinstance(value, dict):
+            flatten(value, f"{prefix}{key}.", flat)
+        else:
+            flat[prefix + key] = value
     return flat
 
 

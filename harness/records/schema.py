@@ -1,11 +1,18 @@
 """The keys of a run record, schema 2; `harness.records.record` reads and writes them.
 
-A record lies at `<results_dir>/runs/<run_id>.json`. The record of a run that stopped early lacks the later keys.
+A record lies at `<results_dir>/runs/<run_id>.json`. The record of a run that stopped early lacks some keys.
+`record.schema.json` is the same as a JSON Schema, written by `scripts/record_schema.py`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import (
+    Any,
+    Literal,
+    NotRequired,  # before Python 3.12, pydantic reads no other TypedDict
+)
+
+from typing_extensions import TypedDict
 
 SCHEMA = 2  # 1: run ids ignore the encoder's config and tokenizer; scripts/migrate_records.py migrates old records
 
@@ -16,12 +23,16 @@ Status = Literal["running", "completed", "failed", "diverged"]
 class Config(TypedDict):
     """What was run: the sections of the run's config, without paths and without settings that change no score."""
 
-    task: dict[str, Any]  # a GLUE task: {name}; any other: all settings that `harness.tasks.task.task_from` takes
+    task: dict[str, Any]
+    """A GLUE task: {name}; any other: all settings that `harness.tasks.task.task_from` takes."""
     method: dict[str, Any]
-    model: dict[str, Any]  # empty, like `train`, for a method without an encoder
-    data: dict[str, Any]  # {source, max_train_rows, max_eval_rows}
+    model: dict[str, Any]
+    """Empty, like `train`, for a method without an encoder."""
+    data: dict[str, Any]
+    """{source, max_train_rows, max_eval_rows}."""
     train: dict[str, Any]
-    protocol: dict[str, Any]  # {name} and, for the holdout, fraction and seed
+    protocol: dict[str, Any]
+    """{name} and, for the holdout, fraction and seed."""
 
 
 class Protocol(TypedDict):
@@ -37,14 +48,19 @@ class Parameters(TypedDict):
     Without an encoder, `trained` counts the coefficients of the model, and what is about an encoder is None.
     """
 
-    groups: dict[str, dict[str, int]]  # {group: {total, trained}}
+    groups: dict[str, dict[str, int]]
+    """{group: {total, trained}}."""
     total: int
     trained: int
-    encoder: int | None  # with its pooler, without a head
+    encoder: int | None
+    """With its pooler, without a head."""
     encoder_layers: int | None
-    trained_fraction: float | None  # trained / encoder
-    trained_fraction_layers: float | None  # trained / encoder_layers: the paper's 2.1 %
-    total_multiple: float | None  # nine such tasks as a multiple of the encoder: the paper's 1.3x
+    trained_fraction: float | None
+    """Trained / encoder."""
+    trained_fraction_layers: float | None
+    """Trained / encoder_layers: the paper's 2.1 %."""
+    total_multiple: float | None
+    """Nine such tasks as a multiple of the encoder: the paper's 1.3x."""
 
 
 class Encoder(TypedDict):
@@ -65,22 +81,26 @@ class Data(TypedDict):
     """Where the rows came from, and how many of each split were used (`rows`) and `available` before limits."""
 
     source: str
-    is_glue: bool  # false for rows that are not GLUE's, whatever the task is called
+    is_glue: bool
+    """False for rows that are not GLUE's, whatever the task is called."""
     fingerprint: str
     rows: dict[str, int]
     available: dict[str, int]
-    reading: NotRequired[dict[str, Any]]  # of a task's own rows: read by file, dropped by reason, duplicates
+    reading: NotRequired[dict[str, Any]]
+    """Of a task's own rows: read by file, dropped by reason, duplicates."""
 
 
 class TrainingEntry(TypedDict):
     """How the run was trained; `stack` holds the ids of all runs in its stack."""
 
-    micro_batch_size: NotRequired[int]  # where batches were divided
+    micro_batch_size: NotRequired[int]
+    """Where batches were divided."""
     steps: int
     examples: int
     padding_share: float
     stack: list[str]
-    history: list[dict[str, Any]]  # {epoch, loss} and, where every epoch was evaluated, scores
+    history: list[dict[str, Any]]
+    """{epoch, loss} and, where every epoch was evaluated, scores."""
 
 
 class Time(TypedDict):
@@ -113,28 +133,49 @@ class Provenance(TypedDict):
     budget: NotRequired[str]
 
 
+class Weights(TypedDict):
+    """A file of trained tensors next to the record of a stored run."""
+
+    file: str
+    bytes: int
+    sha256: str
+    parameters: int
+
+
 class Record(TypedDict):
-    """One run."""
+    """One run. Files have its keys in this order."""
 
     schema: int
-    run_id: str  # a readable part and a hash of every field that can change a score
+    run_id: str
+    """A readable part and a hash of every field that can change a score."""
     status: Status
-    error: str | None  # failed: the exception; diverged: where
-    degenerate: bool  # the predictions on some scored set are constant
-    config: Config
-    protocol: NotRequired[Protocol]
+    error: str | None
+    """Failed: the exception; diverged: where."""
+    degenerate: bool
+    """The predictions on some scored set are constant."""
     scores: NotRequired[Scores]
-    undefined: NotRequired[dict[str, dict[str, str]]]  # {scored set: {metric: why its value is null}}
-    majority: NotRequired[Scores]  # of the constant answer: the most frequent training label, or the mean score
-    parameters: NotRequired[Parameters]
-    encoder: NotRequired[Encoder]  # none for a method without one
+    """{scored set: {metric: value in the metric's own range}}; null where it is undefined."""
+    undefined: NotRequired[dict[str, dict[str, str]]]
+    """{scored set: {metric: why its value is null}}."""
+    majority: NotRequired[Scores]
+    """Scores of the constant answer: the most frequent training label, or the mean score."""
+    protocol: NotRequired[Protocol]
+    config: Config
+    encoder: NotRequired[Encoder]
+    """None for a method without one."""
     data: NotRequired[Data]
-    predictions: NotRequired[dict[str, str]]  # {gold: key of the gold labels}; see harness.records.predictions
-    spans: NotRequired[list[dict[str, Any]]]  # {first, last, scores}: without the adapters of those layers
-    grid: NotRequired[dict[str, Any]]  # method=tfidf: {chosen: a point, tried: all points with their selection scores}
-    training: NotRequired[TrainingEntry]
+    parameters: NotRequired[Parameters]
     time: NotRequired[Time]
     memory: NotRequired[Memory]
+    training: NotRequired[TrainingEntry]
+    predictions: NotRequired[dict[str, str]]
+    """{gold: key of the gold labels}; see harness.records.predictions."""
+    spans: NotRequired[list[dict[str, Any]]]
+    """{first, last, scores}: without the adapters of those layers."""
+    grid: NotRequired[dict[str, Any]]
+    """method=tfidf: {chosen: a point, tried: all points with their selection scores}."""
     provenance: NotRequired[Provenance]
-    imported: NotRequired[dict[str, Any]]  # in a bank, of a LoRA that peft has trained: {folder, peft_version}
-    weights: NotRequired[dict[str, Any]]  # of stored runs only: {file, bytes, sha256, parameters}
+    imported: NotRequired[dict[str, Any]]
+    """In a bank, of a LoRA that peft has trained: {folder, peft_version}."""
+    weights: NotRequired[Weights]
+    """Of stored runs only."""

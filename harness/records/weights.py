@@ -20,7 +20,7 @@ from torch import Tensor
 
 from harness.errors import UserError
 from harness.records.choice import by_choice
-from harness.records.record import Record, canonical, write_atomically, write_json
+from harness.records.record import Record, canonical, in_order, write_atomically, write_json
 
 StoredRun = Record  # a record with `weights`
 
@@ -35,7 +35,7 @@ def write_weights(
     entry = {"file": file, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "parameters": count}
     write_atomically(folder / file, data)
     stored = record | {"weights": entry}
-    write_json(folder / f"{name}.json", stored)
+    write_json(folder / f"{name}.json", in_order(stored))
     return stored
 
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from harness.reporting.bootstrap import (
     LEVEL,
-    RESAMPLES,
     Bootstrap,
     Interval,
     Spread,
@@ -17,7 +16,7 @@ from harness.reporting.bootstrap import (
     mean_of,
 )
 from harness.reporting.claim_list import ON_THE_MEAN
-from harness.reporting.footnotes import comparison_notes, interval_notes, mark_notes
+from harness.reporting.footnotes import table_notes
 from harness.reporting.gaps import paper_adapters
 from harness.reporting.judging import TEST_LEVEL
 from harness.reporting.scores import Column, Row, Scores
@@ -61,8 +60,7 @@ def intervals_table(scores: Scores, bootstrap: Bootstrap) -> Table:
             bounds = bootstrap.interval(candidate, column.evaluation_set)
             texts = [entry.text, str(entry.seeds), _bounds(bounds) or NOTHING, _rows_text(row, column)]
             lines.append([column.title, row.label, *texts])
-    notes = [_interval_note(), *interval_notes(scores.group), *mark_notes(lines)]
-    return Table(f"Intervals: {scores.group.title}", header, lines, notes, left=2)
+    return Table(f"Intervals: {scores.group.title}", header, lines, table_notes(scores.group, lines), left=2)
 
 
 @dataclass(frozen=True)
@@ -118,15 +116,15 @@ def _comparison(scores: Scores, adapters: Row, full: Row, bootstrap: Bootstrap, 
     for one in found:
         texts, count = [number(one.theirs), number(one.ours)], ""
         if one.column is not None:
-            texts = [row.entries[one.column.title].text for row in (full, adapters)]
+            texts = [row.entries[one.column.title].among(scores.group) for row in (full, adapters)]
             count = _rows_text(adapters, one.column)
         sides = [_with_bounds(text, interval(side)) for text, side in zip(texts, one.sides[::-1], strict=True)]
         gap = _with_bounds(number(one.points, "+.1f"), one.bounds)
         lines.append([one.title, count, *sides, gap, _bounds(one.bounds_with_seeds) or NOTHING])
     header = ["Task", "Rows", full.label, adapters.label, "Difference", "Rows and seeds"]
     title = f"{adapters.label} against {full.label[0].lower()}{full.label[1:]}: {scores.group.title}"
-    notes = [_interval_note(), _SEEDS_NOTE, *verdicts, *comparison_notes(scores.group), *mark_notes(lines)]
-    return Table(title, header, lines, notes, verdicts=verdicts)
+    notes = [*table_notes(scores.group, lines), _BRACKETS_NOTE]
+    return Table(title, header, lines, notes, verdicts=verdicts, foot=sum(one.column is None for one in found))
 
 
 def _rows_text(row: Row, column: Column) -> str:
@@ -143,17 +141,7 @@ def _bounds(bounds: Interval | None) -> str:
     return f"[{', '.join(map(number, bounds))}]" if bounds else ""
 
 
-_SEEDS_NOTE = (
-    f"Rows and seeds: {LEVEL:.0%} interval of the difference over both, seeds weighted at random within tasks and "
-    f"alike for all methods that have them, with Student's quantiles; {NOTHING} where a method has a single seed, "
-    "whose spread nobody knows."
+_BRACKETS_NOTE = (
+    f"In brackets: {LEVEL:.0%} bootstrap intervals over the evaluation rows; last column: of the difference, over rows "
+    "and seeds."
 )
-
-
-def _interval_note() -> str:
-    return (
-        f"In brackets: {LEVEL:.0%} bootstrap interval over the evaluation rows ({RESAMPLES:,} resamples, percentiles; "
-        "the score is the mean over seeds). Differences are paired: both sides are scored on the same resamples. These "
-        "intervals leave out the choice of config and the seeds; ± is the standard deviation over seeds. Scores "
-        "without an interval: their predictions or gold labels are missing (`--data` restores the labels)."
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.records.record import Record
@@ -10,20 +10,23 @@ from harness.reporting.bootstrap import Bootstrap
 from harness.reporting.claims_table import JudgedClaim, claims_frame, claims_table, judge_claims
 from harness.reporting.comparison import comparison_tables, intervals_table
 from harness.reporting.drawings import draw, figure_files
-from harness.reporting.footnotes import key_notes, mark_notes
+from harness.reporting.footnotes import DEFINITIONS, group_notes, key_notes, mark_notes
 from harness.reporting.groups import Group, comparable_groups
+from harness.reporting.latex import latex
 from harness.reporting.methods_comparison import methods_comparison
 from harness.reporting.page import NAME as PAGE
 from harness.reporting.page import Part, make_page
 from harness.reporting.published import anchors_for, anchors_table, paper_table
-from harness.reporting.runs_table import runs_table
-from harness.reporting.scores import group_scores, scores_frame
-from harness.reporting.table import Table, latex, markdown
+from harness.reporting.runs_table import runs_csv
+from harness.reporting.scores import Scores, group_scores, scores_frame
+from harness.reporting.scores_long import long_frame
+from harness.reporting.table import Table, markdown
 from harness.reporting.tables import by_size_table, candidates_table, chosen_table, main_table, methods_table
 from harness.reporting.tasks_table import is_beyond_glue, tasks_frame, tasks_rows, tasks_table
 from harness.tasks.glue import OFFICIAL_ROWS
 
-LATEX_HEAD = "% Made by `python -m harness.report`; needs \\usepackage{booktabs} and \\usepackage{graphicx}."
+NOTES = "tables/NOTES.md"
+NOTES_LINE = "What the tables mean and what they are about: [NOTES.md](NOTES.md)."
 NO_SIZES = "No run has a bottleneck size.\n"
 
 Files = dict[str, str | bytes]  # contents by path below the report's folder
@@ -33,14 +36,19 @@ Files = dict[str, str | bytes]  # contents by path below the report's folder
 class Report:
     """Everything that a results folder tells: its main tables, their short form, and figures and tables as files.
 
-    `tables` are complete; `summary` has the scores only, with the notes that they need and the verdicts on the mean.
-    `claims` are the paper's statements, judged.
+    `tables` are complete; `summary` has the scores only, with what would mislead without a note and the verdicts on
+    the mean. `claims` are the paper's statements, judged. `notes` is the document of all notes.
     """
 
     tables: list[Table]
     summary: list[Table]
     files: Files
     claims: list[JudgedClaim] = field(default_factory=list)
+
+    @property
+    def notes(self) -> str:
+        """What the tables mean and what they are about, as markdown."""
+        return str(self.files[NOTES])
 
 
 def make_report(
@@ -62,6 +70,7 @@ def make_report(
     complete: list[Table] = []
     summary: list[Table] = []
     beyond = [scores for scores in boards if is_beyond_glue(scores.group)]
+    mains: list[Table] = []
     by_task: list[Table] = []
     parts: list[Part] = []
     for scores in boards:
@@ -70,34 +79,45 @@ def make_report(
         if scores in beyond:  # a column per task is readable for the nine of GLUE; other suites may have many more
             shown, rows = tasks_table(scores, missing, with_paper=with_paper), tasks_rows(scores)
             by_task.append(shown)
+        mains.append(main)
         tables += [main, *comparisons]
         complete += [shown, *comparisons]
         parts.append(Part(scores, shown, rows, comparisons))
         verdicts = [verdict for table in comparisons for verdict in table.verdicts]
-        notes = [*key_notes(scores, () if summary else missing), *mark_notes(shown.rows), *verdicts]
-        summary.append(replace(shown, notes=notes, details=[]))
+        notes = [*key_notes(scores, () if summary else missing), *mark_notes(shown.rows)]
+        summary.append(replace(shown, notes=notes, verdicts=verdicts))
     published = _published_tables(groups)
     tables, complete = [*tables, *published], [*complete, *published]
     intervals = [intervals_table(scores, bootstrap) for scores in boards]
     sizes = [by_size_table(group, family) for group in groups for family in group.families]
+    methods = [methods_table(group) for group in groups]
     sweep = [table for group in groups for table in (chosen_table(group), candidates_table(group))]
     claims = judge_claims(boards, bootstrap)
+    floats = {
+        "glue": mains,
+        "differences": [table for part in parts for table in part.comparisons],
+        "by_size": sizes,
+        "methods": methods,
+        "tasks": by_task,
+        "published": published,
+    }
     files: Files = {
+        NOTES: notes_document(boards, missing),
         "tables/glue.md": _document("GLUE scores", tables),
-        "tables/glue.tex": "\n\n".join([LATEX_HEAD, *map(latex, tables)]) + "\n",
         "tables/glue.csv": scores_frame(boards, bootstrap).to_csv(index=False),
+        "tables/scores_long.csv": long_frame(boards, bootstrap).to_csv(index=False),
         "tables/claims.md": _document("What the paper says, and what the runs say", [claims_table(claims)]),
         "tables/claims.csv": claims_frame(claims).to_csv(index=False),
         "tables/intervals.md": _document("Scores with their intervals", intervals),
         "tables/by_size.md": _document("Scores by bottleneck size", sizes, instead=NO_SIZES),
-        "tables/methods.md": _document("Methods", map(methods_table, groups)),
+        "tables/methods.md": _document("Methods", methods),
         "tables/sweep.md": _document("What was tried and what was chosen", sweep),
-        "runs.csv": runs_table(groups).to_csv(index=False),
+        "runs.csv": runs_csv(groups),
+        **{f"tables/{name}.tex": text for kind, found in floats.items() for name, text in _latex_files(kind, found)},
     }
     if beyond:
         files |= {
             "tables/tasks.md": _document("Scores by task", by_task),
-            "tables/tasks.tex": "\n\n".join([LATEX_HEAD, *map(latex, by_task)]) + "\n",
             "tables/tasks.csv": tasks_frame(beyond, bootstrap).to_csv(index=False),
         }
     compared = [table for scores in boards if (table := methods_comparison(scores, bootstrap)) is not None]
@@ -114,13 +134,31 @@ def make_report(
 
 def section(table: Table) -> str:
     """A table with its notes as a section of a markdown document."""
-    notes = [f"- {note}" for note in [*table.notes, *table.details]]
+    notes = [f"- {note}" for note in [*table.notes, *table.verdicts]]
     return "\n".join([f"## {table.title}", "", markdown(table), "", *notes, ""])
 
 
 def _document(title: str, tables: Iterable[Table], *, instead: str = "") -> str:
     """A markdown document; `instead` is what it says without any table."""
-    return "\n".join([f"# {title}", "", *(list(map(section, tables)) or [instead])])
+    return "\n".join([f"# {title}", "", f"{NOTES_LINE}\n", *(list(map(section, tables)) or [instead])])
+
+
+def _latex_files(kind: str, tables: Sequence[Table]) -> Iterator[tuple[str, str]]:
+    """One file per table: `glue`, `glue_2`, ..."""
+    for place, table in enumerate(tables, 1):
+        number = f"{place}" if place > 1 else ""
+        yield f"{kind}{number and '_'}{number}", latex(table, f"{kind.replace('_', '-')}{number and '-'}{number}")
+
+
+def notes_document(boards: Sequence[Scores], missing: Sequence[str] = ()) -> str:
+    """`NOTES.md`: what the tables mean, then per group of comparable runs what they are about.
+
+    `missing` are ids of runs that were planned and have no record.
+    """
+    sections = [("How to read the tables", DEFINITIONS)]
+    sections += [(s.group.title, group_notes(s, () if i else missing)) for i, s in enumerate(boards)]
+    texts = ["\n".join([f"## {title}", "", *(f"- {note}" for note in notes), ""]) for title, notes in sections]
+    return "\n".join(["# Notes", "", *texts])
 
 
 def _published_tables(groups: Iterable[Group]) -> list[Table]:

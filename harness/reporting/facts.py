@@ -55,7 +55,10 @@ def official_rows(record: Record) -> dict[str, int]:
 
 
 def data_phrase(records: Sequence[Record]) -> str:
-    """`GLUE (local)`, `GLUE files, cut (local)`, `synthetic data (NOT GLUE)`, or data that no run has loaded."""
+    """`GLUE (local)`, `GLUE files, cut (local)`, `synthetic data (NOT GLUE)`, or data that no run has loaded.
+
+    Rows of tasks that are no benchmark's are `own data (local)`.
+    """
     loaded = _loaded(records)
     if not loaded:
         return f"{records[0]['config'].get('data', {}).get('source')} data (never loaded)"
@@ -63,8 +66,17 @@ def data_phrase(records: Sequence[Record]) -> str:
     if all(map(is_squad, loaded)):
         return f"SQuAD v1.1{', cut' if cut_phrase(loaded) else ''} ({source})"
     if not all(map(is_glue, loaded)):
-        return f"{source} data (NOT GLUE)"
+        benchmark = benchmark_of(task_of(record) for record in loaded if not is_glue(record) and not is_squad(record))
+        return f"{source} data (NOT {benchmark})" if benchmark else f"own data ({source})"
     return f"GLUE files, cut ({source})" if cut_phrase(loaded) else f"GLUE ({source})"
+
+
+def benchmark_of(tasks: Iterable[Task]) -> str | None:
+    """The benchmark that has tasks of these names; None for tasks of users."""
+    names = {task.name for task in tasks}
+    if names & OFFICIAL_ROWS.keys():
+        return "GLUE"
+    return "SQuAD" if SQUAD in names else None
 
 
 def cut_of(record: Record) -> tuple[str, ...]:
@@ -159,7 +171,7 @@ def _by_task(records: Sequence[Record]) -> list[tuple[Task, Record]]:
     """The first run of each task that has loaded its data; comparable runs of a task share their rows."""
     first: dict[str, Record] = {}
     for record in _loaded(records):
-        first.setdefault(task_of(record).name, record)
+        first.setdefault(record["config"]["task"]["name"], record)
     return [(task, first[task.name]) for task in in_order(task_of(record) for record in first.values())]
 
 

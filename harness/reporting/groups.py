@@ -59,6 +59,11 @@ class Group:
         return any(chosen_on(record) not in task_of(record).evaluation_sets for record in self.records)
 
     @cached_property
+    def has_several_seeds(self) -> bool:
+        """Whether any score shown is a mean over several seeds."""
+        return any(cell.chosen and len(cell.chosen.completed) > 1 for cell in self.cells.values())
+
+    @cached_property
     def tasks(self) -> list[Task]:
         """The tasks with any run: GLUE's in the paper's order, then others by name."""
         return in_order(cell.task for cell in self.cells.values())

@@ -19,11 +19,10 @@ from harness.records.choice import choice_score
 from harness.records.record import Record, task_of
 from harness.reporting.bootstrap import LEVEL, Bootstrap
 from harness.reporting.drawings import Drawing
-from harness.reporting.footnotes import key_notes, protocol_note
+from harness.reporting.footnotes import DEFINITIONS, group_notes, key_notes, protocol_note
 from harness.reporting.groups import Group
 from harness.reporting.method_variant import MethodVariant
 from harness.reporting.scores import Row, Scores
-from harness.reporting.setup_notes import setup_notes
 from harness.reporting.sweep_grid import sweep_grids
 from harness.reporting.table import NOTHING, Table, number
 
@@ -74,7 +73,7 @@ def make_page(
             "drawings": [one for one in drawings if one.scores is part.scores],
             "grids": sweep_grids(part.scores.group),
             "protocol": protocol_note(part.scores.group),
-            "provenance": [*setup_notes(part.scores.group), *_commands(part.scores.group)],
+            "provenance": [*group_notes(part.scores, ()), *_commands(part.scores.group)],
         }
         for index, part in enumerate(parts, 1)
     ]
@@ -89,6 +88,7 @@ def make_page(
         runs={"columns": RUN_COLUMNS, "filters": FILTERS, "rows": list(_runs(groups))},
         published=published,
         statements=statements,
+        definitions=DEFINITIONS,
     )
 
 

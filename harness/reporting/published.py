@@ -81,7 +81,7 @@ TABLE_1_NOTES = (
 # Section 3 of the paper: mean validation accuracy over the eight classification tasks, BERT-large, by adapter size.
 MEAN_BY_SIZE = {8: 86.2, 64: 85.8, 256: 85.7}
 MEAN_BY_SIZE_NOTE = (
-    f"For comparison, {HOULSBY}, section 3: mean validation accuracy of BERT-large over its eight classification "
+    f"For comparison, {HOULSBY}, section 3.6: mean validation accuracy of BERT-large over its eight classification "
     "tasks is " + ", ".join(f"{score} at size {size}" for size, score in MEAN_BY_SIZE.items()) + "."
 )
 

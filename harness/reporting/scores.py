@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -16,7 +16,7 @@ from harness.reporting.groups import Group
 from harness.reporting.method_names import family_label
 from harness.reporting.method_variant import MethodVariant
 from harness.reporting.runs_table import to_frame
-from harness.reporting.table import DAGGER, NOTHING, number
+from harness.reporting.table import DAGGER, NOTHING, ONE_SEED, number
 from harness.tasks.task import Task
 
 UNDEFINED = "undef."
@@ -53,6 +53,11 @@ class Entry:
             return words.get(self.state, self.state) + DAGGER * self.degenerate
         spread = "" if self.std is None else f" ±{self.std:.1f}"
         return f"{number(self.points)}{spread}{DAGGER * self.degenerate}"
+
+    def among(self, group: Group) -> str:
+        """The same with a mark for a single seed, where other scores of the group have several."""
+        is_single = self.seeds == 1 and self.points is not None and self.fraction is not None
+        return self.text + ONE_SEED * (is_single and group.has_several_seeds)
 
 
 @dataclass(frozen=True)
@@ -116,18 +121,28 @@ def method_rows(group: Group, columns: Sequence[Column]) -> dict[MethodVariant, 
 
 
 def group_scores(group: Group) -> Scores:
-    """Rows of the main table: majority, full fine-tuning, adapters (best size, then each size), the other methods."""
+    """Rows of the main table: majority, full fine-tuning, adapters (best size, then each size), the other methods.
+
+    Where one size is the best on every task, its row is also that of the best size.
+    """
     columns = table_columns(group)
     rows = method_rows(group, columns)
     full = next((row for method, row in rows.items() if method.is_full), None)
-    best = {family: best_size_row(group, family, columns) for family, sizes in group.families.items() if len(sizes) > 1}
-    smallest = {family: next(iter(sizes.values())) for family, sizes in group.families.items()}
-    methods: list[Row] = []
-    for method, row in rows.items():
-        if method.family in best and smallest[method.family] == method:
-            methods.append(best[method.family])
-        methods.append(row)
-    adapters = [best.get(family) or rows[method] for family, method in smallest.items()]
+    adapters: list[Row] = []
+    in_front: dict[MethodVariant, Row] = {}  # the row of the best size, by the smallest size
+    for family, sizes in group.families.items():
+        smallest, *others = sizes.values()
+        if not others:
+            adapters.append(rows[smallest])
+            continue
+        best = best_size_row(group, family, columns)
+        same = next((method for method in sizes.values() if rows[method].cells == best.cells), None)
+        if same is None:
+            in_front[smallest] = best
+        else:
+            best = rows[same] = replace(best, label=family_label(family, group.families, str(same.size), "best size"))
+        adapters.append(best)
+    methods = [one for method, row in rows.items() for one in (in_front.get(method), row) if one]
     counted = counted_columns(columns, methods)
     pairs = [(row, full) for row in adapters if full]
     return Scores(group, columns, counted, _majority_row(group, columns), methods, pairs)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.records.record import Record
-from harness.reporting.facts import cut_phrase, data_phrase, is_squad, rows_phrase, values_of
+from harness.records.record import Record, task_of
+from harness.reporting.facts import benchmark_of, cut_phrase, data_phrase, is_glue, is_squad, rows_phrase, values_of
 from harness.reporting.groups import Group
 from harness.reporting.method_variant import MethodVariant
-from harness.tasks.glue import OFFICIAL_ROWS
 
 
 def setup_notes(group: Group) -> list[str]:
@@ -44,10 +43,14 @@ def _has_encoder(group: Group, variant: MethodVariant) -> bool:
 
 
 def not_glue_note(group: Group) -> list[str]:
-    """For rows that are not GLUE's under the names of its tasks."""
-    if group.key.is_glue is not False or not any(task.name in OFFICIAL_ROWS for task in group.tasks):
+    """For rows that are not a benchmark's under the names of its tasks."""
+    loaded = [record for record in group.records if record.get("data")]
+    tasks = {task_of(record).name: task_of(record) for record in loaded if not is_glue(record) and not is_squad(record)}
+    benchmark = benchmark_of(tasks.values())
+    if benchmark is None:
         return []
-    return [f"**NOT GLUE: {group.key.source} data.** These scores say nothing about the GLUE tasks of the same names."]
+    which = "the GLUE tasks of the same names" if benchmark == "GLUE" else benchmark
+    return [f"**NOT {benchmark}: {group.key.source} data.** These scores say nothing about {which}."]
 
 
 def _environment_note(records: Sequence[Record]) -> str:

@@ -1,8 +1,7 @@
-"""A table as text, and its layouts: markdown that reads well raw, LaTeX, and the terminal."""
+"""A table as text, and its layouts: markdown that reads well raw, and the terminal; `latex` is the third."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from rich import box
@@ -12,6 +11,7 @@ from rich.text import Text
 
 NOTHING = "–"
 DAGGER = "†"
+ONE_SEED = "¹"
 MINUS = "−"
 
 
@@ -37,8 +37,9 @@ class Table:
     notes: list[str]
     left: int = 1
     long_last: bool = False
-    details: list[str] = field(default_factory=list)  # further notes, one per failed run; comments in LaTeX
-    verdicts: list[str] = field(default_factory=list)  # those of its notes that judge, to be read without the table
+    verdicts: list[str] = field(default_factory=list)  # further notes, which judge and can be read without the table
+    best: frozenset[tuple[int, int]] = frozenset()  # the cells (row, column) with the best scores
+    foot: int = 0  # the last rows, which are about the others: means, differences
 
     def is_left(self, column: int) -> bool:
         return column < self.left or (self.long_last and column == len(self.header) - 1)
@@ -61,56 +62,6 @@ def markdown(table: Table) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def latex(table: Table) -> str:
-    """A table float for `booktabs` and `graphicx`, with the title as its caption and the notes below."""
-    columns = "".join("l" if table.is_left(i) else "r" for i in range(len(table.header)))
-    rule = r" \\"
-    lines = [" & ".join(map(escape_latex, line)) + rule for line in [table.header, *table.rows]]
-    return "\n".join(
-        [
-            r"\begin{table*}[t]",
-            rf"\caption{{{escape_latex(table.title)}}}",
-            rf"\resizebox{{\textwidth}}{{!}}{{\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            lines[0],
-            r"\midrule",
-            *lines[1:],
-            r"\bottomrule",
-            r"\end{tabular}}",
-            r"\par\footnotesize\raggedright",
-            *(rf"{escape_latex(note)}\par" for note in table.notes),
-            r"\end{table*}",
-            *(f"% {note}" for note in table.details),
-        ]
-    )
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": "$<$",
-    ">": "$>$",
-    "|": r"\textbar{}",
-    DAGGER: r"\textdagger{}",
-    NOTHING: "--",
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "÷": r"$\div$",
-    MINUS: "$-$",
-    "Σ": r"$\Sigma$",
-}
-
-
-def escape_latex(text: str) -> str:
-    """Text for LaTeX: special characters escaped, `**bold**` and backticked code as their commands."""
-    escaped = "".join(_LATEX.get(character, character) for character in text)
-    escaped = re.sub(r"^([+-])(?=\d)", r"$\1$", escaped)  # a sign, not a hyphen
-    escaped = re.sub(r"\*\*(.+?)\*\*", r"\\textbf{\1}", escaped)
-    return re.sub(r"`(.+?)`", r"\\texttt{\1}", escaped)
-
-
 def print_table(table: Table, console: Console) -> None:
     """Print to a terminal with the notes below; a table that is too wide is split into blocks of columns."""
     console.print(Text(table.title, style="bold"))
@@ -123,7 +74,7 @@ def print_table(table: Table, console: Console) -> None:
         for line in table.rows:
             laid_out.add_row(*(Text(_two_lines(line[i])) for i in columns))
         console.print(laid_out)
-    for note in [*table.notes, *table.details]:
+    for note in [*table.notes, *table.verdicts]:
         console.print(Text(f"- {plain_text(note)}"))
     console.print()
 

@@ -9,18 +9,11 @@ from typing import Any
 from harness.records.record import Record
 from harness.reporting.candidates import Candidate, Cell, eligible_candidates
 from harness.reporting.facts import own_peak
-from harness.reporting.footnotes import (
-    CANDIDATES_NOTE,
-    chosen_notes,
-    failure_notes,
-    main_notes,
-    mark_notes,
-    methods_notes,
-    size_notes,
-)
+from harness.reporting.footnotes import edge_note, mark_notes, table_notes
 from harness.reporting.groups import Group
 from harness.reporting.method_names import differing_names, family_label, named_fields, short_number
 from harness.reporting.method_variant import MethodVariant
+from harness.reporting.published import MEAN_BY_SIZE_NOTE
 from harness.reporting.scores import (
     Column,
     Row,
@@ -41,15 +34,26 @@ def main_table(scores: Scores, missing: Sequence[str] = ()) -> Table:
 
     `missing` are ids of runs that were planned and have no record.
     """
-    header = ["Method", f"Total ({len(scores.counted)})", "Trained", *(c.title for c in scores.columns), "Mean"]
+    group, columns = scores.group, scores.columns
+    header = ["Method", f"Total ({len(scores.counted)})", "Trained", *(c.title for c in columns), "Mean"]
     rows = []
     for row in [scores.majority, *scores.methods]:
-        texts = [row.entries[column.title].text for column in scores.columns]
+        texts = [row.entries[column.title].among(group) for column in columns]
         rows.append([row.label, *_sizes(row, scores.counted), *texts, _mean(row, scores.counted)])
+    best: set[tuple[int, int]] = set()
+    for place, values in enumerate([*([r.points(c) for r in scores.methods] for c in columns), _means(scores)], 3):
+        best |= {(line, place) for line in best_of(values, offset=1)}
     for adapters, full in scores.pairs:
         rows.append(_difference(adapters, full, scores))
-    notes = [*main_notes(scores, missing), *mark_notes(rows)]
-    return Table(scores.group.title, header, rows, notes, details=failure_notes(scores.group))
+    notes = table_notes(group, rows, missing)
+    return Table(group.title, header, rows, notes, best=frozenset(best), foot=len(scores.pairs))
+
+
+def best_of(values: Sequence[float | None], *, offset: int = 0) -> list[int]:
+    """The places of the highest values as they are printed, counted from `offset`; none where there is one value."""
+    shown = [None if value is None else round(value, 1) for value in values]
+    known = [value for value in shown if value is not None]
+    return [place for place, value in enumerate(shown, offset) if len(known) > 1 and value == max(known)]
 
 
 def by_size_table(group: Group, family: MethodVariant) -> Table:
@@ -57,17 +61,20 @@ def by_size_table(group: Group, family: MethodVariant) -> Table:
     columns = table_columns(group)
     sizes = {size: method_row(str(size), group.row(method), columns) for size, method in group.families[family].items()}
     best = group.best_size(family)
-    rows = []
+    rows, bold = [], set()
     for column in columns:
         cell = best.get(column.task.name)
         winner = str(cell.method.size) if cell and cell.chosen else NOTHING
-        rows.append([column.title, *(row.entries[column.title].text for row in sizes.values()), winner])
+        bold |= {(len(rows), place) for place in best_of([row.points(column) for row in sizes.values()], offset=1)}
+        rows.append([column.title, *(row.entries[column.title].among(group) for row in sizes.values()), winner])
     counted = counted_columns(columns, list(sizes.values()))
     rows.append(["Mean", *(_mean(row, counted) for row in sizes.values()), ""])
     rows.append(["Trained", *(_sizes(row, counted)[1] for row in sizes.values()), ""])
     title = f"{family_label(family, group.families, 'by size')}: {group.title}"
     header = ["Task", *map(str, sizes), "Best size"]
-    return Table(title, header, rows, [*size_notes(group), *mark_notes(rows)])
+    bold |= {(len(columns), place) for place in best_of([row.mean(counted) for row in sizes.values()], offset=1)}
+    notes = [*table_notes(group, rows), MEAN_BY_SIZE_NOTE]
+    return Table(title, header, rows, notes, best=frozenset(bold), foot=2)
 
 
 def methods_table(group: Group) -> Table:
@@ -87,7 +94,10 @@ def methods_table(group: Group) -> Table:
         rows.append([row.label, _mean(row, counted), *texts])
     header = ["Method", "Mean", "Trained parameters", "Trained", "Examples/s", "Peak memory (GB)"]
     header.append("Stored per task (MB)")
-    return Table(f"Methods: {group.title}", header, rows, [*methods_notes(group), *mark_notes(rows)])
+    best = {(line, 1) for line in best_of([row.mean(counted) for row in scored.values()])}
+    memory = "Peak memory: of runs that trained alone; that of a stack is not its method's."
+    notes = [*table_notes(group, rows), memory]
+    return Table(f"Methods: {group.title}", header, rows, notes, best=frozenset(best))
 
 
 def chosen_table(group: Group) -> Table:
@@ -106,7 +116,7 @@ def chosen_table(group: Group) -> Table:
         tried = " ".join(map(short_number, cell.rates))
         texts += [str(len(cell.candidates)), tried, cell.grid_edge or NOTHING]
         rows.append([cell.task.title, group.label_of(cell), *texts])
-    return Table(f"Chosen: {group.title}", header, rows, [*chosen_notes(group), *mark_notes(rows)], left=2)
+    return Table(f"Chosen: {group.title}", header, rows, [edge_note(group), *table_notes(group, rows)], left=2)
 
 
 def candidates_table(group: Group) -> Table:
@@ -137,7 +147,7 @@ def candidates_table(group: Group) -> Table:
                     " ".join(f"`{record['run_id']}`" for record in candidate.records),
                 ]
             )
-    notes = [CANDIDATES_NOTE, *mark_notes(rows)]
+    notes = mark_notes(rows)
     return Table(f"All candidates: {group.title}", header, rows, notes, left=2, long_last=True)
 
 
@@ -145,6 +155,10 @@ def _other_settings(candidate: Candidate, differing: Sequence[str]) -> str:
     """What tells the candidates of a cell apart besides learning rate and epochs."""
     shown = ("train.learning_rate", "train.epochs")
     return ", ".join(named_fields(candidate.settings, [name for name in differing if name not in shown]).values())
+
+
+def _means(scores: Scores) -> list[float | None]:
+    return [row.mean(scores.counted) for row in scores.methods]
 
 
 def _mean(row: Row, counted: Sequence[Column]) -> str:

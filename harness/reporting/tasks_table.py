@@ -12,7 +12,7 @@ from harness.reporting import published_tasks
 from harness.reporting.bootstrap import Bootstrap
 from harness.reporting.candidates import Cell
 from harness.reporting.figure_style import encoder_title
-from harness.reporting.footnotes import failure_notes, mark_notes, task_notes
+from harness.reporting.footnotes import table_notes
 from harness.reporting.groups import Group
 from harness.reporting.method_names import family_label
 from harness.reporting.method_variant import MethodVariant
@@ -20,6 +20,7 @@ from harness.reporting.published_tasks import TASK_SCORES, TOTALS, PublishedScor
 from harness.reporting.runs_table import to_frame
 from harness.reporting.scores import Column, Row, Scores, method_row
 from harness.reporting.table import NOTHING, Table, number
+from harness.reporting.tables import best_of
 from harness.tasks.glue import OFFICIAL_ROWS
 from harness.tasks.squad import NAME as SQUAD
 
@@ -54,7 +55,7 @@ def tasks_table(scores: Scores, missing: Sequence[str] = (), *, with_paper: bool
     rows = [scores.majority, *(method.row for method in methods)]
     shared = [column for column in scores.counted if all(row.mean([column]) is not None for row in rows)]
     paper = _paper_methods(scores, with_paper=with_paper)
-    lines = [[column.title, *(row.entries[column.title].text for row in rows)] for column in scores.columns]
+    lines = [[column.title, *(row.entries[column.title].among(group) for row in rows)] for column in scores.columns]
     means = [row.mean(shared) for row in rows]
     lines.append([f"Average ({len(shared)})", *(NOTHING if mean is None else number(mean) for mean in means)])
     lines.append(["Total parameters", *(_multiple(row, scores.counted) for row in rows)])
@@ -67,8 +68,11 @@ def tasks_table(scores: Scores, missing: Sequence[str] = (), *, with_paper: bool
     header = ["Task", "Majority", *(method.row.label for method in methods)]
     header += [f"Paper: {published_tasks.METHODS[name]}" for name in paper]
     lines = [[*line, *theirs] for line, theirs in zip(lines, published, strict=True)]
-    notes = [_average_note(shared, paper), *([published_tasks.NOTE] if paper else []), *task_notes(scores, missing)]
-    return Table(group.title, header, lines, [*notes, *mark_notes(lines)], details=failure_notes(group))
+    notes = [*table_notes(group, lines, missing), _average_note(scores, shared, paper)]
+    values = [[method.row.points(column) for method in methods] for column in scores.columns] + [means[1:]]
+    best = {(line, place) for line, found in enumerate(values) for place in best_of(found, offset=2)}
+    notes += [published_tasks.NOTE] if paper else []
+    return Table(group.title, header, lines, notes, best=frozenset(best), foot=3)
 
 
 def tasks_frame(boards: Sequence[Scores], bootstrap: Bootstrap) -> pd.DataFrame:
@@ -157,11 +161,11 @@ def _share(row: Row, columns: Sequence[Column]) -> str:
     return f"{100 * sum(fractions) / len(fractions):.3g} %" if fractions else NOTHING
 
 
-def _average_note(shared: Sequence[Column], paper: Sequence[str]) -> str:
+def _average_note(scores: Scores, shared: Sequence[Column], paper: Sequence[str]) -> str:
     titles = ", ".join(column.title for column in shared) or "no task"
+    over = "all tasks" if shared == scores.columns else f"the tasks for which every column has a score: {titles}"
     published = " The paper's is over the same tasks; its parameters are of all seventeen." if paper else ""
     return (
-        f"Average ({len(shared)}): plain mean over the tasks for which every column has a score: {titles}.{published} "
-        "Best size, best n: chosen per task on the selection split (tables/sweep.md has all). Total parameters: of all "
-        "tasks together, in encoders; in parentheses the number of tasks where a method lacks some."
+        f"Average ({len(shared)}): plain mean over {over}.{published} Total parameters: of all tasks together, in "
+        "encoders; in parentheses the number of tasks where a method lacks some."
     )

@@ -7,11 +7,10 @@ under their names in the encoder, and the library loads them with the adapter.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
-import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from harness.errors import UserError
@@ -23,7 +22,8 @@ from harness.model.parameters import encoder_size
 from harness.model.pooling import pooling_title
 from harness.records.record import task_of
 from harness.records.weights import StoredRun
-from harness.serving.exported import as_json, model_card, model_name, write_folder
+from harness.serving.exported import as_json, write_folder
+from harness.serving.model_card import Export, Intervals, encoder_name, model_card
 from harness.tasks.glue import TASKS
 from harness.tasks.squad import NAME as SQUAD
 from harness.tasks.task import Task
@@ -42,11 +42,21 @@ MODELS = {
 }
 
 
-def export(out: Path, run: StoredRun, method: MethodConfig, tensors: dict[str, Tensor], *, encoder: Checkpoint) -> None:
+def export(
+    out: Path,
+    run: StoredRun,
+    method: MethodConfig,
+    tensors: dict[str, Tensor],
+    *,
+    encoder: Checkpoint,
+    intervals: Intervals | None = None,
+    licence: str | None = None,
+) -> None:
     """Write the folder `out` with a model card, as a whole or not at all.
 
-    `run` and `tensors` are as in `harness.records.weights`. Raises `UserError` for what the format or the library
-    cannot hold (methods other than adapters, some families, the mean of all tokens) and for an `out` that exists.
+    `run` and `tensors` are as in `harness.records.weights`, `intervals` and `licence` as in `model_card`. Raises
+    `UserError` for what the format or the library cannot hold (methods other than adapters, some families, the mean of
+    all tokens) and for an `out` that exists.
     """
     if not isinstance(method, AdapterConfig):
         raise UserError(f"--format=adapterhub holds adapters, but {task_of(run).name} was tuned with {method.name}")
@@ -62,7 +72,7 @@ def export(out: Path, run: StoredRun, method: MethodConfig, tensors: dict[str, T
     shared = {
         "hidden_size": shape.hidden_size,
         "model_class": model_class,
-        "model_name": model_name(run),
+        "model_name": encoder_name(run),
         "model_type": encoder.family,
         "name": task_of(run).name,
         "version": VERSION,
@@ -71,9 +81,14 @@ def export(out: Path, run: StoredRun, method: MethodConfig, tensors: dict[str, T
     files = {
         "adapter_config.json": as_json({"config": _adapter_config(method, shape.hidden_size), **shared}),
         "head_config.json": as_json({"config": _head_config(task_of(run), has_pooler), **shared}),
-        "pytorch_adapter.bin": _saved(adapter),
-        "pytorch_model_head.bin": _saved(head),
-        "README.md": _card(run, method, encoder_size(shape, has_pooler=has_pooler)).encode(),
+        "adapter.safetensors": save(adapter),
+        "model_head.safetensors": save(head),
+        "README.md": model_card(
+            run,
+            _card(run, method, encoder_size(shape, has_pooler=has_pooler)),
+            intervals=intervals or {},
+            licence=licence,
+        ).encode(),  # fmt: skip
     }
     write_folder(out, files)
 
@@ -157,51 +172,27 @@ def _adapter_name(name: str, family: Family, family_name: str, prefix: str, task
     return None
 
 
-def _card(run: StoredRun, method: AdapterConfig, whole: int) -> str:
+def _card(run: StoredRun, method: AdapterConfig, whole: int) -> Export:
     if method.train_layernorms:
         trained = "adapters, every LayerNorm and the task head"
         note = "The adapter replaces the encoder's LayerNorms by its own. Load only one such adapter into a model."
     else:
         trained, note = "adapters and the task head", "The encoder itself is unchanged."
-    return model_card(
-        run,
-        front=_front_matter(run),
+    name = task_of(run).name
+    known = {SQUAD: "qa/squad1"} | {task: f"glue/{task}" for task in TASKS} | {"stsb": "sts/stsb"}
+    return Export(
+        library="adapters",
         what=f"bottleneck adapters of size {method.bottleneck_size}",
         trained=trained,
         settings=f"Adapters: {method.placement} placement, size {method.bottleneck_size}, {method.activation}",
         code=[
             "from adapters import AutoAdapterModel",
             "",
-            f'model = AutoAdapterModel.from_pretrained("{model_name(run)}")  # or a folder with these weights',
-            'model.load_adapter("path/to/this/folder", set_active=True)',
+            f'model = AutoAdapterModel.from_pretrained("{encoder_name(run)}")  # or a folder with these weights',
+            'model.load_adapter("path/to/this/folder", use_safetensors=True, set_active=True)  # or its name on the hub',
             "model.eval()",
         ],
         notes=[note],
-        encoder_size=whole,
+        whole=whole,
+        tags=[f"adapterhub:{known[name]}"] if name in known else [],
     )
-
-
-def _front_matter(run: StoredRun) -> dict[str, Any]:
-    name = task_of(run).name
-    if name == SQUAD:
-        real = run["data"]["source"] != "synthetic"
-        tags = ["adapters", run["encoder"]["family"], "adapterhub:qa/squad1"]
-        return {
-            "library_name": "adapters",
-            "tags": tags,
-            "datasets": ["rajpurkar/squad"] if real else [],
-            "language": ["en"],
-        }
-    hub_tags = [f"adapterhub:{'sts' if name == 'stsb' else 'glue'}/{name}"] if name in TASKS else []
-    return {
-        "library_name": "adapters",
-        "tags": ["adapters", run["encoder"]["family"], *hub_tags],
-        "datasets": ["nyu-mll/glue"] if run["data"]["is_glue"] else [],
-        "language": ["en"],
-    }
-
-
-def _saved(tensors: dict[str, Tensor]) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(tensors, buffer)
-    return buffer.getvalue()

@@ -1,8 +1,9 @@
 """A bank of tasks over one encoder, as a folder.
 
 `encoder.json` describes the encoder. For each task there is `<task>.json`, the record of the run that trained it, the
-file of weights that the record names (`harness.records.weights`), and the run's predictions, which `check` compares
-with the bank's. Tasks share only the frozen encoder, so adding one cannot change another.
+file of weights that the record names (`harness.records.weights`), and the run's predictions with their gold labels:
+`check` compares the former with the bank's, and both make the intervals of a model card. Tasks share only the frozen
+encoder, so adding one cannot change another.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ from harness.model.checkpoint import Checkpoint, encoder_config, find_checkpoint
 from harness.model.parameters import encoder_size
 from harness.records.choice import best_run
 from harness.records.method_title import ALWAYS_SHOWN, method_title
-from harness.records.predictions import Arrays, predictions_path, read_predictions, write_predictions
+from harness.records.predictions import (
+    Arrays,
+    gold_path,
+    predictions_path,
+    read_gold,
+    read_predictions,
+    write_gold,
+    write_predictions,
+)
 from harness.records.record import Record, read_json, task_of, write_json
 from harness.records.weights import StoredRun, is_stored, read_stored, read_tensors, write_weights
 from harness.reporting.table import NOTHING, Table
@@ -29,6 +38,8 @@ from harness.tasks.glue import in_glue_order
 from harness.tasks.task import Task
 
 ENCODER = "encoder.json"
+# A run's predictions and their gold labels; None for what is missing.
+Rows = tuple[Arrays | None, Arrays | None]
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,7 @@ def add(
 
 def store_in(
     folder: Path,
-    runs: Sequence[tuple[Record, dict[str, Tensor], Arrays | None]],
+    runs: Sequence[tuple[Record, dict[str, Tensor], Rows]],
     *,
     replace: bool,
     model: str | None,
@@ -196,13 +207,11 @@ def contents(bank: Bank) -> Table:
     return Table(f"Bank {bank.folder}", header, rows, notes, left=2)
 
 
-def _read_best(results: Path, **wanted: Any) -> list[tuple[StoredRun, dict[str, Tensor], Arrays | None]]:
+def _read_best(results: Path, **wanted: Any) -> list[tuple[StoredRun, dict[str, Tensor], Rows]]:
     """What `_best_of` chooses, with weights and predictions, while a sweep may replace stored runs by better ones."""
     chosen = _best_of(stored_runs(results), results, **wanted)
     try:
-        return [
-            (run, read_tensors(results / "weights", run), read_predictions(results, run["run_id"])) for run in chosen
-        ]
+        return [(run, read_tensors(results / "weights", run), _rows_of(results, run)) for run in chosen]
     except UserError:
         if all(is_stored(results, run["run_id"]) for run in chosen):
             raise
@@ -259,7 +268,12 @@ def _describe_encoder(run: StoredRun, model: str | None) -> dict[str, Any]:
     return named | {"bytes": size, "parameters": encoder_size(encoder_config(checkpoint), has_pooler=has_pooler)}
 
 
-def _put(bank: Bank, run: StoredRun, tensors: dict[str, Tensor], predictions: Arrays | None, *, replace: bool) -> str:
+def _rows_of(results: Path, run: StoredRun) -> Rows:
+    key = run.get("predictions", {}).get("gold")
+    return read_predictions(results, run["run_id"]), read_gold(results, key) if key else None
+
+
+def _put(bank: Bank, run: StoredRun, tensors: dict[str, Tensor], rows: Rows, *, replace: bool) -> str:
     task, title = task_of(run).name, task_of(run).title
     before = read_stored(bank.folder / f"{task}.json") if task in bank.tasks else None
     if before is not None and before["run_id"] == run["run_id"]:
@@ -267,12 +281,18 @@ def _put(bank: Bank, run: StoredRun, tensors: dict[str, Tensor], predictions: Ar
     if before is not None and not replace:
         return f"{title}: kept {before['run_id']}; use --replace to put {run['run_id']} in its place"
     # Each run has a file name of its own, so that the old pair stays whole until the record is renamed into place.
+    predictions, gold = rows
     if predictions is not None:
         write_predictions(bank.folder, run["run_id"], predictions)
+    if gold is not None:
+        write_gold(bank.folder, task_of(run), gold)
     written = write_weights(bank.folder, task, tensors, run, file=f"{run['run_id']}.safetensors")
     if before is not None:
         (bank.folder / before["weights"]["file"]).unlink(missing_ok=True)
         predictions_path(bank.folder, before["run_id"]).unlink(missing_ok=True)
+        old = before.get("predictions", {}).get("gold")
+        if old and old != run.get("predictions", {}).get("gold"):
+            gold_path(bank.folder, old).unlink(missing_ok=True)
     return f"{title}: {run['run_id']}, {written['weights']['bytes'] / 1e6:.2f} MB"
 
 

@@ -23,7 +23,8 @@ from harness.model.parameters import encoder_size
 from harness.model.targets import rescaled_at_input
 from harness.records.record import task_of
 from harness.records.weights import StoredRun
-from harness.serving.exported import as_json, model_card, model_name, write_folder
+from harness.serving.exported import as_json, write_folder
+from harness.serving.model_card import Export, Intervals, encoder_name, model_card
 from harness.tasks.task import Task
 
 HEAD_FILE = "head.safetensors"
@@ -72,10 +73,19 @@ def plain_model(shape: PretrainedConfig, task: Task, pooling: str) -> PlainModel
     return PlainModel("AutoModel", "FEATURE_EXTRACTION")
 
 
-def export(out: Path, run: StoredRun, method: MethodConfig, tensors: dict[str, Tensor], *, encoder: Checkpoint) -> None:
+def export(
+    out: Path,
+    run: StoredRun,
+    method: MethodConfig,
+    tensors: dict[str, Tensor],
+    *,
+    encoder: Checkpoint,
+    intervals: Intervals | None = None,
+    licence: str | None = None,
+) -> None:
     """Write the folder `out` with a model card, as a whole or not at all.
 
-    `run` and `tensors` are as in `harness.records.weights`. Raises `UserError` for other methods than LoRA and IA3, and
+    `run` and `tensors` are as in `harness.records.weights`, `intervals` and `licence` as in `model_card`. Raises `UserError` for other methods than LoRA and IA3, and
     for an `out` that exists.
     """
     if not isinstance(method, LoraConfig | IA3Config):
@@ -99,7 +109,9 @@ def export(out: Path, run: StoredRun, method: MethodConfig, tensors: dict[str, T
     files |= {
         "adapter_config.json": as_json(_config(method, run, shape, list(tensors), model)),
         "adapter_model.safetensors": save(adapter),
-        "README.md": _card(run, what, model, pooling, _settings(method), whole).encode(),
+        "README.md": model_card(
+            run, _card(run, what, model, pooling, _settings(method), whole), intervals=intervals or {}, licence=licence
+        ).encode(),
     }
     write_folder(out, files)
 
@@ -131,7 +143,7 @@ def _config(
 ) -> dict[str, Any]:
     paths = _paths(names)
     shared = {
-        "base_model_name_or_path": model_name(run),
+        "base_model_name_or_path": encoder_name(run),
         "fan_in_fan_out": False,
         "inference_mode": True,
         "modules_to_save": [model.head.partition(".")[0]] if model.head else None,
@@ -159,14 +171,14 @@ def _settings(method: LoraConfig | IA3Config) -> str:
     return f"LoRA: rank {method.rank}, alpha {method.alpha:g}{stabilised}, dropout {method.dropout:g}, {targets}"
 
 
-def _card(run: StoredRun, what: str, model: PlainModel, pooling: str, settings: str, whole: int) -> str:
+def _card(run: StoredRun, what: str, model: PlainModel, pooling: str, settings: str, whole: int) -> Export:
     options = "".join(f", {name}={value}" for name, value in model.options.items())
     code = [
         "import peft, torch, transformers",
         "from safetensors.torch import load_file",
         "",
         'folder = "path/to/this/folder"',
-        f'model = transformers.{model.auto}.from_pretrained("{model_name(run)}"{options})  # or a folder',
+        f'model = transformers.{model.auto}.from_pretrained("{encoder_name(run)}"{options})  # or a folder',
         "model = peft.PeftModel.from_pretrained(model, folder).eval()",
     ]
     if model.head:
@@ -180,19 +192,13 @@ def _card(run: StoredRun, what: str, model: PlainModel, pooling: str, settings: 
             'logits = torch.nn.functional.linear(states, head["weight"], head["bias"])',
         ]
         notes = [f"The head is in {HEAD_FILE}: transformers' model for this kind of task has another one."]
-    front = {
-        "library_name": "peft",
-        "base_model": model_name(run),
-        "tags": [run["encoder"]["family"], what.split()[0].lower()],
-        "datasets": ["nyu-mll/glue"] if run["data"]["is_glue"] else [],
-    }
-    return model_card(
-        run,
-        front=front,
+    return Export(
+        library="peft",
         what=what,
         trained=f"{what.split()[0]} and the task head",
         settings=settings,
         code=code,
         notes=notes,
-        encoder_size=whole,
+        whole=whole,
+        tags=[what.split()[0].lower()],
     )

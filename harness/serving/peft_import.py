@@ -70,7 +70,7 @@ def import_lora(
         "run_id": f"{found.name}-lora{method.rank}-peft-{digest[:12]}",
         "imported": {"folder": source.resolve().name, "peft_version": config.get("peft_version")},
     }
-    return store_in(folder, [(record, tensors, None)], replace=replace, model=model, source=source)
+    return store_in(folder, [(record, tensors, (None, None))], replace=replace, model=model, source=source)
 
 
 def _read_config(source: Path) -> dict[str, Any]:

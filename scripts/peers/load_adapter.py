@@ -17,7 +17,7 @@ def main() -> None:
     encoder, export = sys.argv[1:]
     inputs = {name: torch.tensor(values) for name, values in json.load(sys.stdin).items()}
     model = AutoAdapterModel.from_pretrained(encoder)
-    model.load_adapter(export, set_active=True)
+    model.load_adapter(export, use_safetensors=True, set_active=True)
     model.eval()
     with torch.no_grad():
         output = model(**inputs)

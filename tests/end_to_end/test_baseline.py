@@ -66,7 +66,7 @@ def test_rates_and_seeds_are_one_run_next_to_those_of_adapters(harness_run, tmp_
     baseline = scores.set_index("row").loc["TF-IDF"]
     assert baseline["MRPC low"] <= baseline["MRPC"] <= baseline["MRPC high"]
     assert np.isnan(baseline["total_multiple"]) and np.isnan(baseline["trained_percent"])
-    notes = (tmp_path / "results/tables/glue.md").read_text(encoding="utf-8")
+    notes = (tmp_path / "results/tables/NOTES.md").read_text(encoding="utf-8")
     assert "TF-IDF: without an encoder" in notes
     assert "Seeds: n = 2 (seeds 0, 1)" in notes
 

@@ -60,10 +60,10 @@ def test_three_hundred_classes_are_stored_whole(results):
 def test_the_report_shows_them_with_intervals(results, tmp_path, capsys):
     assert report.main([str(results), "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
-    assert "NOT GLUE" in printed and "official validation" not in printed
+    assert "own data (listed)" in printed and "NOT GLUE" not in printed and "official validation" not in printed
     scores = pd.read_csv(tmp_path / "tables/glue.csv")
     assert {"Ages", "Topics", "Topics low", "Topics high"} <= set(scores.columns)
-    text = (tmp_path / "tables/glue.md").read_text(encoding="utf-8")
+    text = (tmp_path / "tables/NOTES.md").read_text(encoding="utf-8")
     assert "Topics macro-F1" in text and "Ages Spearman" in text
 
 

@@ -20,13 +20,15 @@ def test_an_export_is_whole_and_carries_a_model_card(bank, tiny_model, tmp_path,
     out = tmp_path / "export"
     command = ["export", str(bank), "--format", "adapterhub", "--task", "mrpc", "--out", str(out)]
     assert bank_command.main([*command, "--model", str(tiny_model)]) == 0
-    files = {"adapter_config.json", "head_config.json", "pytorch_adapter.bin", "pytorch_model_head.bin", "README.md"}
+    files = {"adapter_config.json", "head_config.json", "adapter.safetensors", "model_head.safetensors", "README.md"}
     assert {path.name for path in out.iterdir()} == files
     card = (out / "README.md").read_text()
     run = Bank.open(bank).entry("mrpc").run
     score = run["scores"]["validation"]["f1"]
-    assert card.startswith("---\nlibrary_name: ")
-    for words in ("load_adapter", f"| validation | f1 | {score:.4f} |", "nyu-mll/glue", run["run_id"], "LayerNorms"):
+    rows = run["data"]["rows"]["validation"]
+    assert card.startswith("---\n") and "library_name: adapters\n" in card.partition("\n---\n")[0]
+    row = f"| validation | {rows} | f1 | {score:.4f} | 0."  # and its interval
+    for words in ("load_adapter", row, "nyu-mll/glue", run["run_id"], "LayerNorms"):
         assert words in card
     capsys.readouterr()
     assert bank_command.main([*command, "--model", str(tiny_model)]) == 2

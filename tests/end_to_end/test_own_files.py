@@ -101,7 +101,7 @@ def test_the_report_shows_the_test_split(results, tmp_path, capsys):
     points = [100 * record["scores"]["test"]["macro_f1"] for record in records(results).values()
               if record["config"]["task"]["name"] == "reviews"]  # fmt: skip
     assert scores["Reviews"].dropna().iloc[-1] == pytest.approx(np.mean(points))
-    notes = (tmp_path / "tables/glue.md").read_text(encoding="utf-8")
+    notes = (tmp_path / "tables/NOTES.md").read_text(encoding="utf-8")
     assert "Protocol test: the selection split is the validation set; the test set is reported" in notes
     assert "Selection score" in (tmp_path / "tables/sweep.md").read_text(encoding="utf-8")
 

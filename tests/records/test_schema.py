@@ -1,8 +1,9 @@
 """The documented schema, the records that runs write and those that the tests make have the same keys."""
 
-from typing import get_args, get_origin, get_type_hints, is_typeddict
+from typing import get_args, get_origin, get_type_hints
 
 import pytest
+from typing_extensions import is_typeddict
 
 from harness.records.schema import Record
 from tests.fixtures.commands import records, train

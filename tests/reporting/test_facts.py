@@ -11,6 +11,8 @@ from harness.tasks.glue import TASKS
 from tests.fixtures.make_records import make_record
 
 CUT_QQP = {"train": 8_999, "validation": 1_000}
+SPAM = {"name": "spam", "title": "Spam", "kind": "classification", "labels": ["ham", "spam"], "metrics": ["accuracy"],
+        "headline": "accuracy"}  # fmt: skip
 HOLDOUT = {"name": "holdout", "fraction": 0.1, "seed": 0}
 
 
@@ -32,7 +34,8 @@ def test_complete_files_are_the_official_sets(tmp_path):
     assert (cut_phrase(records), reported_detail(records)) == ("", "")
     files = report_of(records, tmp_path)
     assert "## all-MiniLM-L6-v2 on GLUE (local), all rows" in files["tables/glue.md"]
-    assert "the same split, the official validation set, which" in files["tables/glue.md"]
+    assert "on the official validation set (" in files["tables/glue.md"]
+    assert "the same split, the official validation set, which" in files["tables/NOTES.md"]
     assert "chosen and reported on the official validation set." in files["figures/README.md"]
     of_claims = "runs that are synthetic, cut, of fewer than 3 seeds"  # what is never judged
     assert not any("cut" in text.replace("cut_files", "").replace(of_claims, "").lower() for text in files.values())
@@ -46,9 +49,14 @@ def test_cut_evaluation_files_are_not_called_official(tmp_path):
     for name in ("tables/glue.md", "tables/intervals.md", "tables/by_size.md", "tables/methods.md", "tables/sweep.md"):
         text = files[name]
         assert "on GLUE files, cut (local), all rows" in text
-        assert "the same split, the validation set, which makes the scores optimistic." in text
-        assert "The validation set is official for MRPC; cut for QQP (1,000 rows, officially 40,430)." in text
         assert "official validation set" not in text
+        if "sweep" not in name:
+            assert "on the validation set (F1), chosen on the same split, which is optimistic." in text
+            assert "Scored on a part of the rows: QQP." in text
+    notes = files["tables/NOTES.md"]
+    assert "the same split, the validation set, which makes the scores optimistic." in notes
+    assert "The validation set is official for MRPC; cut for QQP (1,000 rows, officially 40,430)." in notes
+    assert "official validation set" not in notes
     assert "QQP train 8,999 (official: 363,846), validation 1,000" in files["tables/glue.csv"]
     assert "Cut files: QQP train 8,999 (official: 363,846), validation 1,000" in files["figures/README.md"]
     assert "official validation set" not in files["figures/README.md"] + files["tables/glue.tex"]
@@ -60,8 +68,8 @@ def test_cut_training_files_leave_the_validation_set_official(tmp_path, protocol
     assert data_phrase(cut) == "GLUE files, cut (local)"
     assert (reported_split(cut), reported_detail(cut)) == ("the official validation set", "")
     files = report_of(cut, tmp_path)
-    assert "GLUE release: QNLI train 9,999 (official: 104,743)." in files["tables/glue.md"]
-    assert "the official validation set, which" in files["tables/glue.md"]
+    assert "GLUE release: QNLI train 9,999 (official: 104,743)." in files["tables/NOTES.md"]
+    assert "the official validation set, which" in files["tables/NOTES.md"]
 
 
 def test_a_figure_speaks_of_the_tasks_that_it_draws(tmp_path):
@@ -79,8 +87,11 @@ def test_a_row_limit_makes_the_reported_set_a_sample(tmp_path):
     assert reported_detail(records) == detail
     assert rows_phrase(records) == "MRPC 3,668 / 300 of 408; RTE 2,490 / 277"
     files = report_of(records, tmp_path)
-    assert detail in files["tables/glue.md"] and detail in files["tables/intervals.md"]
-    assert "official validation set" not in files["tables/glue.md"] + files["figures/README.md"]
+    assert detail in files["tables/NOTES.md"]
+    for name in ("tables/glue.md", "tables/intervals.md", "tables/glue.tex"):
+        assert "Scored on a part of the rows: MRPC." in files[name]
+    shown = [files[name] for name in ("tables/glue.md", "tables/NOTES.md", "figures/README.md")]
+    assert not any("official validation set" in text for text in shown)
 
 
 def test_other_data_have_nothing_official(tmp_path):
@@ -92,6 +103,14 @@ def test_other_data_have_nothing_official(tmp_path):
     assert "**NOT GLUE: synthetic data.**" in files["tables/glue.md"]
     first = files["tables/glue.md"].split("\n## Published")[0]
     assert not any("official" in text for text in (first, files["figures/README.md"], files["tables/methods.md"]))
+
+
+def test_tasks_of_ones_own_are_not_measured_by_glue(tmp_path):
+    record = make_record(SPAM, score=0.9)
+    assert data_phrase([record]) == "own data (local)"
+    files = report_of([record], tmp_path)
+    assert not any("NOT GLUE" in text for name, text in files.items() if name != "report.html")
+    assert "## all-MiniLM-L6-v2 on own data (local), all rows" in files["tables/glue.md"]
 
 
 def test_data_that_no_run_has_loaded():

@@ -50,13 +50,14 @@ def test_the_command_writes_the_tables_and_prints_them_with_all_notes(results):
     sections = markdown.split("\n## ")
     assert [section.splitlines()[0] for section in sections[1:]] == [
         "all-MiniLM-L6-v2 on GLUE (local), all rows",
-        "Adapters (best size) against full fine-tuning: all-MiniLM-L6-v2 on GLUE (local), all rows",
+        "Adapters (64, best size) against full fine-tuning: all-MiniLM-L6-v2 on GLUE (local), all rows",
         "all-MiniLM-L6-v2 on synthetic data (NOT GLUE), at most 500 training rows",
         "Published: Table 1 of the paper",
         "Published: similar encoders",
     ]
-    assert all(line in done.stdout for line in markdown.splitlines()[1:])
-    (adapters,) = (line for line in sections[1].splitlines() if line.startswith("| Adapters (64) "))
+    assert all(line in done.stdout for line in markdown.splitlines()[3:])  # without its title and the link to the notes
+    assert (results / "tables" / "NOTES.md").read_text(encoding="utf-8") in done.stdout
+    (adapters,) = (line for line in sections[1].splitlines() if line.startswith("| Adapters (64, best size)  "))
     assert [cell.strip() for cell in adapters.split("|")[2:-1]] == [
         "1.05x",
         "2.67 %",
@@ -74,7 +75,7 @@ def test_without_notes_scores_verdicts_and_the_folder_are_printed(results, capsy
         "all-MiniLM-L6-v2 on synthetic data (NOT GLUE), at most 500 training rows",
     ]
     whole = (results / "tables/glue.md").read_text(encoding="utf-8").splitlines()
-    assert any(line.startswith("| Adapters (64) ") for line in lines)
+    assert any(line.startswith("| Adapters (64, best size) ") for line in lines)
     assert {line for line in lines if line.startswith("|")} < set(whole)
     notes = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
     starts = [
@@ -92,12 +93,18 @@ def test_without_notes_scores_verdicts_and_the_folder_are_printed(results, capsy
     assert lines[-1] == f"Tables, figures and notes: {results} (--notes prints all notes)"
 
 
-def test_notes_of_the_main_table(results, capsys):
+def test_notes_stand_once_in_a_file_of_their_own(results, capsys):
     assert main([str(results), "--notes"]) == 0
     printed = capsys.readouterr().out
-    first, _, second = printed.split("\n## ")[0:3]
+    tables, _, notes = printed.partition("\n# Notes\n")
+    assert "- **NOT GLUE: synthetic data.**" in tables
+    every, first, second = notes.split("\n## ")[1:]
+    assert every.startswith("How to read the tables") and "\n- Chosen: per cell" in every
     assert "NOT GLUE: synthetic" not in first
     assert "- **NOT GLUE: synthetic data.**" in second
+    files = {path.name: path.read_text(encoding="utf-8") for path in (results / "tables").iterdir()}
+    holders = [name for name, text in files.items() if "22,713,216 parameters without head" in text]
+    assert holders == ["NOTES.md"]
     for note in (
         "22,713,216 parameters without head, 6 layers, width 384, pooling ",
         ", sha256 53aa51172d14.",
@@ -132,9 +139,10 @@ def test_notes_list_what_differs_between_runs(tmp_path, capsys):
 
 def test_every_note_is_one_line(results):
     main([str(results)])
-    for name in ("glue", "by_size", "sweep"):
-        text = (results / "tables" / f"{name}.md").read_text(encoding="utf-8")
-        assert all(line[:2] in ("", "# ", "##", "| ", "- ") for line in text.splitlines())
+    for name in ("glue", "by_size", "sweep", "NOTES"):
+        first, *lines = (results / "tables" / f"{name}.md").read_text(encoding="utf-8").splitlines()
+        assert first.startswith("# ") and (name == "NOTES" or "[NOTES.md](NOTES.md)" in lines.pop(1))
+        assert all(line[:2] in ("", "##", "| ", "- ") for line in lines)
 
 
 def test_out_takes_the_files_and_results_stay_as_they_are(results, tmp_path):
@@ -206,4 +214,4 @@ def test_help_names_the_files(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "by_size.md" in text and "next to these folders runs.csv (one row per run)" in text
+    assert "by_size.{md,tex}" in text and "next to these folders runs.csv (one row per run)" in text

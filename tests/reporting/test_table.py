@@ -7,7 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from harness.reporting.table import Table, column_blocks, escape_latex, latex, markdown, number, print_table
+from harness.reporting.latex import escape_latex, latex
+from harness.reporting.table import Table, column_blocks, markdown, number, print_table
 
 NUMBERS = [(-0.34, ".1f", "−0.3"), (-0.04, "+.1f", "+0.0"), (1.25, "+.2f", "+1.25"), (-2, "g", "−2")]
 
@@ -37,13 +38,24 @@ def test_latex_escapes_text():
     assert escape_latex("**NOT GLUE: a_b.** `run_1`") == r"\textbf{NOT GLUE: a\_b.} \texttt{run\_1}"
 
 
-def test_latex_table_has_a_cell_for_every_column_and_failures_as_comments():
-    table = Table("50 %", ["Method", "MRPC"], [["a_b", "84.0"]], ["a note"], details=["Failed: `a_b`: 5 % left"])
-    text = latex(table)
-    assert r"\begin{tabular}{lr}" in text
-    assert r"a\_b & 84.0 \\" in text
-    assert r"\caption{50 \%}" in text
-    assert text.splitlines()[-1] == "% Failed: `a_b`: 5 % left"
+def test_latex_aligns_numbers_marks_the_best_and_keeps_further_notes_as_comments():
+    rows = [["a_b", "84.0 ±1.0", "2.1 %"], ["c", "8.5¹", "100 %"], ["a − c", "", "–"]]
+    table = Table("50 %", ["Method", "MRPC", "Trained"], rows, ["1", "2", "3", "4 %"], best=frozenset({(0, 1)}), foot=1)
+    text = latex(table, "glue")
+    lines = text.splitlines()
+    columns = lines[lines.index(r"\begin{tabular}{") + 1 : lines.index("}")]
+    assert columns == ["  l", r"  S[table-format=2.1{\textsubscript{$\pm$1.0}}]", "  r"]
+    assert r"a\_b & \bfseries 84.0{\textmd{\textsubscript{$\pm$1.0}}} & 2.1 \% \\" in lines
+    assert r"c & 8.5{\textsuperscript{1}} & 100 \% \\" in lines
+    assert lines[lines.index(r"\multicolumn{2}{l}{a $-$ c} & -- \\") - 1] == r"\midrule"
+    assert r"\caption{50 \%}" in lines and r"\label{tab:glue}" in lines
+    assert r"1\par 2\par 3}" in text and lines[-1] == "% 4 %"
+    assert lines[1] == r"\begin{table}[t]"
+
+
+def test_wide_tables_take_both_columns_of_the_page():
+    table = Table("t", ["Method", *(f"column {i}" for i in range(9))], [["name", *["-1.0"] * 9]], [])
+    assert latex(table, "x").splitlines()[1] == r"\begin{table*}[t]"
 
 
 def test_wide_tables_are_printed_in_blocks_that_fit():

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
+from safetensors.torch import load_file
 
 from harness.errors import UserError
 from harness.method_config import AdapterConfig, BitFitConfig
@@ -30,7 +32,7 @@ def exported(folder, model, name="mrpc", method=HOULSBY, **options):
 
 
 def weights_in(out, name):
-    return torch.load(out / name, weights_only=True)
+    return load_file(out / name)
 
 
 @pytest.mark.parametrize("family", MODELS)
@@ -39,7 +41,7 @@ def test_tensors_have_the_librarys_names_and_shapes_in_every_family(tmp_path, fa
     method = replace(HOULSBY, placement=placement)
     out, _, tensors = exported(tmp_path, save_tiny(tmp_path / "model", family), method=method)
     _, prefix, *places = MODELS[family]
-    adapter = weights_in(out, "pytorch_adapter.bin")
+    adapter = weights_in(out, "adapter.safetensors")
     bottlenecks = {name: value for name, value in adapter.items() if ".mrpc." in name}
     assert {name.split(".mrpc.")[1] for name in bottlenecks} == {
         "adapter_down.0.weight", "adapter_down.0.bias", "adapter_up.weight", "adapter_up.bias",
@@ -54,7 +56,7 @@ def test_tensors_have_the_librarys_names_and_shapes_in_every_family(tmp_path, fa
     assert sum(value.numel() for value in adapter.values()) == sum(
         value.numel() for name, value in tensors.items() if not name.startswith("head.")
     )
-    head = weights_in(out, "pytorch_model_head.bin")
+    head = weights_in(out, "model_head.safetensors")
     assert torch.equal(head["heads.mrpc.1.weight"], tensors["head.weight"].t())
     assert torch.equal(head["heads.mrpc.1.bias"], tensors["head.bias"])
 
@@ -81,12 +83,16 @@ def test_a_score_has_one_output(tmp_path, tiny_model):
 def test_the_card_says_what_the_adapter_is(tmp_path, tiny_model):
     out, run, _ = exported(tmp_path, tiny_model, score=0.8765)
     card = (out / "README.md").read_text()
-    front, _, text = card.removeprefix("---\n").partition("\n---\n")
-    assert json.loads(front.splitlines()[2].removeprefix("datasets: ")) == ["nyu-mll/glue"]
+    _, _, text = card.removeprefix("---\n").partition("\n---\n")
+    data = ModelCard(card).data
+    assert data.datasets == ["nyu-mll/glue"] and data.license is None
+    scores = {one.metric_type: one.metric_value for one in data.eval_results}
+    assert scores == {"f1": 0.8765, "accuracy": 0.8765}
     for words in (
         "# MRPC: bottleneck adapters of size 4 for tiny-bert", "Trained on GLUE as in", "every LayerNorm",
         "Protocol: paper, selection split validation", "Labels: 0: not_equivalent, 1: equivalent",
-        "| validation | f1 | 0.8765 |", run["run_id"], run["encoder"]["sha256"], "replaces the encoder's LayerNorms",
+        "| validation | 408 | f1 | 0.8765 | unknown |", run["run_id"], run["encoder"]["sha256"],
+        "replaces the encoder's LayerNorms",
     ):  # fmt: skip
         assert words in text
 
@@ -94,7 +100,7 @@ def test_the_card_says_what_the_adapter_is(tmp_path, tiny_model):
 def test_the_card_of_other_data_does_not_speak_of_glue(tmp_path, tiny_model):
     out, _, _ = exported(tmp_path, tiny_model, method=replace(HOULSBY, train_layernorms=False), source="synthetic")
     card = (out / "README.md").read_text()
-    assert "Trained on synthetic data, NOT GLUE, as in" in card and "datasets: []" in card
+    assert "Trained on synthetic data, NOT GLUE, as in" in card and ModelCard(card).data.datasets is None
     assert "The encoder itself is unchanged." in card and "LayerNorm" not in card
 
 
