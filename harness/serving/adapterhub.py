@@ -78,17 +78,13 @@ def export(
         "version": VERSION,
     }
     adapter, head = _split(run, method, tensors, encoder.family, prefix)
+    card = _card(run, method, encoder_size(shape, has_pooler=has_pooler))
     files = {
         "adapter_config.json": as_json({"config": _adapter_config(method, shape.hidden_size), **shared}),
         "head_config.json": as_json({"config": _head_config(task_of(run), has_pooler), **shared}),
         "adapter.safetensors": save(adapter),
         "model_head.safetensors": save(head),
-        "README.md": model_card(
-            run,
-            _card(run, method, encoder_size(shape, has_pooler=has_pooler)),
-            intervals=intervals or {},
-            licence=licence,
-        ).encode(),  # fmt: skip
+        "README.md": model_card(run, card, intervals=intervals or {}, licence=licence).encode(),
     }
     write_folder(out, files)
 
@@ -189,7 +185,7 @@ def _card(run: StoredRun, method: AdapterConfig, whole: int) -> Export:
             "from adapters import AutoAdapterModel",
             "",
             f'model = AutoAdapterModel.from_pretrained("{encoder_name(run)}")  # or a folder with these weights',
-            'model.load_adapter("path/to/this/folder", use_safetensors=True, set_active=True)  # or its name on the hub',
+            'model.load_adapter("path/to/this/folder", use_safetensors=True, set_active=True)  # or a name on the hub',
             "model.eval()",
         ],
         notes=[note],

@@ -85,8 +85,8 @@ def export(
 ) -> None:
     """Write the folder `out` with a model card, as a whole or not at all.
 
-    `run` and `tensors` are as in `harness.records.weights`, `intervals` and `licence` as in `model_card`. Raises `UserError` for other methods than LoRA and IA3, and
-    for an `out` that exists.
+    `run` and `tensors` are as in `harness.records.weights`, `intervals` and `licence` as in `model_card`. Raises
+    `UserError` for other methods than LoRA and IA3, and for an `out` that exists.
     """
     if not isinstance(method, LoraConfig | IA3Config):
         raise UserError(f"--format=peft holds LoRA and IA3, but {task_of(run).name} was tuned with {method.name}")
@@ -106,12 +106,11 @@ def export(
         adapter |= {f"base_model.model.{model.dense}.{name}": p.detach() for name, p in dense.named_parameters()}
     what = f"LoRA of rank {method.rank}" if isinstance(method, LoraConfig) else "IA3"
     whole = encoder_size(shape, has_pooler=pooling == "pooler")
+    card = _card(run, what, model, pooling, _settings(method), whole)
     files |= {
         "adapter_config.json": as_json(_config(method, run, shape, list(tensors), model)),
         "adapter_model.safetensors": save(adapter),
-        "README.md": model_card(
-            run, _card(run, what, model, pooling, _settings(method), whole), intervals=intervals or {}, licence=licence
-        ).encode(),
+        "README.md": model_card(run, card, intervals=intervals or {}, licence=licence).encode(),
     }
     write_folder(out, files)
 
