@@ -77,7 +77,7 @@ def jobs_of(command):
 
 def log_of(results, job):
     """All that a job has printed in all its attempts."""
-    return "".join(path.read_text() for path in sorted((results / "jobs" / job).glob("*_log.*")))
+    return "".join(path.read_text() for path in sorted((results / "jobs").glob(f"{job}_*_log.*")))
 
 
 def until(condition, seconds=LONG):

@@ -103,6 +103,14 @@ def test_a_machine_without_slurm_is_reported(submit, monkeypatch, tmp_path):
     assert "srun" in lines[0]
 
 
+def test_the_folder_of_a_jobs_log_is_there_before_the_job_can_start(slurm, submit, tmp_path):
+    slurm("")
+    body = """out=$(sed -n 's/#SBATCH --output=//p' "$1"); [ -d "$(dirname "$out")" ] && echo it is there >&2; exit 1"""
+    (tmp_path / "bin/sbatch").write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{body}\n")
+    _, (line,) = submit()
+    assert "it is there" in line
+
+
 def test_a_job_writes_its_checkpoint_before_submitit_queues_it_again(monkeypatch):
     """submitit has installed its handlers by then: SIGUSR2 ends the job, SIGTERM is passed over."""
     order = []

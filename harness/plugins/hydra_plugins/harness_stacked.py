@@ -34,11 +34,15 @@ class StackedConfig:
 
 @dataclass
 class LocalConfig:
-    """One process per stack on this machine, all at once; the names are hydra-submitit-launcher's."""
+    """One process per stack on this machine, all at once; the names are hydra-submitit-launcher's.
+
+    The folder's name has no job id: submitit makes such a folder after submitting, and a job that starts at once would
+    die for want of a place for its log.
+    """
 
     _target_: str = "hydra_plugins.harness_stacked.SubmititLauncher"
     cluster: str = "local"
-    submitit_folder: str = "${results_dir}/jobs/%j"
+    submitit_folder: str = "${results_dir}/jobs"
     max_stack: int | None = None
     name: str = "harness"
     timeout_min: int = 60
