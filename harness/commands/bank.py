@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.commands.arguments import Parser
 from harness.errors import UserError
 from harness.method_config import METHOD_CONFIGS
 
@@ -92,11 +93,11 @@ def _export(options: argparse.Namespace) -> int:
 _COMMANDS = {"list": _list, "add": _add, "check": _check, "export": _export}
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
+def _parser(prog: str) -> Parser:
+    parser = Parser(prog=prog, description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def command(name: str, text: str, results: str) -> argparse.ArgumentParser:
+    def command(name: str, text: str, results: str) -> Parser:
         one = commands.add_parser(name, help=text, description=text)
         one.add_argument("results", metavar="RESULTS", type=Path, help=results)
         return one

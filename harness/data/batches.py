@@ -234,8 +234,13 @@ def _read_cached(path: Path) -> dict[str, np.ndarray] | None:
 def _write_cached(path: Path, tokens: dict[str, np.ndarray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with naming(path), tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-        np.savez(file, **tokens)
-    Path(file.name).replace(path)
+        try:
+            np.savez(file, **tokens)
+            file.flush()
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
 
 
 def _padded(flat: np.ndarray, lengths: np.ndarray, value: int) -> Tensor:

@@ -128,7 +128,7 @@ class Record(TypedDict):
     parameters: NotRequired[Parameters]
     encoder: NotRequired[Encoder]  # none for a method without one
     data: NotRequired[Data]
-    predictions: NotRequired[dict[str, str]]  # {gold: key of the gold labels}; see harness.records.predictions
+    predictions: NotRequired[dict[str, str]]  # {gold: key of the gold labels, sha256: of the file's values}
     spans: NotRequired[list[dict[str, Any]]]  # {first, last, scores}: without the adapters of those layers
     grid: NotRequired[dict[str, Any]]  # method=tfidf: {chosen: a point, tried: all points with their selection scores}
     training: NotRequired[TrainingEntry]

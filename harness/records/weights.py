@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from harness.errors import UserError
 from harness.records.choice import by_choice
-from harness.records.record import Record, canonical, write_atomically, write_json
+from harness.records.record import Record, canonical, task_of, write_atomically, write_json
 
 StoredRun = Record  # a record with `weights`
 
@@ -41,9 +42,11 @@ def read_stored(path: Path) -> StoredRun:
     """The record stored with a file of weights; `UserError` where the file is not such a record."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        stored["run_id"], stored["config"]["method"]["name"]
-        stored["encoder"]["fingerprint"], stored["weights"]["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
+        stored["run_id"], stored["config"]["method"]["name"], task_of(stored)
+        stored["encoder"]["fingerprint"], stored["data"]["fingerprint"]
+        for key in ("file", "bytes", "sha256", "parameters"):
+            stored["weights"][key]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{path} does not describe trained weights; add that task again") from None
     return stored
 
@@ -73,18 +76,34 @@ def store(results_dir: Path, tensors: dict[str, Tensor], record: Record, *, best
     folder = results_dir / "weights"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        rivals = {path: read_stored(path) for path in folder.glob("*.json")} if best_only else {}
-        rivals = {path: rival for path, rival in rivals.items() if _cell(rival) == _cell(record)}
+        rivals = _rivals(folder, record) if best_only else {}
         if any(by_choice(rival) < by_choice(record) for rival in rivals.values()):
             return
         write_weights(folder, record["run_id"], tensors, record)
-        for path in rivals.keys() - {folder / f"{record['run_id']}.json"}:
+        for path in rivals:
             path.unlink()
             path.with_suffix(".safetensors").unlink(missing_ok=True)
 
 
+def _rivals(folder: Path, record: Record) -> dict[Path, StoredRun]:
+    """The stored runs of the record's cell by file, without itself: what an earlier attempt has stored is replaced."""
+    rivals = {}
+    for path in folder.glob("*.json"):
+        with suppress(UserError):  # a damaged file, which `bank add` names, is no reason to lose what was trained
+            rival = read_stored(path)
+            if rival["run_id"] != record["run_id"] and _cell(rival) == _cell(record):
+                rivals[path] = rival
+    return rivals
+
+
 def is_stored(results_dir: str | Path, run_id: str) -> bool:
-    return (Path(results_dir) / "weights" / f"{run_id}.json").exists()
+    """Whether a run's weights are there, as far as the size of their file tells it."""
+    folder = Path(results_dir) / "weights"
+    try:
+        stored = read_stored(folder / f"{run_id}.json")
+        return (folder / stored["weights"]["file"]).stat().st_size == stored["weights"]["bytes"]
+    except (UserError, OSError):
+        return False
 
 
 def _cell(record: Record) -> str:

@@ -33,13 +33,14 @@ class Report:
     """Everything that a results folder tells: its main tables, their short form, and figures and tables as files.
 
     `tables` are complete; `summary` has the scores only, with the notes that they need and the verdicts on the mean.
-    `claims` are the paper's statements, judged.
+    `claims` are the paper's statements, judged; `damaged` has a line per file without which intervals are missing.
     """
 
     tables: list[Table]
     summary: list[Table]
     files: Files
     claims: list[JudgedClaim] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
 
 
 def make_report(
@@ -105,7 +106,10 @@ def make_report(
         folder = bootstrap.results_dir.resolve().name
         shown_besides = {"missing": missing, "published": published, "statements": claims_table(claims)}
         files[PAGE] = make_page(folder, parts, records, drawings, bootstrap, **shown_besides)
-    return Report(complete, summary, files, claims)
+    damaged = [
+        f"{path} is damaged or of other runs: scores that need it have no interval" for path in bootstrap.damaged
+    ]
+    return Report(complete, summary, files, claims, sorted(damaged))
 
 
 def section(table: Table) -> str:

@@ -20,7 +20,7 @@ from harness.model.checkpoint import Checkpoint, encoder_config, find_checkpoint
 from harness.model.parameters import encoder_size
 from harness.records.choice import best_run
 from harness.records.method_title import ALWAYS_SHOWN, method_title
-from harness.records.predictions import Arrays, predictions_path, read_predictions, write_predictions
+from harness.records.predictions import Arrays, predictions_of, predictions_path, write_predictions
 from harness.records.record import read_json, task_of, write_json
 from harness.records.weights import StoredRun, read_stored, read_tensors, write_weights
 from harness.reporting.table import NOTHING, Table
@@ -124,9 +124,7 @@ def add(
     with writing(f"--bank={folder}"):
         if is_new:
             write_json(folder / ENCODER, bank.encoder)
-        return [
-            _put(bank, run, tensors, read_predictions(results, run["run_id"]), replace=replace) for run, tensors in read
-        ]
+        return [_put(bank, run, tensors, predictions_of(results, run), replace=replace) for run, tensors in read]
 
 
 def stored_runs(results: Path) -> list[StoredRun]:

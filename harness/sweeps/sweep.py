@@ -12,16 +12,17 @@ import multiprocessing
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from harness.errors import UserError, one_line
+from harness.errors import FULL_DISK, UserError, one_line
 from harness.interrupts import SIGNALS
 from harness.model.methods import METHODS, can_stack
-from harness.records.predictions import read_predictions
+from harness.records.predictions import predictions_of
 from harness.records.record import (
     FINISHED,
     Record,
@@ -29,13 +30,13 @@ from harness.records.record import (
     read_record,
     record_path,
     recover_records,
+    remove_leftovers,
     write_atomically,
     write_record,
     write_records,
 )
 from harness.records.weights import is_stored
 from harness.sweeps.checkpoints import remove_checkpoint, remove_finished
-from harness.sweeps.hydra_errors import FULL_DISK
 from harness.sweeps.locks import file_time, lock_runs
 from harness.sweeps.placement import default_devices, stack_limits
 from harness.sweeps.progress import Display, Progress, WorkerProgress
@@ -89,6 +90,7 @@ class Sweep:
         """
         recover_records(self.results_dir)
         remove_finished(self.results_dir)
+        remove_leftovers(self.results_dir, self._started)
         if len(self.devices) == 1:
             with self.progress() as progress:
                 self._work_on(torch.device(self.devices[0]), progress)
@@ -161,8 +163,9 @@ class Sweep:
                         self._train(part, device, progress)
                 except KeyboardInterrupt:
                     running = [record for record in self._records(stack) if record["status"] == "running"]
-                    for record in running:
-                        write_record(self.results_dir, record | {"status": "failed", "error": "interrupted"})
+                    with suppress(OSError):  # on a full disk they go on as "running", which is repeated as well
+                        for record in running:
+                            write_record(self.results_dir, record | {"status": "failed", "error": "interrupted"})
                     raise
         return held
 
@@ -280,7 +283,7 @@ def lacks_files(results_dir: str | Path, run: Run, record: Record) -> bool:
         return True
     if not (run.config.protocol.predict_test and run.has_test_sets):
         return False
-    kept = read_predictions(results_dir, run.id) or {}
+    kept = predictions_of(results_dir, record) or {}
     return not any(name.endswith(".idx") for name in kept)
 
 

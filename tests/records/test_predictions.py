@@ -20,7 +20,7 @@ GOLD = {"validation": np.array([0, 1, 1])}
 
 def test_predictions_are_stored_compactly_and_test_numbers_as_they_are(tmp_path):
     predictions = {"validation": np.array([1, 1, 0]), "test": np.array([0, 1]), "test.idx": np.array([70_000, 3])}
-    key = store_predictions(tmp_path, "run", RTE, predictions, GOLD)
+    key = store_predictions(tmp_path, "run", RTE, predictions, GOLD)["gold"]
     found = read_predictions(tmp_path, "run")
     assert {name: values.tolist() for name, values in found.items()} == {
         name: values.tolist() for name, values in predictions.items()
@@ -36,13 +36,15 @@ def test_scores_are_float32_and_many_classes_are_not_cut(tmp_path):
     found = read_predictions(tmp_path, "a")["validation"]
     assert found.dtype == np.float32 and found == pytest.approx([1.25, 1 / 3])
     many = task_from({"name": "many", "kind": "classification", "labels": [f"l{n}" for n in range(300)]})
-    key = store_predictions(tmp_path, "b", many, {"validation": np.array([299])}, {"validation": np.array([128])})
+    key = store_predictions(tmp_path, "b", many, {"validation": np.array([299])}, {"validation": np.array([128])})[
+        "gold"
+    ]
     assert read_predictions(tmp_path, "b")["validation"].tolist() == [299]
     assert read_gold(tmp_path, key)["validation"].tolist() == [128]
 
 
 def test_gold_labels_are_stored_once_for_all_runs_that_share_them(tmp_path):
-    keys = {store_predictions(tmp_path, run, RTE, {"validation": np.zeros(3, int)}, GOLD) for run in ("a", "b")}
+    keys = {store_predictions(tmp_path, run, RTE, {"validation": np.zeros(3, int)}, GOLD)["gold"] for run in ("a", "b")}
     assert len(keys) == 1 and len(list((tmp_path / "gold").iterdir())) == 1
     path = tmp_path / "gold" / f"{keys.pop()}.npz"
     before = path.stat().st_mtime_ns
