@@ -106,10 +106,8 @@ def make_report(
         folder = bootstrap.results_dir.resolve().name
         shown_besides = {"missing": missing, "published": published, "statements": claims_table(claims)}
         files[PAGE] = make_page(folder, parts, records, drawings, bootstrap, **shown_besides)
-    damaged = [
-        f"{path} is damaged or of other runs: scores that need it have no interval" for path in bootstrap.damaged
-    ]
-    return Report(complete, summary, files, claims, sorted(damaged))
+    without = "is damaged or belongs to other runs: scores that need it have no interval"
+    return Report(complete, summary, files, claims, [f"{path} {without}" for path in sorted(bootstrap.damaged)])
 
 
 def section(table: Table) -> str:
