@@ -77,12 +77,13 @@ def store(results_dir: Path, tensors: dict[str, Tensor], record: Record, *, best
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         rivals = _rivals(folder, record) if best_only else {}
+        own = folder / f"{record['run_id']}.json"
         if any(by_choice(rival) < by_choice(record) for rival in rivals.values()):
+            _remove(own)  # what a process that was killed before its records has left
             return
         write_weights(folder, record["run_id"], tensors, record)
         for path in rivals:
-            path.unlink()
-            path.with_suffix(".safetensors").unlink(missing_ok=True)
+            _remove(path)
 
 
 def _rivals(folder: Path, record: Record) -> dict[Path, StoredRun]:
@@ -94,6 +95,12 @@ def _rivals(folder: Path, record: Record) -> dict[Path, StoredRun]:
             if rival["run_id"] != record["run_id"] and _cell(rival) == _cell(record):
                 rivals[path] = rival
     return rivals
+
+
+def _remove(path: Path) -> None:
+    """Remove a stored run; its record last, by which it is found if the process dies in between."""
+    path.with_suffix(".safetensors").unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def is_stored(results_dir: str | Path, run_id: str) -> bool:

@@ -156,20 +156,21 @@ def test_a_plan(results, again, call, damage):
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_predictions(results, whole, again, call, damage):
+def test_predictions(results, whole, again, call, damage, glue):
     path, other = of_best(results, "predictions", ".npz")
     damage(path, other)
     status, out, _ = call(report, results)
     assert status == 0 and f"{path} is damaged" in out
     assert scores(results) == scores(whole)
-    status, _, _ = call(submit, results)
+    data = ("--data", "local", "--data-path", glue)
+    status, _, _ = call(submit, results, *data)
     assert status == 2 and not (results / "submission.zip").exists()
     again()  # the test set is to be predicted, so that this run is repeated
     assert path.exists() and timeless(results) == timeless(whole)
     status, out, _ = call(report, results)
     assert status == 0 and "damaged" not in out
     assert (results / "tables/glue.csv").read_text() == (whole / "tables/glue.csv").read_text()
-    assert call(submit, results)[0] == 0
+    assert call(submit, results, *data)[0] == 0
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

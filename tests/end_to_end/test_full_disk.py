@@ -60,20 +60,17 @@ def test_a_disk_that_fills_at_any_write(harness_run, tmp_path, monkeypatch):
     assert len(expected[0]) == len(expected[1]) == 2
     said = set()
     for room in range(ample.synced):
-        # Each attempt goes on from what the one before has left, until the journal, after which little is left to do.
-        results = tmp_path / ("pending" if "pending" not in said else f"room-{room}")
+        results = tmp_path / f"room-{room}"
         monkeypatch.setattr(os, "fsync", Disk(room).fsync)
         ended = harness_run(*SWEEP, results=results)
         assert_full(ended, results)
         said.add(ended.err[0].removeprefix(f"error: {results}/").split("/")[0])
         assert {record["status"] for record in records(results).values()} <= {"running", "completed"}
-    assert said == {"plans", "runs", "predictions", "gold", "weights", "pending"}
-    monkeypatch.setattr(os, "fsync", ample.fsync)
-    for results in (tmp_path / "pending", *tmp_path.glob("room-*")):
+        monkeypatch.setattr(os, "fsync", ample.fsync)
         assert harness_run(*SWEEP, results=results).status == 0
         assert outcome(results) == expected
         assert left_over(results) == []
-    assert list(tmp_path.glob("room-*"))
+    assert said == {"plans", "runs", "predictions", "gold", "weights", "pending"}
 
 
 @pytest.fixture
@@ -96,7 +93,7 @@ def test_a_small_disk(harness_run, tmp_path, small_disk):
     """The system's own errors, from every library that writes."""
     folder, resize = small_disk
     assert harness_run(*SWEEP).status == 0
-    for room in ("4k", "64k", "128k"):
+    for room in ("4k", "32k", "64k"):
         resize(room)
         assert_full(harness_run(*SWEEP, results=folder / "results"), folder)
     resize("64m")
