@@ -104,8 +104,8 @@ def page(battery: Mapping[str, Any]) -> str:
     where = (
         f"{made_by['device']}, {battery['cores']} cores, {made_by['versions']['os']}, Python "
         f"{made_by['versions']['python']}, torch {made_by['versions']['torch']}; commit {commit}; "
-        f"{battery['started']}, {battery['seconds'] / 60:.0f} minutes, seed {battery['seed']}. The undisturbed sweep took "
-        f"{battery['seconds_undisturbed']:.0f} s. The same as JSON: [battery.json](battery.json)."
+        f"{battery['started']}, {battery['seconds'] / 60:.0f} minutes, seed {battery['seed']}. The undisturbed "
+        f"sweep took {battery['seconds_undisturbed']:.0f} s. The same as JSON: [battery.json](battery.json)."
     )
     parts = ["# Reliability", "Written by `make torture`.", _filled(__doc__.split("\n\n")[2]), markdown(table)]
     return "\n\n".join([*parts, _filled(where)]) + "\n"
