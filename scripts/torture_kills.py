@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
 import signal
 import subprocess
@@ -9,28 +11,70 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from tests.fixtures.commands import Forked, records
+from harness.config import DataConfig, ModelConfig, RunConfig, TaskConfig, TrainConfig
+from harness.method_config import AdapterConfig
+from harness.sweeps import jobs
+from tests.fixtures.commands import records
 from tests.fixtures.glue_fixture import write_glue
 from tests.fixtures.tiny import save_tiny
 
 ROOT = Path(__file__).resolve().parents[1]
-# Stacks of up to four runs, some seconds each, with dropout and with weights of the best run of each size.
-SWEEP = (
-    *("--multirun", "task=rte", "method.bottleneck_size=2,4", "train.learning_rate=1e-3,3e-3,1e-2"),
-    *("train.epochs=80", "train.batch_size=8", "train.max_length=32", "train.precision=fp32", "device=cpu"),
-    *("train.evaluate_every_epoch=true", "train.save=best", "hydra.launcher.max_stack=4"),
-    "checkpoint_minutes=0.0166667",
-)
+TRAIN = TrainConfig(epochs=80, batch_size=8, max_length=32, precision="fp32", evaluate_every_epoch=True, save="best")
+SIZES, RATES = (2, 4), (1e-3, 3e-3, 1e-2)
+MAX_STACK = 4
 TIMELY = ("time", "memory", "provenance")  # of a record: what no two sweeps share
 # What a kill is aimed at, in turn: any moment after the start, training, a checkpoint or results being written.
 AIMS = ("any", "training", "training", "checkpoint", "results")
 RESULTS = ("predictions", "gold", "weights", "pending")
 _POLL_SECONDS, _PATIENCE = 0.002, 900.0
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["scripts.torture_kills"])
+
+
+class Sweep:
+    """A sweep in a process of its own, forked from a server that has imported torch: what `python -m harness.run` does
+    once Hydra has composed its configs, which would take most of a killed process's life.
+    """
+
+    def __init__(self, configs: Sequence[RunConfig]) -> None:
+        self._printed = tempfile.NamedTemporaryFile("r", prefix="torture-")  # noqa: SIM115 (as long as this object)
+        self._process = _SERVER.Process(target=_run, args=(configs, self._printed.name))
+        self._process.start()
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, or minus the signal that killed it; None while it lives."""
+        return self._process.exitcode
+
+    def printed(self) -> str:
+        """What it has printed so far, errors included."""
+        return Path(self._printed.name).read_text()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+    def end(self) -> str:
+        """Wait for it; what it has printed."""
+        self._process.join(_PATIENCE)
+        if self.status is None:
+            self.kill()
+        return self.printed()
+
+
+def _run(configs: Sequence[RunConfig], printed: str) -> None:
+    with Path(printed).open("wb") as file:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(file.fileno(), stream.fileno())
+    records = jobs.run_all(configs, max_stack=MAX_STACK)
+    sys.exit(any(record["status"] != "completed" for record in records))
 
 
 class Kills:
@@ -41,11 +85,22 @@ class Kills:
 
     def __init__(self, folder: Path, *, seeds: int, seed: int) -> None:
         self.folder, self.dice = folder, random.Random(seed)
-        self.overrides = (
-            *(*SWEEP, f"train.seed={','.join(map(str, range(seeds)))}", f"cache_dir={folder / 'cache'}"),
-            *("model=local", f"model.name={save_tiny(folder / 'model')}"),
+        shared = RunConfig(
+            task=TaskConfig("rte"),
+            model=ModelConfig(str(save_tiny(folder / "model"))),
+            data=DataConfig("local", str(write_glue(folder / "glue", tasks=["rte"]))),
+            cache_dir=str(folder / "cache"),
+            device="cpu",
+            checkpoint_minutes=1 / 60,
         )
-        self.glue = write_glue(folder / "glue", tasks=["rte"])
+        self.configs = [
+            replace(
+                shared,
+                method=AdapterConfig(bottleneck_size=size),
+                train=replace(TRAIN, learning_rate=rate, seed=one),
+            )
+            for size, rate, one in product(SIZES, RATES, range(seeds))
+        ]
         self.moments: Counter[str] = Counter()
         self.faults: list[str] = []
         self._folders, self._seen = 0, set()
@@ -100,10 +155,10 @@ class Kills:
         self._folders += 1
         return self.folder / f"results-{self._folders}"
 
-    def _start(self, results: Path) -> Forked:
-        return Forked(*self.overrides, f"results_dir={results}", GLUE_DIR=str(self.glue))
+    def _start(self, results: Path) -> Sweep:
+        return Sweep([replace(config, results_dir=str(results)) for config in self.configs])
 
-    def _kill(self, process: Forked, results: Path, aim: str) -> bool | None:
+    def _kill(self, process: Sweep, results: Path, aim: str) -> bool | None:
         """Kill the process at a moment of that kind; whether it was at work, None where it had ended before."""
         stop = time.monotonic() + _PATIENCE
         if aim != "any":
@@ -117,8 +172,7 @@ class Kills:
             _wait(lambda: False, process, time.monotonic() + pause)
         at_work = _is_at_work(process)
         process.kill()
-        process.communicate()
-        return at_work if process.returncode == -signal.SIGKILL else None
+        return at_work if process.status == -signal.SIGKILL else None
 
     def _moment(self, results: Path, *, at_work: bool) -> str:
         """What a killed process was doing, by the files that it left and that no earlier one had left."""
@@ -135,11 +189,11 @@ class Kills:
         found = outcome(results)
         self.faults += [f"{results.name} has other {name}" for name in found if found[name] != self.expected[name]]
 
-    def _end(self, process: Forked) -> None:
+    def _end(self, process: Sweep) -> None:
         """Wait for a sweep that nobody kills any more."""
-        out, err = process.communicate(_PATIENCE)
-        if process.returncode or "Traceback" in out + err:
-            self.faults.append(f"exit status {process.returncode}: {' '.join(err.split())[-300:]}")
+        printed = process.end()
+        if process.status or "Traceback" in printed:
+            self.faults.append(f"exit status {process.status}: {' '.join(printed.split())[-300:]}")
 
 
 def outcome(results: Path) -> dict[str, Any]:
@@ -193,7 +247,7 @@ while not select.select([sys.stdin], [], [], 0)[0]:
 """
 
 
-def _is_at_work(process: Forked) -> bool:
+def _is_at_work(process: Sweep) -> bool:
     """Whether the sweep has been announced: what comes before is imports and checks."""
     return "| records: " in process.printed()
 
@@ -204,9 +258,9 @@ def _parts(results: Path, *folders: str) -> list[Path]:
     return found + (list((results / "pending").glob("*.json")) if "pending" in folders else [])
 
 
-def _wait(condition: Callable[[], object], process: Forked, stop: float) -> None:
+def _wait(condition: Callable[[], object], process: Sweep, stop: float) -> None:
     """Until the condition holds, the process has ended, or it is time to stop."""
-    while not condition() and process.poll() is None and time.monotonic() < stop:
+    while not condition() and process.status is None and time.monotonic() < stop:
         time.sleep(_POLL_SECONDS)
 
 
