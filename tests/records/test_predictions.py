@@ -5,6 +5,8 @@ import pytest
 
 from harness.records.predictions import (
     gold_key,
+    gold_path,
+    predictions_of,
     predictions_path,
     read_gold,
     read_predictions,
@@ -88,3 +90,22 @@ def test_a_file_with_any_byte_damaged_is_none_or_as_it_was(tmp_path):
         refused += found is None
         assert found is None or "validation" not in found or np.array_equal(found["validation"], before)
     assert refused > 20
+
+
+def test_predictions_of_another_run_and_other_gold_labels_are_none(tmp_path):
+    def stored(run, values):
+        arrays = {"validation": np.array(values)}
+        return {"run_id": run, "predictions": store_predictions(tmp_path, run, RTE, arrays, GOLD)}
+
+    first, second = stored("a", [0, 0, 1]), stored("b", [0, 1, 1])
+    assert predictions_of(tmp_path, first)["validation"].tolist() == [0, 0, 1]
+    predictions_path(tmp_path, "a").write_bytes(predictions_path(tmp_path, "b").read_bytes())
+    assert predictions_of(tmp_path, first) is None
+    old = {"run_id": "a", "predictions": {"gold": first["predictions"]["gold"]}}  # from before there was a hash
+    assert predictions_of(tmp_path, old)["validation"].tolist() == [0, 1, 1]
+    key = second["predictions"]["gold"]
+    other = write_gold(tmp_path, RTE, {"validation": np.array([1, 1, 1], np.int8)})
+    gold_path(tmp_path, key).write_bytes(gold_path(tmp_path, other).read_bytes())
+    assert read_gold(tmp_path, key) is None
+    stored("b", [0, 1, 1])
+    assert read_gold(tmp_path, key)["validation"].tolist() == [0, 1, 1]
