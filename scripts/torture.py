@@ -5,8 +5,8 @@
 
 A sweep of 24 tiny runs (a random BERT of 3 layers and width 32, 48 rows of made-up RTE, dropout, six stacks of four, a
 checkpoint every second) is killed by SIGKILL and started again until the kills are used up. Whenever it comes to its
-end, it is compared with an undisturbed one, and the next begins. Kills are aimed in turn at any moment, at training
-(twice), at the writing of a checkpoint and at that of results; they are counted by what the process has left behind.
+end, it is compared with an undisturbed one, and the next begins. Processes die in turn at any moment, twice while they
+train, while they write a checkpoint and while they write results, with a part of the file written.
 """
 
 from __future__ import annotations

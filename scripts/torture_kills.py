@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.config import DataConfig, ModelConfig, RunConfig, TaskConfig, TrainConfig
 from harness.method_config import AdapterConfig
@@ -30,10 +30,14 @@ TRAIN = TrainConfig(epochs=80, batch_size=8, max_length=32, precision="fp32", ev
 SIZES, RATES = (2, 4), (1e-3, 3e-3, 1e-2)
 MAX_STACK = 4
 TIMELY = ("time", "memory", "provenance")  # of a record: what no two sweeps share
-# What a kill is aimed at, in turn: any moment after the start, training, a checkpoint or results being written.
-AIMS = ("any", "training", "training", "checkpoint", "results")
-RESULTS = ("predictions", "gold", "weights", "pending")
-_POLL_SECONDS, _PATIENCE = 0.002, 900.0
+# When a process dies, in turn: at any moment, while it trains, and while it writes a file in one of these folders, the
+# n-th since it began, with n up to a number.
+AIMS = ("any", "training", "training", "writing a checkpoint", "writing results")
+WRITES = {
+    "writing a checkpoint": (("checkpoints",), 3),
+    "writing results": (("runs", "predictions", "gold", "weights", "pending"), 3 * MAX_STACK),
+}
+_POLL_SECONDS, _PATIENCE = 0.01, 1800.0
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["scripts.torture_kills"])
 
@@ -43,9 +47,9 @@ class Sweep:
     once Hydra has composed its configs, which would take most of a killed process's life.
     """
 
-    def __init__(self, configs: Sequence[RunConfig]) -> None:
+    def __init__(self, configs: Sequence[RunConfig], death: Death | None = None) -> None:
         self._printed = tempfile.NamedTemporaryFile("r", prefix="torture-")  # noqa: SIM115 (as long as this object)
-        self._process = _SERVER.Process(target=_run, args=(configs, self._printed.name))
+        self._process = _SERVER.Process(target=_run, args=(configs, self._printed.name, death))
         self._process.start()
 
     @property
@@ -69,12 +73,40 @@ class Sweep:
         return self.printed()
 
 
-def _run(configs: Sequence[RunConfig], printed: str) -> None:
+class Death(NamedTuple):
+    """When a process kills itself: at its `number`-th write into one of these folders, of which it has then written a
+    `share`; the rest of the file, and its final name, are never written.
+    """
+
+    folders: tuple[str, ...]
+    number: int
+    share: float
+
+
+def _run(configs: Sequence[RunConfig], printed: str, death: Death | None) -> None:
     with Path(printed).open("wb") as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
+    if death is not None:
+        _die(death)
     records = jobs.run_all(configs, max_stack=MAX_STACK)
     sys.exit(any(record["status"] != "completed" for record in records))
+
+
+def _die(death: Death) -> None:
+    """Put a killer in the place of `os.fsync`, which every atomic write calls before it renames its file."""
+    fsync, left = os.fsync, death.number
+
+    def write_or_die(handle: int) -> None:
+        nonlocal left
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        left -= path.parent.name in death.folders
+        if not left:
+            os.truncate(path, int(death.share * path.stat().st_size))
+            os.kill(os.getpid(), signal.SIGKILL)
+        fsync(handle)
+
+    os.fsync = write_or_die
 
 
 class Kills:
@@ -103,7 +135,7 @@ class Kills:
         ]
         self.moments: Counter[str] = Counter()
         self.faults: list[str] = []
-        self._folders, self._seen = 0, set()
+        self._folders = 0
         undisturbed, started = self._new_folder(), time.monotonic()
         self._end(self._start(undisturbed))
         self.seconds = time.monotonic() - started  # of the undisturbed sweep
@@ -114,11 +146,9 @@ class Kills:
         """Kill a sweep that many times, and start it again each time; returns how many sweeps came to their end."""
         results, ended, killed = self._new_folder(), 0, 0
         while killed < kills:
-            process = self._start(results)
-            at_work = self._kill(process, results, AIMS[killed % len(AIMS)])
-            if at_work is not None:
+            process, moment = self._begin(results, AIMS[killed % len(AIMS)])
+            if self._is_killed(process, moment):
                 killed += 1
-                self.moments[self._moment(results, at_work=at_work)] += 1
                 _show("kills of one sweep", killed, kills)
             else:
                 self._end(process)
@@ -137,16 +167,22 @@ class Kills:
         while killed < kills:
             results = self._new_folder()
             with reporting(results, self.folder / "report", reports, self.faults):
-                pair = [self._start(results), self._start(results)]
+                partner = self._start(results)
                 while killed < kills:
-                    index = self.dice.randrange(2)
-                    if self._kill(pair[index], results, AIMS[killed % len(AIMS)]) is None:
+                    process, moment = self._begin(results, AIMS[killed % len(AIMS)])
+                    if not self._is_killed(process, moment):
+                        self._end(process)
                         break
                     killed += 1
                     _show("kills of two sweeps", killed, kills)
-                    pair[index] = self._start(results)
-                for process in pair:
-                    self._end(process)
+                    if killed % 2 and killed < kills:  # the other one dies as often
+                        if self._is_killed(partner, "any"):
+                            killed += 1
+                        else:
+                            self._end(partner)
+                        partner = self._start(results)
+                self._end(partner)
+                self._end(self._start(results))
             self._compare(results)
             ended += 1
         return ended, reports
@@ -155,34 +191,30 @@ class Kills:
         self._folders += 1
         return self.folder / f"results-{self._folders}"
 
-    def _start(self, results: Path) -> Sweep:
-        return Sweep([replace(config, results_dir=str(results)) for config in self.configs])
+    def _start(self, results: Path, death: Death | None = None) -> Sweep:
+        return Sweep([replace(config, results_dir=str(results)) for config in self.configs], death)
 
-    def _kill(self, process: Sweep, results: Path, aim: str) -> bool | None:
-        """Kill the process at a moment of that kind; whether it was at work, None where it had ended before."""
-        stop = time.monotonic() + _PATIENCE
-        if aim != "any":
-            _wait(lambda: _is_at_work(process), process, stop)
-        if aim == "checkpoint":
-            _wait(lambda: _parts(results, "checkpoints"), process, stop)
-        elif aim == "results":
-            _wait(lambda: _parts(results, *RESULTS), process, stop)
+    def _begin(self, results: Path, moment: str) -> tuple[Sweep, str]:
+        """A sweep that is to die at such a moment, and the moment."""
+        if moment not in WRITES:
+            return self._start(results), moment
+        folders, most = WRITES[moment]
+        return self._start(results, Death(folders, self.dice.randint(1, most), self.dice.random())), moment
+
+    def _is_killed(self, process: Sweep, moment: str) -> bool:
+        """Kill the process at that moment, and count it; False where it ends before."""
+        if moment in WRITES:
+            process.end()
         else:
-            pause = self.dice.uniform(0, min(self.seconds / 2, 5.0))
-            _wait(lambda: False, process, time.monotonic() + pause)
-        at_work = _is_at_work(process)
-        process.kill()
-        return at_work if process.status == -signal.SIGKILL else None
-
-    def _moment(self, results: Path, *, at_work: bool) -> str:
-        """What a killed process was doing, by the files that it left and that no earlier one had left."""
-        found = {}
-        for name, folders in {"writing a checkpoint": ["checkpoints"], "writing results": [*RESULTS, "runs"]}.items():
-            for path in _parts(results, *folders):
-                found[path, path.stat().st_mtime_ns] = name
-        new = [name for key, name in found.items() if key not in self._seen]
-        self._seen |= found.keys()
-        return new[0] if new else "training" if at_work else "starting"
+            if moment == "training":
+                _wait(lambda: _is_at_work(process), process, _PATIENCE)
+            _wait(lambda: False, process, self.dice.uniform(0, min(self.seconds / 2, 5.0)))
+            moment = "training" if _is_at_work(process) else "starting"
+            process.kill()
+        if process.status != -signal.SIGKILL:
+            return False
+        self.moments[moment] += 1
+        return True
 
     def _compare(self, results: Path) -> None:
         """Note every way in which a folder differs from that of the undisturbed sweep."""
@@ -252,14 +284,9 @@ def _is_at_work(process: Sweep) -> bool:
     return "| records: " in process.printed()
 
 
-def _parts(results: Path, *folders: str) -> list[Path]:
-    """The files that are being written in these folders, and journals."""
-    found = [path for name in folders for path in (results / name).glob(".*.part")]
-    return found + (list((results / "pending").glob("*.json")) if "pending" in folders else [])
-
-
-def _wait(condition: Callable[[], object], process: Sweep, stop: float) -> None:
-    """Until the condition holds, the process has ended, or it is time to stop."""
+def _wait(condition: Callable[[], object], process: Sweep, seconds: float) -> None:
+    """Until the condition holds, the process has ended, or so many seconds are over."""
+    stop = time.monotonic() + seconds
     while not condition() and process.status is None and time.monotonic() < stop:
         time.sleep(_POLL_SECONDS)
 
