@@ -1,7 +1,7 @@
 """What a sweep leaves when its processes are killed, its disk fills and its files are damaged (`make torture`).
 
     python -m scripts.torture                     # the whole battery, into results/reliability
-    python -m scripts.torture --kills 5 --pair-kills 2 --seeds 1 --no-tests --out FOLDER
+    python -m scripts.torture --kills 5 --pair-kills 2 --seeds 1 --epochs 6 --no-tests --out FOLDER
 
 A sweep of 24 tiny runs (a random BERT of 3 layers and width 32, 48 rows of made-up RTE, dropout, six stacks of four, a
 checkpoint every second) is killed by SIGKILL and started again until the kills are used up. Whenever it comes to its
@@ -39,7 +39,7 @@ TESTS = {
 }
 
 
-def run_battery(kills: int, pair_kills: int, *, seeds: int, seed: int, with_tests: bool) -> dict[str, Any]:
+def run_battery(kills: int, pair_kills: int, *, seeds: int, epochs: int, seed: int, with_tests: bool) -> dict[str, Any]:
     """Run all checks; returns what `battery.json` holds, where a check without `faults` has passed."""
     started, clock = now(), time.monotonic()
     # Before a check could outlive a commit.
@@ -51,7 +51,7 @@ def run_battery(kills: int, pair_kills: int, *, seeds: int, seed: int, with_test
         print(f"{check}: {_told(counts)}: {'; '.join(faults) or found}", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="torture-") as folder:
-        sweeps = Kills(Path(folder), seeds=seeds, seed=seed)
+        sweeps = Kills(Path(folder), seeds=seeds, epochs=epochs, seed=seed)
         ended = sweeps.of_one_sweep(kills)
         counts = {"kills": kills, **dict(sweeps.moments.most_common()), "sweeps": ended}
         enter(f"SIGKILL of a sweep of {sweeps.runs} runs", counts, EQUAL, sweeps.faults)
@@ -125,12 +125,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=100, help="of one sweep at a time (default: 100)")
     parser.add_argument("--pair-kills", type=int, default=20, help="of two sweeps at once (default: 20)")
     parser.add_argument("--seeds", type=int, default=4, help="of the sweep, six runs each (default: 4)")
+    parser.add_argument("--epochs", type=int, default=30, help="of six steps, that its runs train (default: 30)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of kills (default: 0)")
     parser.add_argument("--no-tests", action="store_true", help="leave out the checks that `make test` has as well")
     parser.add_argument("--out", type=Path, default=ROOT / "results/reliability", help="default: results/reliability")
     options = parser.parse_args(arguments)
     battery = run_battery(
-        options.kills, options.pair_kills, seeds=options.seeds, seed=options.seed, with_tests=not options.no_tests
+        options.kills,
+        options.pair_kills,
+        seeds=options.seeds,
+        epochs=options.epochs,
+        seed=options.seed,
+        with_tests=not options.no_tests,
     )
     text = page(battery)
     write_atomically(options.out / "README.md", text.encode())

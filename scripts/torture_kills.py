@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from tests.fixtures.glue_fixture import write_glue
 from tests.fixtures.tiny import save_tiny
 
 ROOT = Path(__file__).resolve().parents[1]
-TRAIN = TrainConfig(epochs=80, batch_size=8, max_length=32, precision="fp32", evaluate_every_epoch=True, save="best")
+TRAIN = TrainConfig(batch_size=8, max_length=32, precision="fp32", evaluate_every_epoch=True, save="best")
 SIZES, RATES = (2, 4), (1e-3, 3e-3, 1e-2)
 MAX_STACK = 4
 TIMELY = ("time", "memory", "provenance")  # of a record: what no two sweeps share
@@ -110,12 +110,12 @@ def _die(death: Death) -> None:
 
 
 class Kills:
-    """Sweeps in a scratch folder, with `seeds` seeds of six configs each, that are killed at moments drawn by `seed`.
+    """Sweeps in a scratch folder, of six configs with `seeds` seeds each, that are killed at moments drawn by `seed`.
 
     `moments` counts kills by what the process was doing, and `faults` has a line for whatever was not as it should be.
     """
 
-    def __init__(self, folder: Path, *, seeds: int, seed: int) -> None:
+    def __init__(self, folder: Path, *, seeds: int, epochs: int, seed: int) -> None:
         self.folder, self.dice = folder, random.Random(seed)
         shared = RunConfig(
             task=TaskConfig("rte"),
@@ -129,7 +129,7 @@ class Kills:
             replace(
                 shared,
                 method=AdapterConfig(bottleneck_size=size),
-                train=replace(TRAIN, learning_rate=rate, seed=one),
+                train=replace(TRAIN, epochs=epochs, learning_rate=rate, seed=one),
             )
             for size, rate, one in product(SIZES, RATES, range(seeds))
         ]
@@ -145,8 +145,9 @@ class Kills:
     def of_one_sweep(self, kills: int) -> int:
         """Kill a sweep that many times, and start it again each time; returns how many sweeps came to their end."""
         results, ended, killed = self._new_folder(), 0, 0
+        aims = cycle(AIMS)
         while killed < kills:
-            process, moment = self._begin(results, AIMS[killed % len(AIMS)])
+            process, moment = self._begin(results, next(aims))
             if self._is_killed(process, moment):
                 killed += 1
                 _show("kills of one sweep", killed, kills)
@@ -163,13 +164,13 @@ class Kills:
 
         Returns how many pairs came to their end, and how many reports ended how.
         """
-        ended, killed, reports = 0, 0, Counter()
+        ended, killed, reports, aims = 0, 0, Counter(), cycle(AIMS)
         while killed < kills:
             results = self._new_folder()
             with reporting(results, self.folder / "report", reports, self.faults):
                 partner = self._start(results)
                 while killed < kills:
-                    process, moment = self._begin(results, AIMS[killed % len(AIMS)])
+                    process, moment = self._begin(results, next(aims))
                     if not self._is_killed(process, moment):
                         self._end(process)
                         break

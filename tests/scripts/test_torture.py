@@ -11,7 +11,19 @@ pytestmark = pytest.mark.process
 
 
 def test_killed_sweeps_end_like_undisturbed_ones(tmp_path, capsys):
-    options = ["--kills", "5", "--pair-kills", "1", "--seeds", "1", "--no-tests", "--out", str(tmp_path)]
+    options = [
+        "--kills",
+        "5",
+        "--pair-kills",
+        "1",
+        "--seeds",
+        "1",
+        "--epochs",
+        "6",
+        "--no-tests",
+        "--out",
+        str(tmp_path),
+    ]
     status = torture.main(options)
     battery = json.loads((tmp_path / "battery.json").read_text())
     assert [check["faults"] for check in battery["checks"]] == [[], [], []]
