@@ -16,7 +16,7 @@ RESULTS ?= results/$(SCALE)
 ifneq ($(GLUE_DIR),)
 export GLUE_DIR
 endif
-#: ARGS='...'                    Hydra overrides for every sweep, e.g. ARGS="train.seed=0,1,2"; options of benchmark
+#: ARGS='...'                    Hydra overrides for every sweep, e.g. ARGS="train.seed=0,1,2"; options of benchmark, torture
 ARGS ?=
 #: PYTEST_ARGS='...'             options of pytest, e.g. PYTEST_ARGS="-x -k bank"
 PYTEST_ARGS ?=
@@ -30,7 +30,7 @@ BOOTSTRAP ?= python3
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-fast test-gpu test-slurm test-peers test-lowest lint format reproduce-glue benchmark report clean \
+.PHONY: help install test test-fast test-gpu test-slurm test-peers test-lowest lint format reproduce-glue benchmark torture report clean \
 	tradeoff ablation init_scale robustness methods squad further-tasks
 
 help: ## List targets and variables
@@ -116,6 +116,9 @@ $(EXPERIMENTS): install
 
 benchmark: install .venv-peers/installed ## Time this harness next to AdapterHub and Hugging Face's Trainer
 	$(PYTHON) scripts/benchmark.py $(ARGS)
+
+torture: install ## Kill sweeps, fill disks, damage files, and write what is left to results/reliability
+	HF_HUB_OFFLINE=1 $(PYTHON) -m scripts.torture $(ARGS)
 
 report: install ## Regenerate the tables and figures of RESULTS
 	@$(PYTHON) -m harness.report $(RESULTS)

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.commands.arguments import Parser
 from harness.errors import UserError
 from harness.method_config import METHOD_CONFIGS
 
@@ -165,11 +166,11 @@ def _import(options: argparse.Namespace) -> int:
 _COMMANDS = {"list": _list, "add": _add, "check": _check, "export": _export, "push": _push, "import": _import}
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
+def _parser(prog: str) -> Parser:
+    parser = Parser(prog=prog, description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def command(name: str, text: str, results: str, metavar: str = "RESULTS") -> argparse.ArgumentParser:
+    def command(name: str, text: str, results: str, metavar: str = "RESULTS") -> Parser:
         one = commands.add_parser(name, help=text, description=text)
         one.add_argument("results", metavar=metavar, type=Path, help=results)
         return one

@@ -9,7 +9,6 @@ Exit status: 0, or 2 with one line on standard error if the input is wrong.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from harness.commands.arguments import Parser
 from harness.config import RunConfig, conf_folder, register_configs
 from harness.errors import UserError
 from harness.sweeps.hydra_errors import explain
@@ -197,8 +197,8 @@ def _config(overrides: Sequence[str], config_dir: Path | None) -> RunConfig:
     return checked_configs([job])[0]
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser(prog: str) -> Parser:
+    parser = Parser(
         prog=prog, description="Show what a run would read, without training: rows per split, labels, lengths in "
         "tokens, duplicates, dropped rows, examples.",
     )  # fmt: skip

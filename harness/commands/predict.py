@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.commands.arguments import Parser
 from harness.data.row_files import FORMATS, TASK, format_of, read_rows
 from harness.errors import UserError, writing
 from harness.records.record import write_atomically
@@ -136,8 +137,8 @@ def _name(options: argparse.Namespace) -> str:
     return "stdin" if options.input is None else str(options.input)
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser(prog: str) -> Parser:
+    parser = Parser(
         prog=prog,
         description="Predict rows with the tasks of a bank (see `python -m harness.bank`). The output has one line per "
         "row, or with several --task one per row and task: index, task, prediction, and the probability of each label "

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.commands.arguments import Parser
 from harness.data import SOURCE_NAMES
 from harness.errors import UserError, writing
 from harness.records.record import Record, load_planned, load_records
@@ -34,6 +35,8 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harne
     from harness.reporting.page import NAME as PAGE
 
     show(made.tables if options.notes else made.summary)
+    for line in made.damaged:
+        print(line)
     if line := counts_line(made.claims, str(out / "tables/claims.md")):
         print(line)
     if options.notes:
@@ -93,8 +96,8 @@ def show(tables: Iterable[Table]) -> None:
             print(section(table))
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser(prog: str) -> Parser:
+    parser = Parser(
         prog=prog,
         description="Make tables and figures from the run records in RESULTS. Runs that cannot be compared "
         "(different encoder, data source, row limits or protocol) go into separate tables.",

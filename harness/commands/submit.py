@@ -8,11 +8,11 @@ Exit status: 0; 2, with one line on standard error, if the input is wrong.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.commands.arguments import Parser
 from harness.config import PROTOCOL_CONFIGS
 from harness.errors import UserError
 from harness.method_config import METHOD_CONFIGS
@@ -38,8 +38,8 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harne
     return 0
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser(prog: str) -> Parser:
+    parser = Parser(
         prog=prog,
         description="Write the zip that gluebenchmark.com takes. For each task it holds the test predictions of the "
         "run in RESULTS with the highest score on the selection split. The runs must have predicted the test sets: "

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # a prediction needs no datasets
 EVALUATION_TOKENS = {"cpu": 4096, "cuda": 65536, "mps": 16384}
 # The type of the gold labels in a batch, by kind of task.
 LABEL_DTYPES: dict[str, torch.dtype] = {"classification": torch.long, "regression": torch.float32}
+_NAME = "name"  # the array of a cached file that holds its name
 
 
 @dataclass(frozen=True)
@@ -222,20 +223,27 @@ def cached(cache_dir: Path | None, key: str, make: Callable[[], dict[str, np.nda
 
 
 def _read_cached(path: Path) -> dict[str, np.ndarray] | None:
+    """The tokens of a file that holds its own name, so that no other file in its place is taken for it."""
     try:
         with np.load(path) as file:
-            return dict(file)
+            found = dict(file)
     except FileNotFoundError:
         return None
     except Exception:  # a damaged file, whatever the damage, counts as missing
         return None
+    return found if str(found.pop(_NAME, "")) == path.stem else None
 
 
 def _write_cached(path: Path, tokens: dict[str, np.ndarray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with naming(path), tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-        np.savez(file, **tokens)
-    Path(file.name).replace(path)
+        try:
+            np.savez(file, **tokens, **{_NAME: np.array(path.stem)})
+            file.flush()
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
 
 
 def _padded(flat: np.ndarray, lengths: np.ndarray, value: int) -> Tensor:

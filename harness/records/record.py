@@ -7,16 +7,19 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError, naming
+from harness.errors import UserError, naming, reason_of, writing
 from harness.records.schema import SCHEMA, Record
 from harness.tasks.glue import find_task
 from harness.tasks.task import Task
 
+_TEMPORARY = ".part"  # how the names of files end that are being written
 FINISHED = ("completed", "diverged")  # deterministic outcomes, which another sweep does not repeat
+_NO_RECORD = (ValueError, KeyError, TypeError, AttributeError)  # what reading something else raises
 
 
 def task_of(record: Record) -> Task:
@@ -57,17 +60,29 @@ def write_json(path: Path, value: Any) -> None:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file under a temporary name, then rename it, so that it appears as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-    try:
-        with naming(path), os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp makes files that only the owner can read
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with naming(path):
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=_TEMPORARY)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)  # mkstemp makes files that only the owner can read
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def remove_leftovers(results_dir: str | Path, now: float) -> None:
+    """Remove the temporary files of processes that were killed while they wrote, an hour ago or longer.
+
+    `now` is by the clock of the file system. Weights may have gigabytes.
+    """
+    for path in Path(results_dir).glob(f"*/.*{_TEMPORARY}"):
+        with suppress(FileNotFoundError):  # another sweep has removed it
+            if now - path.stat().st_mtime > 3600:
+                path.unlink()
 
 
 def read_json(path: Path) -> Any:
@@ -114,12 +129,19 @@ def write_records(results_dir: str | Path, records: list[Record]) -> None:
 
 
 def recover_records(results_dir: str | Path) -> None:
-    """Write the records in journals that killed processes left behind; safe at any time."""
+    """Write the records in journals that killed processes left behind; safe at any time.
+
+    Raises `UserError` for a damaged journal: what it holds is neither dropped nor guessed.
+    """
     for journal in sorted((Path(results_dir) / "pending").glob("*.json")):
         try:
-            records = json.loads(journal.read_text(encoding="utf-8"))
+            records = [_checked(record) for record in json.loads(journal.read_text(encoding="utf-8"))]
         except FileNotFoundError:  # its process was only slow, and has finished it
             continue
+        except _NO_RECORD:
+            raise UserError(
+                f"{journal} is damaged or holds no records; remove it, and the next sweep trains its runs again"
+            ) from None
         for record in records:
             write_record(results_dir, record)
         journal.unlink(missing_ok=True)
@@ -133,7 +155,8 @@ def read_record(results_dir: str | Path, run_id: str) -> Record | None:
 
 def load_records(results_dir: str | Path) -> list[Record]:
     """Every record in a results folder, ordered by run id; `UserError` where there is none."""
-    recover_records(results_dir)
+    with writing(f"{results_dir}/runs"):
+        recover_records(results_dir)
     folder = runs_folder(results_dir)
     paths = sorted(folder.glob("*.json"))
     if not paths:
@@ -149,7 +172,7 @@ def prepare_results_dir(results_dir: str | Path) -> None:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe"):
             pass
     except OSError as error:
-        reason = error.strerror or error
+        reason = reason_of(error, results_dir)
         raise UserError(f"results_dir={str(results_dir)!r} cannot be written ({reason}); choose another one") from None
 
 
@@ -161,9 +184,15 @@ def write_plan(results_dir: str | Path, run_ids: Iterable[str]) -> None:
 
 
 def load_planned(results_dir: str | Path) -> set[str]:
-    """The ids of all runs that sweeps into this folder planned."""
-    plans = sorted((Path(results_dir) / "plans").glob("*.json"))
-    return {run_id for path in plans for run_id in json.loads(path.read_text(encoding="utf-8"))["run_ids"]}
+    """The ids of all runs that sweeps into this folder planned; `UserError` for a file that is no plan."""
+    planned: set[str] = set()
+    for path in sorted((Path(results_dir) / "plans").glob("*.json")):
+        plan = read_json(path)
+        ids = plan.get("run_ids") if isinstance(plan, dict) else None
+        if not isinstance(ids, list) or not all(isinstance(run_id, str) for run_id in ids):
+            raise UserError(f"{path} is not the plan of a sweep; remove it, and repeat the sweep to have it counted")
+        planned |= set(ids)
+    return planned
 
 
 def _short_hash(value: Any) -> str:
@@ -178,9 +207,19 @@ def _read(path: Path) -> Record:
                 f"{path} has record schema {record['schema']}, and this version reads {SCHEMA}; migrate it with "
                 f"`python scripts/migrate_records.py {path.parent.parent}`, or move it away"
             )
-        record["status"], record["run_id"], record["config"]["protocol"]["name"], task_of(record)
-    except (ValueError, KeyError, TypeError):
+        run_id = _checked(record)["run_id"]
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
+    except _NO_RECORD:
         raise UserError(f"{path} is not a run record; move it to another folder") from None
+    if run_id != path.stem:  # of a copy, two files would be two runs of one table
+        raise UserError(f"{path} holds the record of {run_id}; move it to another folder")
+    return record
+
+
+def _checked(record: Any) -> Record:
+    """The same value; one of `_NO_RECORD` is raised where it has not what every record has."""
+    record["schema"], record["run_id"], record["status"], record["config"]["protocol"]["name"], task_of(record)
     return record
 
 

@@ -169,7 +169,7 @@ class Record(TypedDict):
     memory: NotRequired[Memory]
     training: NotRequired[TrainingEntry]
     predictions: NotRequired[dict[str, str]]
-    """{gold: key of the gold labels}; see harness.records.predictions."""
+    """{gold: key of the gold labels, sha256: of the file's values}; see harness.records.predictions."""
     spans: NotRequired[list[dict[str, Any]]]
     """{first, last, scores}: without the adapters of those layers."""
     grid: NotRequired[dict[str, Any]]

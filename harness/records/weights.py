@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from harness.errors import UserError
 from harness.records.choice import by_choice
-from harness.records.record import Record, canonical, in_order, write_atomically, write_json
+from harness.records.record import Record, canonical, in_order, task_of, write_atomically, write_json
 
 StoredRun = Record  # a record with `weights`
 
@@ -46,11 +45,13 @@ def read_stored(path: Path) -> StoredRun:
     """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        stored["run_id"], stored["config"]["method"]["name"]
-        stored["encoder"]["fingerprint"], stored["weights"]["sha256"]
+        stored["run_id"], stored["config"]["method"]["name"], task_of(stored)
+        stored["encoder"]["fingerprint"], stored["data"]["fingerprint"]
+        for key in ("file", "bytes", "sha256", "parameters"):
+            stored["weights"][key]
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{path} does not describe trained weights; add that task again") from None
     return stored
 
@@ -80,24 +81,43 @@ def store(results_dir: Path, tensors: dict[str, Tensor], record: Record, *, best
     folder = results_dir / "weights"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        rivals = dict(_stored_in(folder)) if best_only else {}
-        rivals = {path: rival for path, rival in rivals.items() if _cell(rival) == _cell(record)}
+        rivals = _rivals(folder, record) if best_only else {}
+        own = folder / f"{record['run_id']}.json"
         if any(by_choice(rival) < by_choice(record) for rival in rivals.values()):
+            _remove(own)  # what a process that was killed before its records has left
             return
         write_weights(folder, record["run_id"], tensors, record)
-        for path in rivals.keys() - {folder / f"{record['run_id']}.json"}:
-            path.unlink(missing_ok=True)
-            path.with_suffix(".safetensors").unlink(missing_ok=True)
+        for path in rivals:
+            _remove(path)
 
 
-def _stored_in(folder: Path) -> Iterator[tuple[Path, StoredRun]]:
+def _rivals(folder: Path, record: Record) -> dict[Path, StoredRun]:
+    """The stored runs of the record's cell by file, without itself: what an earlier attempt has stored is replaced."""
+    rivals = {}
     for path in folder.glob("*.json"):
-        with suppress(FileNotFoundError):  # a process of another host, whom this lock may not reach, replaces it
-            yield path, read_stored(path)
+        # A damaged file, which `bank add` names, is no reason to lose what was trained; a process of another host, whom
+        # this lock may not reach, may replace a file meanwhile.
+        with suppress(UserError, FileNotFoundError):
+            rival = read_stored(path)
+            if rival["run_id"] != record["run_id"] and _cell(rival) == _cell(record):
+                rivals[path] = rival
+    return rivals
+
+
+def _remove(path: Path) -> None:
+    """Remove a stored run; its record last, by which it is found if the process dies in between."""
+    path.with_suffix(".safetensors").unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def is_stored(results_dir: str | Path, run_id: str) -> bool:
-    return (Path(results_dir) / "weights" / f"{run_id}.json").exists()
+    """Whether a run's weights are there, as far as the size of their file tells it."""
+    folder = Path(results_dir) / "weights"
+    try:
+        stored = read_stored(folder / f"{run_id}.json")
+        return (folder / stored["weights"]["file"]).stat().st_size == stored["weights"]["bytes"]
+    except (UserError, OSError):
+        return False
 
 
 def _cell(record: Record) -> str:

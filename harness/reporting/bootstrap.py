@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.records.predictions import Arrays, read_gold, read_predictions
+from harness.records.predictions import Arrays, gold_path, predictions_of, predictions_path, read_gold
 from harness.records.record import Record
 from harness.reporting.candidates import Candidate
 from harness.reporting.resampled import RESAMPLES as RESAMPLES
@@ -93,7 +93,8 @@ class Bootstrap:
 
     def __init__(self, results_dir: str | Path) -> None:
         self.results_dir = Path(results_dir)
-        self._gold: dict[str, Arrays | None] = {}
+        self.damaged: set[Path] = set()  # files of predictions and gold labels that are not what the records name
+        self._gold: dict[str, Arrays] = {}
         self._scores: dict[tuple[str, str, str], np.ndarray | None] = {}  # [B] by run, evaluation set and metric
         self._spreads: dict[tuple[tuple[str, ...], str, str], Spread | None] = {}
 
@@ -161,7 +162,7 @@ class Bootstrap:
         gold = self._gold_labels(records, evaluation_set)
         if metric not in METRICS or gold is None:
             return None
-        found = [read_predictions(self.results_dir, record["run_id"]) or {} for record in records]
+        found = [self._predictions(record) for record in records]
         predictions = [arrays.get(evaluation_set) for arrays in found]
         if any(one is None or len(one) != len(gold) for one in predictions):
             return None
@@ -177,8 +178,19 @@ class Bootstrap:
             return None
         (key,) = keys
         if key not in self._gold:
-            self._gold[key] = read_gold(self.results_dir, key)
-        return (self._gold[key] or {}).get(evaluation_set)
+            self._gold[key] = self._whole(read_gold(self.results_dir, key), gold_path(self.results_dir, key))
+        return self._gold[key].get(evaluation_set)
+
+    def _predictions(self, record: Record) -> Arrays:
+        return self._whole(
+            predictions_of(self.results_dir, record), predictions_path(self.results_dir, record["run_id"])
+        )
+
+    def _whole(self, arrays: Arrays | None, path: Path) -> Arrays:
+        """What was read from a file, or nothing; a file that is there and of no use is noted."""
+        if arrays is None and path.exists():
+            self.damaged.add(path)
+        return arrays or {}
 
 
 def spread_of(runs: np.ndarray, whole: np.ndarray, stream: str) -> Spread:

@@ -37,13 +37,15 @@ class Report:
     """Everything that a results folder tells: its main tables, their short form, and figures and tables as files.
 
     `tables` are complete; `summary` has the scores only, with what would mislead without a note and the verdicts on
-    the mean. `claims` are the paper's statements, judged. `notes` is the document of all notes.
+    the mean. `claims` are the paper's statements, judged; `damaged` has a line per file without which intervals are
+    missing. `notes` is the document of all notes.
     """
 
     tables: list[Table]
     summary: list[Table]
     files: Files
     claims: list[JudgedClaim] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
 
     @property
     def notes(self) -> str:
@@ -129,7 +131,8 @@ def make_report(
         folder = bootstrap.results_dir.resolve().name
         shown_besides = {"missing": missing, "published": published, "statements": claims_table(claims)}
         files[PAGE] = make_page(folder, parts, records, drawings, bootstrap, **shown_besides)
-    return Report(complete, summary, files, claims)
+    without = "is damaged or belongs to other runs: scores that need it have no interval"
+    return Report(complete, summary, files, claims, [f"{path} {without}" for path in sorted(bootstrap.damaged)])
 
 
 def section(table: Table) -> str:

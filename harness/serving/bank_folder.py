@@ -25,9 +25,9 @@ from harness.records.method_title import ALWAYS_SHOWN, method_title
 from harness.records.predictions import (
     Arrays,
     gold_path,
+    predictions_of,
     predictions_path,
     read_gold,
-    read_predictions,
     write_gold,
     write_predictions,
 )
@@ -270,7 +270,7 @@ def _describe_encoder(run: StoredRun, model: str | None) -> dict[str, Any]:
 
 def _rows_of(results: Path, run: StoredRun) -> Rows:
     key = run.get("predictions", {}).get("gold")
-    return read_predictions(results, run["run_id"]), read_gold(results, key) if key else None
+    return predictions_of(results, run), read_gold(results, key) if key else None
 
 
 def _put(bank: Bank, run: StoredRun, tensors: dict[str, Tensor], rows: Rows, *, replace: bool) -> str:

@@ -17,7 +17,7 @@ from harness.data.sources import diagnostic_rows
 from harness.data.sources.source import Source
 from harness.errors import UserError, writing
 from harness.records.choice import best_run, choice_score, chosen_on
-from harness.records.predictions import read_predictions
+from harness.records.predictions import predictions_of, predictions_path
 from harness.records.record import Record, task_of, write_atomically, write_json
 from harness.tasks.glue import AX, OFFICIAL_ROWS, get_task
 from harness.tasks.task import Task
@@ -137,8 +137,11 @@ class _UnavailableError(Exception):
 
 
 def _from_run(file: SubmissionFile, record: Record, results: Path) -> tuple[str, dict[str, Any]]:
-    arrays = read_predictions(results, record["run_id"])
+    arrays = predictions_of(results, record)
     if arrays is None:
+        path = predictions_path(results, record["run_id"])
+        if path.exists():
+            raise _UnavailableError(f"{path}, the predictions of its best run, is damaged; repeat that run")
         raise _UnavailableError(
             f"the predictions of its best run, {record['run_id']}, are not in {results}/predictions"
         )

@@ -41,7 +41,7 @@ def run_baseline(run: Run, on_step: Callable[[int, int, float | None], None]) ->
         answers = fitted.predict(_texts(run, split).columns)
         result["predictions"] |= {name: answers, f"{name}.idx": rows.test_numbers[name]}
     examples = len(train.gold) * len(fitted.tried)
-    key = store_predictions(Path(run.config.results_dir), run.id, task, result["predictions"], gold)
+    stored = store_predictions(Path(run.config.results_dir), run.id, task, result["predictions"], gold)
     return run.record(
         "completed",
         degenerate=any(result["constant"].values()),
@@ -75,7 +75,7 @@ def run_baseline(run: Run, on_step: Callable[[int, int, float | None], None]) ->
         },
         memory=memory.read(),
         provenance=provenance(torch.device("cpu"), bf16=False),
-        predictions={"gold": key},
+        predictions=stored,
     )
 
 

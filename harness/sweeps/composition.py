@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -22,6 +24,7 @@ from harness.sweeps.session import Session, register_launchers
 
 def run_hydra(session: Session, arguments: Sequence[str]) -> None:
     """Let Hydra compose the job or sweep of a command line and call `session`; raises the first error."""
+    _check_flags(arguments)
     check_arguments(arguments)
     register_configs()
     register_launchers()
@@ -29,6 +32,17 @@ def run_hydra(session: Session, arguments: Sequence[str]) -> None:
         hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="run")(session)()
     if session.refused:
         raise session.refused[0]
+
+
+def _check_flags(arguments: Sequence[str]) -> None:
+    """`UserError` for what Hydra's own parser refuses over several lines."""
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message}; python -m harness.run --help shows what is allowed")
+
+    parser = get_args_parser()
+    parser.error = refuse
+    parser.parse_args(arguments)
 
 
 @contextmanager

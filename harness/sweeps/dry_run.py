@@ -29,7 +29,8 @@ from harness.sweeps.resolve import Run, budget_lines, resolve
 from harness.sweeps.run_lines import method_words, varying_settings
 from harness.sweeps.session import Launch
 from harness.sweeps.sizes import Sizes
-from harness.sweeps.sweep import lacks_files, make_stacks
+from harness.sweeps.stacks import make_stacks
+from harness.sweeps.sweep import lacks_files
 
 # What becomes of a run, by the state of its record; one without a record is to do.
 _KEPT = FINISHED

@@ -22,7 +22,7 @@ from harness.model.methods import METHODS
 from harness.records.record import Record, canonical
 from harness.sweeps.resolve import Run
 from harness.sweeps.stack import build_classifier
-from harness.sweeps.sweep import PADDED, shared_settings
+from harness.sweeps.stacks import PADDED, shared_settings
 from harness.tasks.protocols import scored_sets
 from harness.training.device import PeakMemory, device_title
 from harness.training.estimate import StackMemory, StackPace, stack_memory, stack_pace

@@ -7,9 +7,7 @@ shown as it is, on one line.
 
 from __future__ import annotations
 
-import errno
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
@@ -20,8 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from harness.config import RunConfig
-
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+from harness.errors import FULL_DISK, free_space, reason_of
 
 _NO_VALUE = re.compile(r"missing mandatory value.*full_key: (\S+)", re.S)
 _NOT_IN_SCHEMA = re.compile(r"Key '([^']+)' (?:is )?not in (?:struct|'(\w+)')")  # the second group is the schema's name
@@ -44,7 +41,7 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
     not be read or written, the file and the remedy.
     """
     if isinstance(error, OSError) and not isinstance(error, HydraException):
-        return _explain_file(error)
+        return _explain_file(error, arguments)
     text = "\n".join(str(part) for part in (error, error.__cause__) if part is not None)
     if absent := _NO_VALUE.search(text):
         return f"{absent.group(1)} has no value; give {absent.group(1)}=..."
@@ -85,21 +82,16 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
     return f"there is no key {key!r}; {hint}allowed: {', '.join(known)}"
 
 
-def _explain_file(error: OSError) -> str:
-    reason = error.strerror or str(error)
+def _explain_file(error: OSError, arguments: Sequence[str]) -> str:
     if error.filename is None:
-        remedy = "check the disks of results_dir, cache_dir and the temporary folder"
+        given = next((item for item in arguments if item.startswith("results_dir=")), "results_dir=results/working")
+        reason = reason_of(error, given.partition("=")[2])
+        remedy = f"check the disks of {given}, cache_dir, the temporary folder and the output"
         return f"a file could not be read or written: {reason}; {remedy}"
     if error.errno not in FULL_DISK:
-        return f"{error.filename}: {reason}; choose another results_dir or cache_dir"
+        return f"{error.filename}: {reason_of(error)}; choose another results_dir or cache_dir"
     remedy = "free some space or choose a results_dir or cache_dir on another disk, then repeat the command"
-    return f"{error.filename}: {reason} ({_free_space(Path(error.filename))}); {remedy}"
-
-
-def _free_space(path: Path) -> str:
-    """The free space of the file system that holds this path, which need not exist."""
-    existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    return f"{shutil.disk_usage(existing).free / 1e6:,.0f} MB free there"
+    return f"{error.filename}: {error.strerror} ({free_space(error.filename)}); {remedy}"
 
 
 def _schema(name: str, node: object = None) -> type | None:

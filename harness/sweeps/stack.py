@@ -159,8 +159,7 @@ def _stored(
     if record["status"] != "completed":
         return record
     results_dir = Path(run.config.results_dir)
-    key = store_predictions(results_dir, run.id, run.task, result["predictions"], gold)
-    record["predictions"] = {"gold": key}
+    record["predictions"] = store_predictions(results_dir, run.id, run.task, result["predictions"], gold)
     if run.config.train.save != "none":
         store(results_dir, trained_tensors(classifier, replica), record, best_only=run.config.train.save == "best")
     return record

@@ -5,21 +5,19 @@ Several processes, also of several hosts, may work on one results folder: each r
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from harness.errors import UserError, one_line
+from harness.errors import FULL_DISK, UserError, one_line
 from harness.interrupts import SIGNALS
-from harness.model.methods import METHODS, can_stack
-from harness.records.predictions import read_predictions
+from harness.records.predictions import predictions_of
 from harness.records.record import (
     FINISHED,
     Record,
@@ -27,24 +25,23 @@ from harness.records.record import (
     read_record,
     record_path,
     recover_records,
+    remove_leftovers,
     write_atomically,
     write_record,
     write_records,
 )
 from harness.records.weights import is_stored
 from harness.sweeps.checkpoints import remove_checkpoint, remove_finished
-from harness.sweeps.hydra_errors import FULL_DISK
 from harness.sweeps.locks import LostLocksError, RunLocks, StopsAtLoss, file_time
 from harness.sweeps.placement import default_devices, stack_limits
 from harness.sweeps.progress import Display, Progress, WorkerProgress
 from harness.sweeps.resolve import Run
 from harness.sweeps.sizes import Sizes
 from harness.sweeps.stack import run_stack
+from harness.sweeps.stacks import make_stacks
 from harness.sweeps.starts import forget_start, note_start
 from harness.training.device import is_out_of_memory, keep_freed_memory, memory_remedy, release_memory
 
-PADDED = ("bottleneck_size", "rank")  # settings in which the runs of a stack are padded to the largest ...
-PADDED_SIZE = 64  # ... up to this one
 _POLL_SECONDS = 0.5
 
 # Trains one stack and returns its records: `run_stack`, or another with its signature.
@@ -90,6 +87,7 @@ class Sweep:
         """
         recover_records(self.results_dir)
         remove_finished(self.results_dir)
+        remove_leftovers(self.results_dir, self._started)
         if len(self.devices) == 1:
             with self.progress() as progress:
                 self._work_on(torch.device(self.devices[0]), progress)
@@ -169,8 +167,9 @@ class Sweep:
                     held = False
                 except KeyboardInterrupt:
                     running = [record for record in self._records(stack) if record["status"] == "running"]
-                    for record in running:
-                        write_record(self.results_dir, record | {"status": "failed", "error": "interrupted"})
+                    with suppress(OSError):  # on a full disk they go on as "running", which is repeated as well
+                        for record in running:
+                            write_record(self.results_dir, record | {"status": "failed", "error": "interrupted"})
                     raise
         return held
 
@@ -234,45 +233,6 @@ class Sweep:
         return is_recent and record["status"] == "failed" and record["error"] != "interrupted"
 
 
-def make_stacks(runs: Iterable[Run], limit: int, tokens: int | None = None) -> list[list[Run]]:
-    """Runs that can share one pass, at most `limit` together and `tokens` in a step, in order of first appearance.
-
-    The runs of a stack differ in learning rate, seed and what their method allows, and in nothing else. Sizes and ranks
-    above `PADDED_SIZE` are not mixed: padding to 256 costs 12 to 33 % more arithmetic, to 64 at most 8 % (MiniLM: 6
-    operations per token on 0.6 M adapter parameters against 4 on 10.6 M frozen ones).
-    """
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(stack_key(run), []).append(run)
-    stacks = []
-    for group in groups.values():
-        train = group[0].config.train
-        rows = train.micro_batch_size or train.batch_size
-        fitting = limit if tokens is None else max(1, min(limit, tokens // (rows * train.max_length)))
-        size = fitting if group[0].checkpoint and can_stack(group[0].config.method) else 1
-        stacks += [group[start : start + size] for start in range(0, len(group), size)]
-    return stacks
-
-
-def stack_key(run: Run) -> str:
-    """Equal for runs that can be replicas of one stack."""
-    if run.checkpoint is None:
-        return run.id
-    looked_at = [run.config.train.evaluate_every_epoch, run.config.train.evaluate_spans]
-    what = [shared_settings(run.identity), looked_at, run.fingerprint, run.checkpoint.fingerprint]
-    return json.dumps(what, sort_keys=True)
-
-
-def shared_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A record's `config`, without the values in which the replicas of a stack may differ."""
-    train = config["train"] | {"learning_rate": None, "seed": None}
-    method = dict(config["method"])
-    for name in METHODS[method["name"]].per_replica or ():
-        keeps_apart = name in PADDED and method[name] > PADDED_SIZE
-        method[name] = method[name] if keeps_apart else None
-    return {**config, "train": train, "method": method}
-
-
 def lacks_files(results_dir: str | Path, run: Run, record: Record) -> bool:
     """Whether the config asks for something that the finished run did not keep: scores after every epoch or
     without spans of adapters, weights, test predictions.
@@ -289,7 +249,7 @@ def lacks_files(results_dir: str | Path, run: Run, record: Record) -> bool:
         return True
     if not (run.config.protocol.predict_test and run.has_test_sets):
         return False
-    kept = read_predictions(results_dir, run.id) or {}
+    kept = predictions_of(results_dir, record) or {}
     return not any(name.endswith(".idx") for name in kept)
 
 

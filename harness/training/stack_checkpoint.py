@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from harness.errors import one_line
+from harness.errors import free_space, one_line
 from harness.training.stack_state import Saved, StackState
 
 
@@ -76,7 +76,8 @@ class StackCheckpoint:
             write_state(self.path, self._stack.state(), self.made_by)
             self._step = training.step
         except (OSError, SafetensorError) as error:
-            self._say(f"{self.path} could not be written ({one_line(error)}): training goes on without")
+            why = f"{one_line(error)}; {free_space(self.path)}"
+            self._say(f"{self.path} could not be written ({why}): training goes on without")
         self._looked = self._clock()
 
     def _read(self) -> Saved:

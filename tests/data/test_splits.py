@@ -87,7 +87,7 @@ def finished(results, glue, name, protocol):
     record = make_record(name, protocol=protocol, **limits)
     rows = split_rows(glue.load(task), task, protocol, **limits)
     gold = {set_: np.asarray(rows[set_]["label"]) for set_ in scored_sets(protocol["name"], task)}
-    key = store_predictions(results, record["run_id"], task, gold, gold)
+    key = store_predictions(results, record["run_id"], task, gold, gold)["gold"]
     return record | {"predictions": {"gold": key}}
 
 

@@ -1,6 +1,8 @@
 """Records on disk: written as a whole, never over another run, recovered after a kill, and checked when read."""
 
+import errno
 import json
+import os
 
 import pytest
 
@@ -15,6 +17,7 @@ from harness.records.record import (
     read_json,
     read_record,
     record_path,
+    remove_leftovers,
     write_json,
     write_plan,
     write_record,
@@ -89,6 +92,55 @@ def test_a_file_that_is_not_a_record_is_named(tmp_path, text):
     path.write_text(text)
     message = error_of(load_records, tmp_path)
     assert str(path) in message and "is not a run record; move it to another folder" in message
+
+
+def test_a_copy_of_a_record_is_not_counted_twice(tmp_path):
+    record = make_record("rte")
+    record_path(tmp_path, "copy").parent.mkdir()
+    record_path(tmp_path, "copy").write_text(json.dumps(record))
+    message = error_of(load_records, tmp_path)
+    assert str(tmp_path / "runs/copy.json") in message and f"holds the record of {record['run_id']}" in message
+
+
+@pytest.mark.parametrize("text", ["", "[{", "{}x", '{"a": 1}', "[1]", '[{"schema": 2}]'])
+def test_a_damaged_journal_is_named_and_stays(tmp_path, text):
+    write_record(tmp_path, make_record("rte"))
+    journal = tmp_path / "pending/1.json"
+    journal.parent.mkdir()
+    journal.write_text(text)
+    message = error_of(load_records, tmp_path)
+    assert str(journal) in message and "the next sweep trains its runs again" in message
+    assert journal.read_text() == text
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"run_ids": 3}', '{"run_ids": [{}]}'])
+def test_a_damaged_plan_is_named(tmp_path, text):
+    write_plan(tmp_path, ["a"])
+    (path,) = (tmp_path / "plans").iterdir()
+    path.write_text(text)
+    assert str(path) in error_of(load_planned, tmp_path)
+
+
+def test_a_journal_that_cannot_be_completed_names_the_file_and_the_free_space(tmp_path, monkeypatch):
+    write_json(tmp_path / "pending/1.json", [make_record("rte")])
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    message = error_of(load_records, tmp_path)
+    assert "runs cannot be written (No space left on device; " in message and "MB free there" in message
+
+
+def test_temporary_files_of_killed_processes_are_removed_after_an_hour(tmp_path):
+    for folder, name in (("runs", ".a.json.x1.part"), ("weights", ".a.safetensors.x2.part"), ("runs", "a.json")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_text("")
+    fresh = (tmp_path / "runs/a.json").stat().st_mtime
+    remove_leftovers(tmp_path, fresh + 3000)
+    assert len(list(tmp_path.glob("*/.*"))) == 2
+    remove_leftovers(tmp_path, fresh + 4000)
+    assert [path.name for path in tmp_path.glob("*/*")] == ["a.json"]
 
 
 def test_a_record_of_another_schema_says_how_to_migrate_it(tmp_path):

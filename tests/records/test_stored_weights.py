@@ -41,6 +41,36 @@ def test_the_best_of_a_cell_is_kept(tmp_path):
     assert not is_stored(tmp_path, "a")
 
 
+def test_what_an_earlier_attempt_has_stored_counts_for_nothing(tmp_path):
+    """Its process was killed before the record was written, and another stack may now compute another last digit."""
+    store(tmp_path, {"head.bias": torch.ones(2)}, run("a", 0.9), best_only=True)
+    store(tmp_path, {"head.bias": torch.zeros(2)}, run("a", 0.8), best_only=True)
+    assert read_stored(tmp_path / "weights/a.json")["scores"]["validation"]["f1"] == 0.8
+    store(tmp_path, {"head.bias": torch.ones(2)}, run("b", 0.85, rate=1e-5), best_only=True)
+    (tmp_path / "weights/a.safetensors").write_text("all that the killed process had written")
+    store(tmp_path, {"head.bias": torch.zeros(2)}, run("a", 0.8), best_only=True)
+    assert sorted(path.name for path in (tmp_path / "weights").glob("*.*s*")) == ["b.json", "b.safetensors"]
+
+
+def test_a_damaged_rival_is_no_reason_to_lose_what_was_trained(tmp_path):
+    store(tmp_path, {"head.bias": torch.ones(2)}, run("a", 0.9), best_only=True)
+    (tmp_path / "weights/a.json").write_text("")
+    store(tmp_path, {"head.bias": torch.zeros(2)}, run("b", 0.8, rate=1e-5), best_only=True)
+    assert is_stored(tmp_path, "b") and not is_stored(tmp_path, "a")
+
+
+def test_weights_of_another_size_are_not_stored(tmp_path):
+    store(tmp_path, {"head.bias": torch.ones(2)}, run("a", 0.9), best_only=False)
+    file = tmp_path / "weights/a.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    assert not is_stored(tmp_path, "a")
+    file.write_bytes(whole)
+    assert is_stored(tmp_path, "a")
+    file.unlink()
+    assert not is_stored(tmp_path, "a")
+
+
 def test_damaged_files_are_reported(tmp_path):
     written = write_weights(tmp_path, "mrpc", {"head.bias": torch.arange(3.0)}, run("a", 1.0))
     assert read_stored(tmp_path / "mrpc.json") == written

@@ -75,7 +75,8 @@ def test_a_migrated_folder_is_the_one_that_a_run_writes_today(old, finished, tin
     now, today = records(old), records(finished)
     assert now.keys() == today.keys()
     for run_id, record in now.items():
-        assert record == today[run_id] | {"memory": record["memory"]}
+        gold = {"gold": today[run_id]["predictions"]["gold"]}  # schema 1 knew no hash of predictions
+        assert record == today[run_id] | {"memory": record["memory"], "predictions": gold}
         assert read_predictions(old, run_id).keys() == read_predictions(finished, run_id).keys()
         gold = read_gold(old, record["predictions"]["gold"])
         assert np.array_equal(gold["validation"], read_gold(finished, record["predictions"]["gold"])["validation"])

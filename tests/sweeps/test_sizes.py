@@ -10,8 +10,9 @@ from harness.records.record import write_record
 from harness.sweeps.checkpoints import checkpoint_path
 from harness.sweeps.fit import fit, parts
 from harness.sweeps.sizes import SHARE, Sizes
+from harness.sweeps.stacks import make_stacks
 from harness.sweeps.starts import forget_start, note_start, start_of
-from harness.sweeps.sweep import Sweep, make_stacks
+from harness.sweeps.sweep import Sweep
 from harness.training.available import Available
 from harness.training.stack_checkpoint import write_state
 from harness.training.stack_state import Saved

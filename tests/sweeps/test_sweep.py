@@ -25,7 +25,8 @@ from harness.sweeps import sweep as module
 from harness.sweeps.locks import RunLocks
 from harness.sweeps.progress import WorkerProgress
 from harness.sweeps.resolve import Run
-from harness.sweeps.sweep import Sweep, is_out_of_memory, make_stacks
+from harness.sweeps.stacks import make_stacks
+from harness.sweeps.sweep import Sweep, is_out_of_memory
 from harness.tasks.glue import get_task
 
 
@@ -239,6 +240,19 @@ def test_an_interrupt_marks_the_running_records(tmp_path):
     assert by_id["run-mrpc-00"]["status"] == "completed"
     assert by_id["run-rte-00"]["error"] == by_id["run-rte-01"]["error"] == "interrupted"
     assert "run-cola-00" not in by_id
+
+
+def test_an_interrupt_on_a_full_disk_is_an_interrupt(tmp_path, monkeypatch):
+    def write(results_dir, record):
+        if record["status"] == "failed":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_record(results_dir, record)
+
+    monkeypatch.setattr(module, "write_record", write)
+    sweep = Sweep(runs(1), results_dir=tmp_path, train_stack=Training(lambda stack: KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        sweep.work()
+    assert len(sweep.open()) == 1
 
 
 def test_an_interrupt_between_the_first_records_of_a_stack_marks_them(tmp_path, monkeypatch):

@@ -1,0 +1,297 @@
+"""Sweeps that are killed and started again, against an undisturbed one; `scripts/torture.py` says how often."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import cycle, product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.config import DataConfig, ModelConfig, RunConfig, TaskConfig, TrainConfig
+from harness.method_config import AdapterConfig
+from harness.sweeps import jobs
+from tests.fixtures.commands import records
+from tests.fixtures.glue_fixture import write_glue
+from tests.fixtures.tiny import save_tiny
+
+ROOT = Path(__file__).resolve().parents[1]
+TRAIN = TrainConfig(batch_size=8, max_length=32, precision="fp32", evaluate_every_epoch=True, save="best")
+SIZES, RATES = (2, 4), (1e-3, 3e-3, 1e-2)
+MAX_STACK = 4
+TIMELY = ("time", "memory", "provenance")  # of a record: what no two sweeps share
+# When a process dies, in turn: at any moment, while it trains, and while it writes a file in one of these folders, the
+# n-th since it began, with n up to a number.
+AIMS = ("any", "training", "training", "writing a checkpoint", "writing results")
+WRITES = {
+    "writing a checkpoint": (("checkpoints",), 3),
+    "writing results": (("runs", "predictions", "gold", "weights", "pending"), 3 * MAX_STACK),
+}
+_POLL_SECONDS, _PATIENCE = 0.01, 1800.0
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["scripts.torture_kills"])
+
+
+class Sweep:
+    """A sweep in a process of its own, forked from a server that has imported torch: what `python -m harness.run` does
+    once Hydra has composed its configs, which would take most of a killed process's life.
+    """
+
+    def __init__(self, configs: Sequence[RunConfig], death: Death | None = None) -> None:
+        self._printed = tempfile.NamedTemporaryFile("r", prefix="torture-")  # noqa: SIM115 (as long as this object)
+        self._process = _SERVER.Process(target=_run, args=(configs, self._printed.name, death))
+        self._process.start()
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, or minus the signal that killed it; None while it lives."""
+        return self._process.exitcode
+
+    def printed(self) -> str:
+        """What it has printed so far, errors included."""
+        return Path(self._printed.name).read_text()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+    def end(self) -> str:
+        """Wait for it; what it has printed."""
+        self._process.join(_PATIENCE)
+        if self.status is None:
+            self.kill()
+        return self.printed()
+
+
+class Death(NamedTuple):
+    """When a process kills itself: at its `number`-th write into one of these folders, of which it has then written a
+    `share`; the rest of the file, and its final name, are never written.
+    """
+
+    folders: tuple[str, ...]
+    number: int
+    share: float
+
+
+def _run(configs: Sequence[RunConfig], printed: str, death: Death | None) -> None:
+    with Path(printed).open("wb") as file:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(file.fileno(), stream.fileno())
+    if death is not None:
+        _die(death)
+    records = jobs.run_all(configs, max_stack=MAX_STACK)
+    sys.exit(any(record["status"] != "completed" for record in records))
+
+
+def _die(death: Death) -> None:
+    """Put a killer in the place of `os.fsync`, which every atomic write calls before it renames its file."""
+    fsync, left = os.fsync, death.number
+
+    def write_or_die(handle: int) -> None:
+        nonlocal left
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        left -= path.parent.name in death.folders
+        if not left:
+            os.truncate(path, int(death.share * path.stat().st_size))
+            os.kill(os.getpid(), signal.SIGKILL)
+        fsync(handle)
+
+    os.fsync = write_or_die
+
+
+class Kills:
+    """Sweeps in a scratch folder, of six configs with `seeds` seeds each, that are killed at moments drawn by `seed`.
+
+    `moments` counts kills by what the process was doing, and `faults` has a line for whatever was not as it should be.
+    """
+
+    def __init__(self, folder: Path, *, seeds: int, epochs: int, seed: int) -> None:
+        self.folder, self.dice = folder, random.Random(seed)
+        shared = RunConfig(
+            task=TaskConfig("rte"),
+            model=ModelConfig(str(save_tiny(folder / "model"))),
+            data=DataConfig("local", str(write_glue(folder / "glue", tasks=["rte"]))),
+            cache_dir=str(folder / "cache"),
+            device="cpu",
+            checkpoint_minutes=1 / 60,
+        )
+        self.configs = [
+            replace(
+                shared,
+                method=AdapterConfig(bottleneck_size=size),
+                train=replace(TRAIN, epochs=epochs, learning_rate=rate, seed=one),
+            )
+            for size, rate, one in product(SIZES, RATES, range(seeds))
+        ]
+        self.moments: Counter[str] = Counter()
+        self.faults: list[str] = []
+        self._folders = 0
+        undisturbed, started = self._new_folder(), time.monotonic()
+        self._end(self._start(undisturbed))
+        self.seconds = time.monotonic() - started  # of the undisturbed sweep
+        self.expected = outcome(undisturbed)
+        self.runs = len(self.expected["records"])
+
+    def of_one_sweep(self, kills: int) -> int:
+        """Kill a sweep that many times, and start it again each time; returns how many sweeps came to their end."""
+        results, ended, killed = self._new_folder(), 0, 0
+        aims = cycle(AIMS)
+        while killed < kills:
+            process, moment = self._begin(results, next(aims))
+            if self._is_killed(process, moment):
+                killed += 1
+                _show("kills of one sweep", killed, kills)
+            else:
+                self._end(process)
+                self._compare(results)
+                results, ended = self._new_folder(), ended + 1
+        self._end(self._start(results))
+        self._compare(results)
+        return ended + 1
+
+    def of_two_sweeps(self, kills: int) -> tuple[int, Counter[str]]:
+        """Kill one of two sweeps over one folder, that many times, while a third process makes reports of it.
+
+        Returns how many pairs came to their end, and how many reports ended how.
+        """
+        ended, killed, reports, aims = 0, 0, Counter(), cycle(AIMS)
+        while killed < kills:
+            results = self._new_folder()
+            with reporting(results, self.folder / "report", reports, self.faults):
+                partner = self._start(results)
+                while killed < kills:
+                    process, moment = self._begin(results, next(aims))
+                    if not self._is_killed(process, moment):
+                        self._end(process)
+                        break
+                    killed += 1
+                    _show("kills of two sweeps", killed, kills)
+                    if killed % 2 and killed < kills:  # the other one dies as often
+                        if self._is_killed(partner, "any"):
+                            killed += 1
+                        else:
+                            self._end(partner)
+                        partner = self._start(results)
+                self._end(partner)
+                self._end(self._start(results))
+            self._compare(results)
+            ended += 1
+        return ended, reports
+
+    def _new_folder(self) -> Path:
+        self._folders += 1
+        return self.folder / f"results-{self._folders}"
+
+    def _start(self, results: Path, death: Death | None = None) -> Sweep:
+        return Sweep([replace(config, results_dir=str(results)) for config in self.configs], death)
+
+    def _begin(self, results: Path, moment: str) -> tuple[Sweep, str]:
+        """A sweep that is to die at such a moment, and the moment."""
+        if moment not in WRITES:
+            return self._start(results), moment
+        folders, most = WRITES[moment]
+        return self._start(results, Death(folders, self.dice.randint(1, most), self.dice.random())), moment
+
+    def _is_killed(self, process: Sweep, moment: str) -> bool:
+        """Kill the process at that moment, and count it; False where it ends before."""
+        if moment in WRITES:
+            process.end()
+        else:
+            if moment == "training":
+                _wait(lambda: _is_at_work(process), process, _PATIENCE)
+            _wait(lambda: False, process, self.dice.uniform(0, min(self.seconds / 2, 5.0)))
+            moment = "training" if _is_at_work(process) else "starting"
+            process.kill()
+        if process.status != -signal.SIGKILL:
+            return False
+        self.moments[moment] += 1
+        return True
+
+    def _compare(self, results: Path) -> None:
+        """Note every way in which a folder differs from that of the undisturbed sweep."""
+        found = outcome(results)
+        self.faults += [f"{results.name} has other {name}" for name in found if found[name] != self.expected[name]]
+
+    def _end(self, process: Sweep) -> None:
+        """Wait for a sweep that nobody kills any more."""
+        printed = process.end()
+        if process.status or "Traceback" in printed:
+            self.faults.append(f"exit status {process.status}: {' '.join(printed.split())[-300:]}")
+
+
+def outcome(results: Path) -> dict[str, Any]:
+    """What a sweep leaves, but for what depends on time: whole records, predictions and weights byte by byte, and what
+    is not finished.
+    """
+    found = records(results)
+    return {
+        "records": {
+            run_id: {key: value for key, value in record.items() if key not in TIMELY}
+            for run_id, record in found.items()
+        },
+        "predictions": {path.name: path.read_bytes() for path in results.glob("predictions/*.npz")},
+        "weights": {path.name: path.read_bytes() for path in results.glob("weights/*.safetensors")},
+        "unfinished files": [path.name for name in ("checkpoints", "pending") for path in results.glob(f"{name}/*.*")],
+    }
+
+
+@contextmanager
+def reporting(results: Path, out: Path, ended: Counter[str], faults: list[str]) -> Iterator[None]:
+    """Make reports of a folder in a process of its own, one after the other, and count in `ended` how they end."""
+    code = _REPORTER.format(results=str(results), out=str(out))
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT
+        )
+        try:
+            yield
+        finally:
+            process.stdin.close()  # asks it to stop
+            process.wait()
+        log.seek(0)
+        for line in log:
+            status, _, said = line.strip().partition(" ")
+            if status == "0":
+                ended["made"] += 1
+            elif status == "2" and "no run records" in said:
+                ended["refused without a record"] += 1
+            else:
+                faults.append(f"a report said: {line.strip()}")
+
+
+_REPORTER = """
+import contextlib, io, select, sys
+from harness.commands import report
+while not select.select([sys.stdin], [], [], 0)[0]:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = report.main([{results!r}, "--out", {out!r}])
+    print(status, " ".join(err.getvalue().split()), flush=True)
+"""
+
+
+def _is_at_work(process: Sweep) -> bool:
+    """Whether the sweep has been announced: what comes before is imports and checks."""
+    return "| records: " in process.printed()
+
+
+def _wait(condition: Callable[[], object], process: Sweep, seconds: float) -> None:
+    """Until the condition holds, the process has ended, or so many seconds are over."""
+    stop = time.monotonic() + seconds
+    while not condition() and process.status is None and time.monotonic() < stop:
+        time.sleep(_POLL_SECONDS)
+
+
+def _show(what: str, count: int, of: int) -> None:
+    if count % 10 == 0 or count == of:
+        print(f"{what}: {count} of {of}", flush=True)
