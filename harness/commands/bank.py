@@ -46,7 +46,8 @@ def _list(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from harness.reporting.table import markdown, print_table
-    from harness.serving.bank_folder import Bank, contents
+    from harness.serving.bank_folder import Bank
+    from harness.serving.bank_table import contents
 
     table = contents(Bank.open(options.results))
     console = Console(highlight=False)

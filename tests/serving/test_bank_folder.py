@@ -13,7 +13,8 @@ from harness.errors import UserError
 from harness.model.checkpoint import find_checkpoint
 from harness.records.predictions import read_predictions, write_predictions
 from harness.serving import bank_folder
-from harness.serving.bank_folder import Bank, add, contents, difference
+from harness.serving.bank_folder import Bank, add, difference
+from harness.serving.bank_table import contents
 from harness.serving.check import check
 from harness.serving.predictor import Predictor
 from tests.fixtures.stored_runs import store_runs
