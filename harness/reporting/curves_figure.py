@@ -33,7 +33,9 @@ def learning_curves(scores: Scores) -> Figure | None:
                     losses = _losses(run)
                     ax.plot(list(losses), list(losses.values()), color=color, linewidth=0.5, alpha=0.4)
                 means = _mean_losses(cell.chosen)
-                ax.plot(list(means), list(means.values()), line, color=color, marker=marker, markersize=2.5, label=label)
+                ax.plot(
+                    list(means), list(means.values()), line, color=color, marker=marker, markersize=2.5, label=label
+                )
         ax.set_ylim(0, 1.05 * ax.dataLim.ymax)
         ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
         ax.set_title(task.title)

@@ -9,7 +9,6 @@ from harness.reporting.published import CLAIMS
 from harness.reporting.scores import Column, Scores
 from harness.reporting.table import number
 
-
 ZERO = "full fine-tuning (0)"
 _GAP = 0.6  # lines between the columns of the mean, the mean, and columns outside it
 
@@ -41,7 +40,7 @@ def paired_differences(scores: Scores, bootstrap: Bootstrap) -> Figure | None:
     ax.axvline(0, color="0.3", linewidth=0.8, label=ZERO)
     margins = ", ".join(number(-claim.margin, "g") for claim in CLAIMS)
     for claim in CLAIMS:
-        ax.axvline(-claim.margin, color="0.4", linewidth=0.8, linestyle=":", label=f"the paper's gaps ({margins})")
+        ax.axvline(-claim.margin, color="0.4", linewidth=0.8, linestyle=":", label="the paper's gaps")
     ax.set_yticks(list(height_of.values()), list(height_of))
     for label in ax.get_yticklabels():
         label.set_fontweight("bold" if label.get_text().startswith("Mean") else "normal")

@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure as Canvas
 
 from harness.reporting.bootstrap import Bootstrap
 from harness.reporting.figures import figures
 from harness.reporting.scores import Scores
 
-
-DPI = 250
+DPI = 250  # of the PNG
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,23 @@ def draw(boards: Sequence[Scores], bootstrap: Bootstrap) -> list[Drawing]:
     for index, scores in enumerate(boards):
         for figure in figures(scores, bootstrap):
             stem = figure.name + (f"-{index + 1}" if len(boards) > 1 else "")
-            svg, png, pdf = io.BytesIO(), io.BytesIO(), io.BytesIO()
-            figure.canvas.savefig(svg, format="svg", metadata={"Date": None})
-            figure.canvas.set_layout_engine("none")  # keeps the places, which take a quarter of the time to find
-            figure.canvas.savefig(png, format="png", dpi=DPI)
-            figure.canvas.savefig(pdf, format="pdf", metadata={"CreationDate": None})
-            files = (file.getvalue() for file in (svg, png, pdf))
-            drawings.append(Drawing(scores, stem, figure.title, figure.caption, *files))
+            drawings.append(Drawing(scores, stem, figure.title, figure.caption, *_files(figure.canvas)))
     return drawings
+
+
+def _files(figure: Canvas) -> list[bytes]:
+    """SVG, PNG and PDF, without dates: equal figures are equal files.
+
+    The canvases are used directly, since `savefig` finds the layout and draws everything twice for each format.
+    """
+    figure.draw_without_rendering()  # finds the layout
+    figure.set_layout_engine("none")
+    figure.dpi = DPI
+    svg, png, pdf = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    FigureCanvasAgg(figure).print_png(png)
+    FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
+    FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None})
+    return [file.getvalue() for file in (svg, png, pdf)]
 
 
 def figure_files(drawings: Sequence[Drawing]) -> dict[str, str | bytes]:
@@ -70,7 +82,11 @@ def figure_files(drawings: Sequence[Drawing]) -> dict[str, str | bytes]:
     files: dict[str, str | bytes] = {}
     lines = ["# Figures", ""]
     for one in drawings:
-        files |= {f"figures/{one.stem}.svg": one.svg, f"figures/{one.stem}.png": one.png, f"figures/{one.stem}.pdf": one.pdf}
+        files |= {
+            f"figures/{one.stem}.svg": one.svg,
+            f"figures/{one.stem}.png": one.png,
+            f"figures/{one.stem}.pdf": one.pdf,
+        }
         lines += [f"## {one.title}", "", f"![{one.title}]({one.stem}.png)", "", one.caption, ""]
         lines += [f"For print: [{one.stem}.pdf]({one.stem}.pdf), [{one.stem}.svg]({one.stem}.svg).", ""]
     return files | ({"figures/README.md": "\n".join(lines)} if drawings else {})

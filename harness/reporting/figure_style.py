@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from harness.records.record import Record
 from harness.reporting.candidates import Cell
@@ -24,7 +24,7 @@ from harness.reporting.method_names import short_number
 STYLE = {
     "font.size": 8, "axes.titlesize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7,
     "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6, "axes.facecolor": "none",
-    "axes.grid": True, "axes.axisbelow": True, "grid.color": "0.9", "grid.linewidth": 0.5,
+    "axes.xmargin": 0.06, "axes.ymargin": 0.08, "axes.grid": True, "axes.axisbelow": True, "grid.color": "0.9", "grid.linewidth": 0.5,
     "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.minor.width": 0.4,
     "lines.linewidth": 1.1, "lines.markersize": 3.5, "errorbar.capsize": 2, "legend.frameon": False,
     "svg.hashsalt": "harness", "svg.fonttype": "none", "pdf.fonttype": 42,
@@ -133,7 +133,7 @@ def _log_axis(ax: Axes, formatter: FuncFormatter | EngFormatter) -> None:
     subs = (1, 2, 5) if np.log10(high / low) < 2.5 else (1,)
     ax.xaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
     ax.xaxis.set_major_formatter(formatter)
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def chosen_points(cells: Iterable[Cell]) -> list[Point]:
@@ -171,6 +171,7 @@ def captioned(
         + f"Seeds per point: {' to '.join(dict.fromkeys((seeds[0], seeds[-1])))}; "
         f"learning rates tried: {', '.join(map(short_number, rates))}; {_splits(group, records)}."
     )
+    _share_labels(canvas)
     _add_legend(canvas, list(legend))
     return Figure(name, title, caption, canvas)
 
@@ -184,12 +185,23 @@ def _splits(group: Group, records: Sequence[Record]) -> str:
     return f"chosen and reported on {split}"
 
 
+def _share_labels(canvas: Canvas) -> None:
+    """One label for axes that have the same in every panel."""
+    for side, write in (("x", canvas.supxlabel), ("y", canvas.supylabel)):
+        labels = {getattr(ax, f"get_{side}label")() for ax in canvas.axes}
+        if len(canvas.axes) > 1 and len(labels) == 1:
+            write(labels.pop(), fontsize=STYLE["font.size"])
+            for ax in canvas.axes:
+                getattr(ax, f"set_{side}label")("")
+
+
 def _add_legend(canvas: Canvas, first: list[str]) -> None:
     """One legend for all panels, above them."""
     shown = {label: handle for ax in canvas.axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     shown = {label: shown[label] for label in sorted(shown, key=lambda text: (*first, text).index(text))}
     if shown:
         longest = 0.45 + 0.055 * max(map(len, shown))  # inches
-        columns = max(1, min(len(shown), int(canvas.get_figwidth() / longest)))
+        rows = -(-len(shown) // max(1, int(canvas.get_figwidth() / longest)))
+        columns = -(-len(shown) // rows)
         canvas.legend(shown.values(), shown, loc="outside upper center", ncols=columns, columnspacing=1.2)
-        canvas.set_figheight(canvas.get_figheight() + 0.16 * -(-len(shown) // columns))
+        canvas.set_figheight(canvas.get_figheight() + 0.16 * rows)

@@ -28,7 +28,7 @@ from harness.tasks.task import Task
 
 CHOSEN = "chosen"
 UNDEFINED = "undefined (constant prediction)"
-PAPERS_STD = "the paper's 1e-2"
+PAPERS_STD = "the paper's 0.01"
 
 _Lines = list[tuple[Task, dict[MethodVariant, dict[float, Cell]]]]  # cells by value of a field and rest of the method
 
@@ -61,9 +61,9 @@ def sizes(scores: Scores) -> Figure | None:
         return None
     canvas, axes, styles = _draw_lines(lines)
     for ax, (_, by_method) in zip(axes, lines, strict=True):
-        tried = sorted({size for line in by_method.values() for size in line})
+        ticks = _spaced(sorted({size for line in by_method.values() for size in line}))
         ax.set_xscale("log", base=2)
-        ax.set_xticks(tried, list(map(str, tried)))
+        ax.set_xticks(ticks, list(map(str, ticks)))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("bottleneck size (log scale)")
     return captioned(
@@ -76,6 +76,15 @@ def sizes(scores: Scores) -> Figure | None:
         "(hollow: a single one). Each panel has a scale of its own.",
         legend=styles,
     )
+
+
+def _spaced(sizes: Sequence[int]) -> list[int]:
+    """Those, from the smallest on, whose labels have room next to each other on a log axis."""
+    least = (sizes[-1] / sizes[0]) ** (1 / 7)
+    kept: list[int] = []
+    for size in sizes:
+        kept += [size] if not kept or size >= least * kept[-1] else []
+    return kept
 
 
 def learning_rates(scores: Scores) -> Figure | None:
@@ -160,7 +169,7 @@ def _ring_chosen(ax: Axes, chosen: Candidate) -> None:
     mean = chosen.score().mean
     if mean is not None and chosen.learning_rate is not None:
         ax.plot(chosen.learning_rate, 100 * mean, linestyle="", marker="o", markersize=8, markerfacecolor="none",
-                markeredgecolor="0.2", label=CHOSEN)  # fmt: skip
+                markeredgecolor="0.2", clip_on=False, label=CHOSEN)  # fmt: skip
 
 
 def _mark_undefined(ax: Axes, places: Sequence[float]) -> None:
@@ -171,8 +180,8 @@ def _mark_undefined(ax: Axes, places: Sequence[float]) -> None:
 
 
 def _name_axes(ax: Axes, task: Task) -> None:
-    ax.set_title(task.title)
-    ax.set_ylabel(f"{metric_title(task.headline)} × 100")
+    ax.set_title(f"{task.title} ({metric_title(task.headline)})")
+    ax.set_ylabel("score × 100")
 
 
 def _points_of(lines: _Lines) -> list[Point]:

@@ -66,8 +66,7 @@ def spans(scores: Scores) -> Figure | None:
         name="spans",
         title="F1 against trained parameters",
         caption="Validation score against trained parameters (head included); bars: standard error over seeds "
-        "(hollow: a single one)"
-        + ("; crosses: published for BERT-large." if is_large else "."),
+        "(hollow: a single one)" + ("; crosses: published for BERT-large." if is_large else "."),
         legend=styles,
     )
 

@@ -38,10 +38,8 @@ from harness.tasks.glue import OFFICIAL_ROWS
 ZERO = "full fine-tuning (0)"
 PAPER = "paper"
 PERCENTILES = (20, 50, 80)
-BARS = (
-    f"bars: {LEVEL:.0%} bootstrap interval over evaluation rows and seeds, of hollow points, where a method has a "
-    "single seed, over rows only"
-)
+BARS = f"; bars: {LEVEL:.0%} bootstrap interval over evaluation rows and seeds, of hollow points over rows only"
+HOLLOW = "; hollow: a single seed on either side"
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,12 @@ class _Tradeoff:
         return {label: sizes for label, sizes in found.items() if sizes}
 
     @property
+    def marks(self) -> str:
+        """What bars and hollow points are, as part of a caption; intervals need predictions and gold labels."""
+        every = [one for sizes in self.curves.values() for size in sizes for one in size.differences.values()]
+        return HOLLOW * any(map(_is_hollow, every)) + BARS * any(one.spread is not None for one in every)
+
+    @property
     def left_out(self) -> str:
         """A sentence on the variants that lack a column; empty without any."""
         lacking = [size for sizes in self.curves.values() for size in sizes if not size.has(self.shared)]
@@ -116,7 +120,9 @@ def tradeoff(scores: Scores, bootstrap: Bootstrap | None = None) -> Figure | Non
         each = [[size.differences[column.title] for column in found.shared] for size in sizes]
         for line in zip(*each, strict=True):
             mark = {"marker": "."} if len(sizes) == 1 else {}
-            ax.plot(x, [one.points for one in line], color=style.color, linewidth=0.5, markersize=2.5, alpha=0.4, **mark)
+            ax.plot(
+                x, [one.points for one in line], color=style.color, linewidth=0.5, markersize=2.5, alpha=0.4, **mark
+            )
         means = [fmean(one.points for one in ones) for ones in each]
         bars = [_mean_bounds(ones) for ones in each]
         draw_series(ax, style, label, x, means, bars, [any(map(_is_hollow, ones)) for ones in each])
@@ -128,7 +134,7 @@ def tradeoff(scores: Scores, bootstrap: Bootstrap | None = None) -> Figure | Non
         name="tradeoff",
         title="Score against trained parameters",
         caption="Score of each method minus that of full fine-tuning, in points, against trained parameters (head "
-        f"included). Points: mean over {_titles(found.shared)}; {BARS}; thin lines and dots: each of these columns."
+        f"included). Points: mean over {_titles(found.shared)}{found.marks}; thin lines and dots: each of these columns."
         + found.left_out,
         legend=[*styles, ZERO, ONE_SEED],
     )
@@ -157,7 +163,7 @@ def tradeoff_percentiles(scores: Scores, bootstrap: Bootstrap | None = None) -> 
     is_papers = has_glue and re.search(BERT_BASE, encoder_title(scores.group).lower())
     if is_papers:
         _mark_published(ax)
-    _finish_axes(ax)
+    _finish_axes(ax, "accuracy")
     others = [column.title for column in found.shared if "accuracy" not in column.task.metrics]
     return captioned(
         scores.group,
@@ -187,10 +193,18 @@ def tradeoff_by_task(scores: Scores, bootstrap: Bootstrap | None = None) -> Figu
             shown = [size for size in sizes if column.title in size.differences]
             if shown:
                 ones = [size.differences[column.title] for size in shown]
-                x, bars = [size.trained(column) for size in shown], [one.bounds_with_seeds or one.bounds for one in ones]
-                draw_series(ax, styles[label], label, x, [one.points for one in ones], bars, list(map(_is_hollow, ones)))
-        ax.sharey(axes[0])
+                x, bars = (
+                    [size.trained(column) for size in shown],
+                    [one.bounds_with_seeds or one.bounds for one in ones],
+                )
+                draw_series(
+                    ax, styles[label], label, x, [one.points for one in ones], bars, list(map(_is_hollow, ones))
+                )
         ax.set_title(column.title)
+        if ax is not axes[0]:
+            ax.sharex(axes[0])
+            ax.sharey(axes[0])
+    for ax in axes:
         _finish_axes(ax)
     return captioned(
         scores.group,
@@ -199,7 +213,7 @@ def tradeoff_by_task(scores: Scores, bootstrap: Bootstrap | None = None) -> Figu
         name="tradeoff_by_task",
         title="Score against trained parameters, by task",
         caption="Score minus that of full fine-tuning on the same task, in points, against trained parameters (head "
-        f"included); {BARS}. All panels have one scale.",
+        f"included){found.marks}. All panels have the same axes.",
         legend=[*styles, ZERO, ONE_SEED],
     )
 
@@ -261,7 +275,7 @@ def _mark_published(ax: Axes) -> None:
                     textcoords="offset points", ha=side, fontsize=6)  # fmt: skip
 
 
-def _finish_axes(ax: Axes) -> None:
+def _finish_axes(ax: Axes, what: str = "score") -> None:
     ax.axhline(0, color="0.3", linewidth=0.8, label=ZERO)
-    ax.set_ylabel("score − full fine-tuning (points)")
+    ax.set_ylabel(f"{what} − full fine-tuning (points)")
     name_parameters(ax)
