@@ -101,7 +101,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "same with a row per task, outside GLUE), tables/by_size.md (adapter sizes), "
         "tables/methods.md (what each method costs), tables/intervals.md (bootstrap intervals), "
         "tables/claims.{md,csv} (the paper's statements, judged), tables/sweep.md (what "
-        "was tried and chosen), figures/*.{svg,png} (those for which there are enough runs; captions in "
+        "was tried and chosen), figures/*.{svg,png,pdf} (those for which there are enough runs; captions in "
         "figures/README.md), and next to these folders runs.csv (one row per run) and report.html (all of it on one "
         "page for a browser, which needs no network). Prints the scores of "
         "tables/glue.md, or of tables/tasks.md where there are tasks outside GLUE, with the verdicts; with --notes all "

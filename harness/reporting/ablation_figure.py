@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
@@ -30,14 +28,14 @@ def ablation(scores: Scores) -> Figure | None:
         return None
     canvas, axes = panels(len(shown), height=1.1, columns=2)
     changes = [_changes(record, cell.task.evaluation_sets[0], metric) for cell, record, metric in shown]
-    norm = _norm(changes)
     for ax, (cell, record, metric), one in zip(axes, shown, changes, strict=True):
-        image = _heatmap(ax, one, norm)
+        image = _heatmap(ax, one)
         whole = 100 * record["scores"][cell.task.evaluation_sets[0]][metric]
         ax.set_title(f"{cell.task.title}, {metric_title(metric)} {number(whole)} with all")
-    ticks = [norm.vmin, norm.vmin / 2, 0, norm.vmax / 2, norm.vmax]
-    bar = canvas.colorbar(image, ax=axes, shrink=0.75, aspect=30, label="change (points)")
-    bar.set_ticks(ticks, labels=[number(tick) for tick in ticks])
+        low, high = image.norm.vmin, image.norm.vmax
+        ticks = [low, low / 2, 0, high / 2, high]
+        bar = canvas.colorbar(image, ax=ax, shrink=0.75, label="change (points)")
+        bar.set_ticks(ticks, labels=[number(tick) for tick in ticks])
     majority = "; ".join(
         f"{cell.task.title} {metric_title(metric)} {'undefined' if value is None else number(100 * value)}"
         for cell, record, metric in shown
@@ -51,7 +49,8 @@ def ablation(scores: Scores) -> Figure | None:
         name="ablation",
         title="Trained adapters removed from spans of layers",
         caption="Change of the score when the trained adapters of layers first to last are removed, without "
-        "retraining; LayerNorms and head stay. Losses are grey, gains orange, on one scale for all panels whose halves differ. Shown is the best single run of each "
+        "retraining; LayerNorms and head stay. Losses are grey, gains orange; each panel "
+        "has a scale of its own, whose halves differ. Shown is the best single run of each "
         f"task on the selection split. The majority class scores: {majority}.",
     )
 
@@ -90,14 +89,14 @@ def _changes(record: Record, evaluation_set: str, metric: str) -> np.ndarray:
     return changes
 
 
-def _norm(changes: Sequence[np.ndarray]) -> TwoSlopeNorm:
-    """Centred at no change; each side reaches to its largest change in any panel, and at least a point."""
-    known = np.concatenate([one[np.isfinite(one)] for one in changes])
+def _norm(changes: np.ndarray) -> TwoSlopeNorm:
+    """Centred at no change; each side reaches to its largest change, and at least a point."""
+    known = changes[np.isfinite(changes)]
     return TwoSlopeNorm(0, min(-1.0, *known), max(1.0, *known))
 
 
-def _heatmap(ax: Axes, changes: np.ndarray, norm: TwoSlopeNorm) -> AxesImage:
-    layers = len(changes)
+def _heatmap(ax: Axes, changes: np.ndarray) -> AxesImage:
+    layers, norm = len(changes), _norm(changes)
     image = ax.imshow(changes, cmap=_COLORS, norm=norm)
     for first in range(layers if layers <= 12 else 0):
         for last in range(first, layers):

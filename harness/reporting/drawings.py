@@ -82,11 +82,7 @@ def figure_files(drawings: Sequence[Drawing]) -> dict[str, str | bytes]:
     files: dict[str, str | bytes] = {}
     lines = ["# Figures", ""]
     for one in drawings:
-        files |= {
-            f"figures/{one.stem}.svg": one.svg,
-            f"figures/{one.stem}.png": one.png,
-            f"figures/{one.stem}.pdf": one.pdf,
-        }
+        files |= {f"figures/{one.stem}.{kind}": getattr(one, kind) for kind in ("svg", "png", "pdf")}
         lines += [f"## {one.title}", "", f"![{one.title}]({one.stem}.png)", "", one.caption, ""]
         lines += [f"For print: [{one.stem}.pdf]({one.stem}.pdf), [{one.stem}.svg]({one.stem}.svg).", ""]
     return files | ({"figures/README.md": "\n".join(lines)} if drawings else {})

@@ -24,7 +24,8 @@ from harness.reporting.method_names import short_number
 STYLE = {
     "font.size": 8, "axes.titlesize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7,
     "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6, "axes.facecolor": "none",
-    "axes.xmargin": 0.06, "axes.ymargin": 0.08, "axes.grid": True, "axes.axisbelow": True, "grid.color": "0.9", "grid.linewidth": 0.5,
+    "axes.xmargin": 0.06, "axes.ymargin": 0.08, "axes.grid": True, "axes.axisbelow": True,
+    "grid.color": "0.9", "grid.linewidth": 0.5,
     "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.minor.width": 0.4,
     "lines.linewidth": 1.1, "lines.markersize": 3.5, "errorbar.capsize": 2, "legend.frameon": False,
     "svg.hashsalt": "harness", "svg.fonttype": "none", "pdf.fonttype": 42,
@@ -166,7 +167,8 @@ def captioned(
     rates = sorted({rate for point in points for rate in point.cell.rates})
     cut = cut_phrase(records)
     caption += (
-        f" Drawn: {', '.join(labels[:_MOST_METHODS])}{more}. {encoder_title(group)}; data: {data_phrase(records)}. Rows, training / evaluation: {rows_phrase(records)}. "
+        f" Drawn: {', '.join(labels[:_MOST_METHODS])}{more}. "
+        f"{encoder_title(group)}; data: {data_phrase(records)}. Rows, training / evaluation: {rows_phrase(records)}. "
         + (f"Cut files: {cut}. " if cut else "")
         + f"Seeds per point: {' to '.join(dict.fromkeys((seeds[0], seeds[-1])))}; "
         f"learning rates tried: {', '.join(map(short_number, rates))}; {_splits(group, records)}."

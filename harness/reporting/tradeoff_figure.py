@@ -134,8 +134,8 @@ def tradeoff(scores: Scores, bootstrap: Bootstrap | None = None) -> Figure | Non
         name="tradeoff",
         title="Score against trained parameters",
         caption="Score of each method minus that of full fine-tuning, in points, against trained parameters (head "
-        f"included). Points: mean over {_titles(found.shared)}{found.marks}; thin lines and dots: each of these columns."
-        + found.left_out,
+        f"included). Points: mean over {_titles(found.shared)}{found.marks}; thin lines and dots: each "
+        "of these columns." + found.left_out,
         legend=[*styles, ZERO, ONE_SEED],
     )
 

@@ -70,8 +70,7 @@ def hollow_of(ax):
 
 def bars_of(container):
     """The ends of vertical error bars, those without a bar left out."""
-    ends = [tuple(segment[:, 1]) for segment in container.lines[2][0].get_segments()]
-    return [pair for pair in ends if np.isfinite(pair).all()]
+    return [tuple(segment[:, 1]) for segment in container.lines[2][0].get_segments() if len(segment)]
 
 
 def test_the_tradeoff_shows_differences_to_full_fine_tuning_against_trained_parameters(tradeoff):
@@ -259,7 +258,10 @@ def test_families_of_one_method_are_curves_of_their_own():
         for name in ("gelu", "relu")
     ]
     (ax,) = drawn(records)["tradeoff"].canvas.axes
-    assert set(lines_of(ax)) == {"Adapters (gelu)", "Adapters (relu)"}
+    assert {name for name in lines_of(ax) if "full" not in name} - {"one seed"} == {
+        "Adapters (gelu)",
+        "Adapters (relu)",
+    }
 
 
 def test_the_papers_points_are_marked_for_bert_only(tradeoff):
@@ -324,15 +326,10 @@ def test_gains_are_seen_in_the_heatmap_next_to_large_losses():
     assert "+1.0" in {text.get_text() for text in ax.texts}
 
 
-def test_all_heatmaps_share_one_scale_around_no_change():
-    records = [make_record("mrpc", adapter(), 0.8, spans=spans()), make_record("rte", adapter(), 0.8, spans=spans())]
-    for span in records[1]["spans"]:
-        span["scores"]["validation"]["accuracy"] = 0.3
-    axes = drawn(records)["ablation"].canvas.axes
-    norms = [ax.images[0].norm for ax in axes[:3]]
-    assert {(norm.vmin, norm.vcenter, norm.vmax) for norm in norms} == {(pytest.approx(-50), 0, pytest.approx(10))}
-    white = axes[0].images[0].cmap(norms[0](0.0))
-    assert min(white) > 0.99
+def test_the_scale_of_the_heatmap_is_centred_at_no_change():
+    (image,) = drawn([make_record("mrpc", adapter(), 0.8, spans=spans())])["ablation"].canvas.axes[0].images
+    assert image.norm(0.0) == 0.5 and min(image.cmap(image.norm(0.0))) > 0.99
+    assert (image.norm.vmin, image.norm.vmax) == (pytest.approx(-12), 1)
 
 
 def test_one_setting_against_the_score():
@@ -350,7 +347,9 @@ def test_one_setting_against_the_score():
     (ax,) = found["sizes"].canvas.axes
     assert list(ax.containers[0].lines[0].get_xdata()) == [8, 64, 256]
     assert list(ax.containers[0].lines[0].get_ydata()) == [80, 84, 82]
-    curves = found["learning_rates"].canvas.axes[0].containers
+    containers = found["learning_rates"].canvas.axes[0].containers
+    curves = [one for one in containers if len(one.lines[0].get_xdata()) > 1]
+    assert len(containers) == 6  # every method, those with a single rate too
     assert [list(curve.lines[0].get_xdata()) for curve in curves] == [list(rates)] * 3
     assert sorted(list(curve.lines[0].get_ydata()) for curve in curves) == [[80] * 3, [82] * 3, [84] * 3]
 
@@ -485,7 +484,7 @@ def test_paired_differences_are_drawn_where_they_lie(tmp_path):
     expected = differences(scores, *scores.pairs[0], bootstrap)
     bars = [bar.lines[0].get_xdata()[0] for bar in ax.containers]
     assert bars == pytest.approx([one.points for one in expected])
-    assert legend_of(figure) == ["Adapters (64)", "full fine-tuning (0)", "one seed", "the paper's gaps"]
+    assert legend_of(figure) == ["Adapters (best size)", "full fine-tuning (0)", "one seed", "the paper's gaps"]
     faces = {bar.lines[0].get_markerfacecolor() for bar in ax.containers}
     assert faces == {"white"}  # one seed each
     dotted = [line.get_xdata()[0] for line in ax.get_lines() if line.get_linestyle() == ":"]
