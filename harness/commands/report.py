@@ -107,7 +107,7 @@ def _parser(prog: str) -> Parser:
         "tables/by_size.{md,tex} (adapter sizes), tables/methods.{md,tex} (what each method costs), "
         "tables/intervals.md (bootstrap intervals), tables/published.tex, "
         "tables/claims.{md,csv} (the paper's statements, judged), tables/sweep.md (what "
-        "was tried and chosen), figures/*.{svg,png} (those for which there are enough runs; captions in "
+        "was tried and chosen), figures/*.{svg,png,pdf} (those for which there are enough runs; captions in "
         "figures/README.md), and next to these folders runs.csv (one row per run) and report.html (all of it on one "
         "page for a browser, which needs no network). Prints the scores of "
         "tables/glue.md, or of tables/tasks.md where there are tasks outside GLUE, with the verdicts; with --notes all "

@@ -17,7 +17,7 @@ from harness.reporting.table import number
 from harness.tasks.metrics import metric_title
 
 # Losses in grey, gains in a color, so that a small gain is seen next to large losses.
-_COLORS = LinearSegmentedColormap.from_list("changes", ["#000000", "#ffffff", "#d95f02"])
+_COLORS = LinearSegmentedColormap.from_list("changes", ["#000000", "#ffffff", "#d55e00"])
 
 
 def ablation(scores: Scores) -> Figure | None:
@@ -26,14 +26,14 @@ def ablation(scores: Scores) -> Figure | None:
     shown = [(cell, record, metric) for cell, record in chosen for metric in _metrics(cell, record)]
     if not shown:
         return None
-    canvas, axes = panels(len(shown), width=1.15, height=1.05, columns=2)
-    for ax, (cell, record, metric) in zip(axes, shown, strict=True):
-        name = cell.task.evaluation_sets[0]
-        image = _heatmap(ax, _changes(record, name, metric))
-        whole = 100 * record["scores"][name][metric]
+    canvas, axes = panels(len(shown), height=1.1, columns=2)
+    changes = [_changes(record, cell.task.evaluation_sets[0], metric) for cell, record, metric in shown]
+    for ax, (cell, record, metric), one in zip(axes, shown, changes, strict=True):
+        image = _heatmap(ax, one)
+        whole = 100 * record["scores"][cell.task.evaluation_sets[0]][metric]
         ax.set_title(f"{cell.task.title}, {metric_title(metric)} {number(whole)} with all")
-        ends = image.norm.vmin, image.norm.vmax
-        ticks = [ends[0], ends[0] / 2, 0, ends[1] / 2, ends[1]]
+        low, high = image.norm.vmin, image.norm.vmax
+        ticks = [low, low / 2, 0, high / 2, high]
         bar = canvas.colorbar(image, ax=ax, shrink=0.75, label="change (points)")
         bar.set_ticks(ticks, labels=[number(tick) for tick in ticks])
     majority = "; ".join(
@@ -49,7 +49,8 @@ def ablation(scores: Scores) -> Figure | None:
         name="ablation",
         title="Trained adapters removed from spans of layers",
         caption="Change of the score when the trained adapters of layers first to last are removed, without "
-        "retraining; LayerNorms and head stay. Losses are grey, gains orange. Shown is the best single run of each "
+        "retraining; LayerNorms and head stay. Losses are grey, gains orange; each panel "
+        "has a scale of its own, whose halves differ. Shown is the best single run of each "
         f"task on the selection split. The majority class scores: {majority}.",
     )
 
@@ -88,21 +89,29 @@ def _changes(record: Record, evaluation_set: str, metric: str) -> np.ndarray:
     return changes
 
 
-def _heatmap(ax: Axes, changes: np.ndarray) -> AxesImage:
-    layers = len(changes)
+def _norm(changes: np.ndarray) -> TwoSlopeNorm:
+    """Centred at no change; each side reaches to its largest change, and at least a point."""
     known = changes[np.isfinite(changes)]
-    lowest, highest = min(-1.0, *known), max(1.0, *known)
-    # Each side has a scale of its own, as large as its largest change, and at least a point.
-    image = ax.imshow(changes, cmap=_COLORS, norm=TwoSlopeNorm(0, lowest, highest))
+    return TwoSlopeNorm(0, min(-1.0, *known), max(1.0, *known))
+
+
+def _heatmap(ax: Axes, changes: np.ndarray) -> AxesImage:
+    layers, norm = len(changes), _norm(changes)
+    image = ax.imshow(changes, cmap=_COLORS, norm=norm)
     for first in range(layers if layers <= 12 else 0):
         for last in range(first, layers):
             value = changes[first, last]
-            text = "undef." if np.isnan(value) else number(value, f"+.{int(abs(value) < 9.95)}f")
-            color = "white" if value < 0.55 * lowest else "black"
-            ax.text(last, first, text, ha="center", va="center", fontsize=7, color=color)
+            color = "white" if value < 0.55 * norm.vmin else "black"
+            ax.text(last, first, _text(value), ha="center", va="center", fontsize=7 if layers <= 8 else 5, color=color)
     ax.set_xlabel("last layer removed")
     ax.set_ylabel("first layer removed")
     ax.set_xticks(range(layers))
     ax.set_yticks(range(layers))
     ax.grid(False)
     return image
+
+
+def _text(change: float) -> str:
+    if np.isnan(change):
+        return "undef."
+    return "0" if abs(change) < 0.05 else number(change, f"+.{int(abs(change) < 9.95)}f")

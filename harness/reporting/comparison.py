@@ -65,11 +65,15 @@ def intervals_table(scores: Scores, bootstrap: Bootstrap) -> Table:
 
 @dataclass(frozen=True)
 class Difference:
-    """Adapters against full fine-tuning on one column, or on the mean: points, bootstrap distributions, rows."""
+    """Adapters against full fine-tuning on one column, or on the mean: points, seeds, bootstrap distributions.
+
+    `seeds` are those of ours and theirs; of the mean, the fewest of any column.
+    """
 
     title: str
     ours: float
     theirs: float
+    seeds: tuple[int, int]
     sides: tuple[Spread | None, Spread | None]  # of ours and theirs
     spread: Spread | None  # of the difference
     column: Column | None = None
@@ -89,25 +93,30 @@ class Difference:
         return self.spread.interval_with_seeds() if self.spread else None
 
 
-def differences(scores: Scores, adapters: Row, full: Row, bootstrap: Bootstrap) -> list[Difference]:
-    """One per column that both rows have, and last their mean over the counted ones (where there is any)."""
+def differences(scores: Scores, adapters: Row, full: Row, bootstrap: Bootstrap | None) -> list[Difference]:
+    """One per column that both rows have, and last their mean over the counted ones (where there is any).
+
+    Without a bootstrap they have no distributions.
+    """
 
     def spread(row: Row, column: Column) -> Spread | None:
-        return bootstrap.spread(row.candidate(column), column.evaluation_set)
+        return bootstrap and bootstrap.spread(row.candidate(column), column.evaluation_set)
 
     found = []
     for column in scores.columns:
         ours, theirs = adapters.points(column), full.points(column)
         if ours is not None and theirs is not None:
+            seeds = adapters.entries[column.title].seeds, full.entries[column.title].seeds
             sides = spread(adapters, column), spread(full, column)
-            found.append(Difference(column.title, ours, theirs, sides, difference(*sides), column))
+            found.append(Difference(column.title, ours, theirs, seeds, sides, difference(*sides), column))
     counted = [one for one in found if one.column in scores.counted]
     if not counted:
         return found
     means = [float(np.mean(values)) for values in zip(*((one.ours, one.theirs) for one in counted), strict=True)]
+    seeds = tuple(min(counts) for counts in zip(*(one.seeds for one in counted), strict=True))
     sides = [mean_of(spreads) for spreads in zip(*(one.sides for one in counted), strict=True)]
     spread_of_mean = mean_of([one.spread for one in counted])
-    return [*found, Difference(f"Mean ({len(counted)})", *means, tuple(sides), spread_of_mean)]
+    return [*found, Difference(f"Mean ({len(counted)})", *means, seeds, tuple(sides), spread_of_mean)]
 
 
 def _comparison(scores: Scores, adapters: Row, full: Row, bootstrap: Bootstrap, verdicts: list[str]) -> Table:

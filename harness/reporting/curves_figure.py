@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from matplotlib.ticker import MaxNLocator
+
 from harness.records.record import Record
 from harness.reporting.candidates import Candidate
 from harness.reporting.figure_style import Figure, captioned, chosen_points, panels, series
@@ -29,10 +31,13 @@ def learning_curves(scores: Scores) -> Figure | None:
                 runs = cell.chosen.completed
                 for run in runs if len(runs) > 1 else ():
                     losses = _losses(run)
-                    ax.plot(list(losses), list(losses.values()), color=color, linewidth=0.6, alpha=0.4)
+                    ax.plot(list(losses), list(losses.values()), color=color, linewidth=0.5, alpha=0.4)
                 means = _mean_losses(cell.chosen)
-                ax.plot(list(means), list(means.values()), line, color=color, marker=marker, markersize=3, label=label)
-        ax.set_ylim(bottom=0)
+                ax.plot(
+                    list(means), list(means.values()), line, color=color, marker=marker, markersize=2.5, label=label
+                )
+        ax.set_ylim(0, 1.05 * ax.dataLim.ymax)
+        ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
         ax.set_title(task.title)
         ax.set_xlabel("epoch")
         ax.set_ylabel("training loss")
@@ -42,7 +47,8 @@ def learning_curves(scores: Scores) -> Figure | None:
         chosen_points(cells),
         name="learning_curves",
         title="Learning curves",
-        caption="Mean training loss of each epoch, for the chosen config of each cell; thin lines: its seeds.",
+        caption="Mean training loss of each epoch, for the chosen config of each cell; thin lines: its seeds. "
+        "Each panel has a scale of its own.",
         legend=styles,
     )
 

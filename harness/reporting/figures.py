@@ -15,7 +15,7 @@ from harness.reporting.methods_figure import methods
 from harness.reporting.scores import Scores
 from harness.reporting.setting_figures import init_scale, learning_rates, sizes
 from harness.reporting.span_figure import spans
-from harness.reporting.tradeoff_figure import tradeoff, tradeoff_by_task
+from harness.reporting.tradeoff_figure import tradeoff, tradeoff_by_task, tradeoff_percentiles
 
 
 def figures(scores: Scores, bootstrap: Bootstrap | None = None) -> Iterator[Figure]:
@@ -23,8 +23,9 @@ def figures(scores: Scores, bootstrap: Bootstrap | None = None) -> Iterator[Figu
     with matplotlib.rc_context(STYLE):
         if bootstrap is not None and (figure := paired_differences(scores, bootstrap)) is not None:
             yield figure
-        if (figure := methods(scores, bootstrap)) is not None:
-            yield figure
-        for draw in (spans, tradeoff, tradeoff_by_task, ablation, init_scale, learning_rates, sizes, learning_curves):
+        for compare in (tradeoff, tradeoff_percentiles, tradeoff_by_task, methods):
+            if (figure := compare(scores, bootstrap)) is not None:
+                yield figure
+        for draw in (spans, ablation, init_scale, learning_rates, sizes, learning_curves):
             if (figure := draw(scores)) is not None:
                 yield figure

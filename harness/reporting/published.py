@@ -127,8 +127,8 @@ SQUAD_POINTS = (
 )
 
 _COLUMNS = "MNLI QNLI QQP SST-2 MRPC STS-B CoLA RTE"
-_BERT_BASE = r"\bbert-base"  # not distilbert-base, not roberta-base
-_ADAPTERHUB = {"encoder": "BERT-base", "split": "validation", "encoders": _BERT_BASE, "metrics": {"MRPC": "F1"}}
+BERT_BASE = r"\bbert-base"  # not distilbert-base, not roberta-base
+_ADAPTERHUB = {"encoder": "BERT-base", "split": "validation", "encoders": BERT_BASE, "metrics": {"MRPC": "F1"}}
 _LORA = {"encoder": "RoBERTa-large", "split": "validation", "encoders": r"\broberta-large", "source": "LoRA paper"}
 _LORA_METRICS = {"MRPC": "acc", "STS-B": "Pearson"}
 
@@ -152,7 +152,7 @@ ANCHORS: tuple[Published, ...] = (
         source="google-research/adapter-bert README",
         scores={"MRPC": 85.8},
         metrics={"MRPC": "acc"},
-        encoders=_BERT_BASE,
+        encoders=BERT_BASE,
     ),
     Published(
         "Adapters (Houlsby), DistilBERT",

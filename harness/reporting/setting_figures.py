@@ -6,11 +6,21 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import NullLocator
 
 from harness.reporting.candidates import Candidate, Cell
-from harness.reporting.figure_style import Figure, Point, Series, captioned, chosen_points, panels, series
-from harness.reporting.method_names import family_label, short_number
+from harness.reporting.figure_style import (
+    Figure,
+    Point,
+    Series,
+    captioned,
+    chosen_points,
+    draw_series,
+    name_rates,
+    panels,
+    series,
+)
+from harness.reporting.method_names import family_label
 from harness.reporting.method_variant import SIZE, MethodVariant
 from harness.reporting.scores import Scores
 from harness.tasks.metrics import metric_title
@@ -18,6 +28,7 @@ from harness.tasks.task import Task
 
 CHOSEN = "chosen"
 UNDEFINED = "undefined (constant prediction)"
+PAPERS_STD = "the paper's 0.01"
 
 _Lines = list[tuple[Task, dict[MethodVariant, dict[float, Cell]]]]  # cells by value of a field and rest of the method
 
@@ -29,9 +40,8 @@ def init_scale(scores: Scores) -> Figure | None:
         return None
     canvas, axes, styles = _draw_lines(lines)
     for ax in axes:
-        ax.set_xscale("log")
-        ax.axvline(1e-2, color="0.5", linewidth=0.8, linestyle=":")
-        ax.set_xlabel("std of the initial weights (log scale)")
+        ax.axvline(1e-2, color="0.5", linewidth=0.8, linestyle=":", label=PAPERS_STD)
+        name_rates(ax, "std of the initial weights")
     return captioned(
         scores.group,
         canvas,
@@ -39,8 +49,8 @@ def init_scale(scores: Scores) -> Figure | None:
         name="init_scale",
         title="Score against the scale of initialisation",
         caption="Score against the standard deviation of the adapters' initial weights; bars: standard "
-        "deviation over seeds; dotted: the paper's 1e-2.",
-        legend=styles,
+        "deviation over seeds (hollow: a single one). Each panel has a scale of its own.",
+        legend=[*styles, PAPERS_STD],
     )
 
 
@@ -50,9 +60,11 @@ def sizes(scores: Scores) -> Figure | None:
     if not lines:
         return None
     canvas, axes, styles = _draw_lines(lines)
-    for ax in axes:
+    for ax, (_, by_method) in zip(axes, lines, strict=True):
+        ticks = _spaced(sorted({size for line in by_method.values() for size in line}))
         ax.set_xscale("log", base=2)
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.set_xticks(ticks, list(map(str, ticks)))
+        ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("bottleneck size (log scale)")
     return captioned(
         scores.group,
@@ -60,49 +72,56 @@ def sizes(scores: Scores) -> Figure | None:
         _points_of(lines),
         name="sizes",
         title="Score against bottleneck size",
-        caption="Score of the chosen learning rate against the bottleneck size; bars: standard deviation over seeds.",
+        caption="Score of the chosen learning rate against the bottleneck size; bars: standard deviation over seeds "
+        "(hollow: a single one). Each panel has a scale of its own.",
         legend=styles,
     )
 
 
+def _spaced(sizes: Sequence[int]) -> list[int]:
+    """Those, from the smallest on, whose labels have room next to each other on a log axis."""
+    least = (sizes[-1] / sizes[0]) ** (1 / 7)
+    kept: list[int] = []
+    for size in sizes:
+        kept += [size] if not kept or size >= least * kept[-1] else []
+    return kept
+
+
 def learning_rates(scores: Scores) -> Figure | None:
-    """Score against learning rate, a line per method (section 3.6)."""
+    """Score against learning rate, a line per method (section 3.6), for tasks with a method that has two rates."""
     group = scores.group
     panel_of = {task.name: [(cell, cell.by_rate) for cell in group.row_cells(task.name)] for task in group.tasks}
-    panel_of = {name: [(cell, line) for cell, line in lines if _is_curve(line)] for name, lines in panel_of.items()}
-    tasks = [task for task in group.tasks if panel_of[task.name]]
+    tasks = [task for task in group.tasks if any(map(_is_curve, (line for _, line in panel_of[task.name])))]
     if not tasks:
         return None
     canvas, axes = panels(len(tasks))
-    used = {group.label_of(cell) for lines in panel_of.values() for cell, _ in lines}
+    drawn = [(cell, line) for task in tasks for cell, line in panel_of[task.name] if line]
+    used = {group.label_of(cell) for cell, _ in drawn}
     styles = series(label for label in group.labels.values() if label in used)
     for ax, task in zip(axes, tasks, strict=True):
-        for cell, line in panel_of[task.name]:
-            label = group.label_of(cell)
-            _draw_line(ax, line, styles[label], label)
-            _ring_chosen(ax, cell.chosen)
-        tried = sorted({rate for _, line in panel_of[task.name] for rate in line})
-        ax.set_xscale("log")
-        ax.set_xticks(tried, [short_number(rate) for rate in tried])
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        for cell, line in drawn:
+            if cell.task == task:
+                label = group.label_of(cell)
+                _draw_line(ax, line, styles[label], label)
+                if len(cell.rates) > 1:
+                    _ring_chosen(ax, cell.chosen)
         _name_axes(ax, task)
-        ax.set_xlabel("learning rate (log scale)")
-    drawn = [(cell, candidate) for lines in panel_of.values() for cell, line in lines for candidate in line.values()]
-    points = [Point(cell, candidate.completed) for cell, candidate in drawn]
+        name_rates(ax, "learning rate")
     return captioned(
         group,
         canvas,
-        points,
+        [Point(cell, candidate.completed) for cell, line in drawn for candidate in line.values()],
         name="learning_rates",
         title="Score against learning rate",
         caption="Score against learning rate, at each rate of the config with the best selection score; "
-        "bars: standard deviation over seeds; ring: the chosen rate.",
+        "bars: standard deviation over seeds (hollow: a single one); ring: the rate with the best selection score of "
+        "several. Each panel has a scale of its own.",
         legend=[*styles, CHOSEN],
     )
 
 
 def _is_curve(line: Mapping[float, Candidate]) -> bool:
-    return sum(candidate.score().mean is not None for candidate in line.values()) >= 3
+    return sum(candidate.score().mean is not None for candidate in line.values()) >= 2
 
 
 def _lines(scores: Scores, field: str) -> _Lines:
@@ -138,30 +157,31 @@ def _draw_line(ax: Axes, candidates: Mapping[float, Candidate], style: Series, l
     scores = {place: candidate.score() for place, candidate in candidates.items()}
     defined = {place: score for place, score in scores.items() if score.mean is not None}
     means = [100 * score.mean for score in defined.values()]
-    stds = [100 * (score.std or 0) for score in defined.values()]
-    ax.errorbar(list(defined), means, yerr=stds, color=style.color, marker=style.marker, linestyle=style.line,
-                markersize=4.5, capsize=2, linewidth=1.2, label=label)  # fmt: skip
+    bars = [
+        None if score.std is None else (mean - 100 * score.std, mean + 100 * score.std)
+        for mean, score in zip(means, defined.values(), strict=True)
+    ]
+    draw_series(ax, style, label, list(defined), means, bars, [score.seeds < 2 for score in defined.values()])
     _mark_undefined(ax, [place for place in scores if place not in defined])
 
 
 def _ring_chosen(ax: Axes, chosen: Candidate) -> None:
     mean = chosen.score().mean
     if mean is not None and chosen.learning_rate is not None:
-        ax.plot(chosen.learning_rate, 100 * mean, linestyle="", marker="o", markersize=9, markerfacecolor="none",
-                markeredgecolor="0.2", label=CHOSEN)  # fmt: skip
+        ax.plot(chosen.learning_rate, 100 * mean, linestyle="", marker="o", markersize=8, markerfacecolor="none",
+                markeredgecolor="0.2", clip_on=False, label=CHOSEN)  # fmt: skip
 
 
 def _mark_undefined(ax: Axes, places: Sequence[float]) -> None:
-    """Crosses at the foot of the panel where a run has no score: the correlation of a constant prediction."""
+    """Crosses on the axis, where no score can lie, of runs without one: the correlation of a constant prediction."""
     if places:
-        heights = [0.03] * len(places)
-        ax.plot(places, heights, linestyle="", marker="x", color="0.2", transform=ax.get_xaxis_transform(),
-                label=UNDEFINED)  # fmt: skip
+        ax.plot(places, [0.0] * len(places), linestyle="", marker="x", markersize=5, color="0.2", clip_on=False,
+                transform=ax.get_xaxis_transform(), label=UNDEFINED)  # fmt: skip
 
 
 def _name_axes(ax: Axes, task: Task) -> None:
-    ax.set_title(task.title)
-    ax.set_ylabel(f"{metric_title(task.headline)} × 100")
+    ax.set_title(f"{task.title} ({metric_title(task.headline)})")
+    ax.set_ylabel("score × 100")
 
 
 def _points_of(lines: _Lines) -> list[Point]:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from math import sqrt
 
 from harness.reporting.candidates import Cell
-from harness.reporting.figure_style import Figure, captioned, chosen_points, encoder_title, panels, series
+from harness.reporting.figure_style import (
+    Figure,
+    captioned,
+    chosen_points,
+    draw_series,
+    encoder_title,
+    name_parameters,
+    panels,
+    series,
+)
 from harness.reporting.method_names import family_label
 from harness.reporting.method_variant import MethodVariant
 from harness.reporting.published import SQUAD_POINTS
@@ -21,7 +30,7 @@ def spans(scores: Scores) -> Figure | None:
     tasks = [task for task in tasks if len(cells[task.name]) >= 3]
     if not tasks:
         return None
-    canvas, axes = panels(len(tasks), width=1.9)
+    canvas, axes = panels(len(tasks))
     families = {task.name: _families(cells[task.name]) for task in tasks}
     known = list(dict.fromkeys(family for found in families.values() for family in found))
     labels = {family: family_label(family, known) for family in known}
@@ -33,20 +42,22 @@ def spans(scores: Scores) -> Figure | None:
             for cell in sorted(members, key=lambda cell: cell.chosen.trained):
                 score = cell.chosen.score()
                 if score.mean is not None:
-                    error = 100 * (score.std or 0) / sqrt(score.seeds)
-                    points.append((cell.chosen.trained, 100 * score.mean, error))
+                    mean = 100 * score.mean
+                    error = None if score.std is None else 100 * score.std / sqrt(score.seeds)
+                    bar = None if error is None else (mean - error, mean + error)
+                    points.append((cell.chosen.trained, mean, bar, score.seeds < 2))
             if points:
-                x, y, errors = zip(*points, strict=True)
-                ax.errorbar(x, y, yerr=errors, color=styles[label].color, marker=styles[label].marker, capsize=2,
-                            linestyle=styles[label].line * (len(x) > 1), markersize=4.5, label=label)  # fmt: skip
+                draw_series(ax, styles[label], label, *zip(*points, strict=True))
         if is_large:
+            ax.plot(*zip(*((trained, f1) for trained, f1, _ in SQUAD_POINTS), strict=True), marker="x", color="0.2",
+                    linestyle="", label="paper")  # fmt: skip
             for trained, f1, name in SQUAD_POINTS:
-                ax.plot(trained, f1, marker="x", color="0.2", linestyle="", markersize=6)
-                ax.annotate(name, (trained, f1), xytext=(4, -9), textcoords="offset points", fontsize=7)
+                side, offset = ("right", -4) if trained > 1e8 else ("left", 4)
+                ax.annotate(name.removeprefix("paper: "), (trained, f1), xytext=(offset, -6),
+                            textcoords="offset points", ha=side, fontsize=6)  # fmt: skip
         ax.set_title(task.title)
-        ax.set_xscale("log")
-        ax.set_xlabel("trained parameters (log scale)")
         ax.set_ylabel(f"{metric_title(task.headline)} × 100")
+        name_parameters(ax)
     drawn = [cell for task in tasks for cell in cells[task.name]]
     return captioned(
         group,
@@ -54,8 +65,8 @@ def spans(scores: Scores) -> Figure | None:
         chosen_points(drawn),
         name="spans",
         title="F1 against trained parameters",
-        caption="Validation score against trained parameters (head included); bars: standard error over seeds"
-        + ("; crosses: published for BERT-large." if is_large else "."),
+        caption="Validation score against trained parameters (head included); bars: standard error over seeds "
+        "(hollow: a single one)" + ("; crosses: published for BERT-large." if is_large else "."),
         legend=styles,
     )
 
