@@ -10,7 +10,7 @@ from harness.reporting.drawings import draw, figure_files
 from harness.reporting.figure_style import COLUMN, PAGE, name_parameters, name_rates, panels, series
 from harness.reporting.figures import figures
 from harness.reporting.groups import comparable_groups
-from harness.reporting.scores import group_scores
+from harness.reporting.scores import group_scores, method_rows
 from tests.fixtures.make_records import adapter_parameters, make_record, write_all, write_predictions_of
 
 
@@ -140,7 +140,7 @@ def test_bars_of_the_tradeoff_are_intervals_of_paired_differences(tmp_path):
     (group,) = comparable_groups(load_records(tmp_path))
     scores, bootstrap = group_scores(group), Bootstrap(tmp_path)
     found = {one.name: one for one in figures(scores, bootstrap)}
-    rows = {row.label: row for row in scores.methods}
+    rows = {row.label: row for row in method_rows(group, scores.columns).values()}
     expected = [
         differences(scores, rows[f"Adapters ({size})"], rows["Full fine-tuning"], bootstrap) for size in (8, 64, 256)
     ]
