@@ -107,8 +107,8 @@ def write_record(results_dir: str | Path, record: Record) -> Path:
 
 
 def in_order(record: Record) -> Record:
-    """The same record with its keys in the order of the schema, which is the one to read them in."""
-    return {key: record[key] for key in Record.__annotations__ if key in record}
+    """The same record with its keys in the order of the schema, which is the one to read them in; others come last."""
+    return {key: record[key] for key in Record.__annotations__ if key in record} | record
 
 
 def write_records(results_dir: str | Path, records: list[Record]) -> None:

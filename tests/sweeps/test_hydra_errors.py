@@ -39,7 +39,7 @@ def harness_run(capsys, tmp_path):
         (["protocol=null,paper"], ["protocol=null,paper", "holdout, paper, submit"]),
         (["scale="], ["scale=", "cpu, minilm, paper, quick"]),
         (["+train.epoch=3"], ["'train.epoch'", "did you mean epochs?"]),
-        (["method=lora", "method.r=3"], ["method.r=3: ", "allowed: name, rank, alpha"]),
+        (["method=lora", "method.r=3"], ["method.r=3: ", "allowed: name, budget, rank, alpha"]),
         (["method=peft", "method.options.rank=3"], ["+method.options.rank="]),
         (["train.epochs=many"], ["train.epochs=many", "a whole number at least 1"]),
         (["train.epochs=2.5"], ["train.epochs=2.5 does not fit", "train.epochs must be a whole number at least 1"]),
