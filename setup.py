@@ -9,5 +9,6 @@ configs = ["harness.conf", *(f"harness.conf.{folder}" for folder in find_namespa
 setup(
     packages=[*find_namespace_packages(include=["harness*"]), *configs],
     package_dir={"harness.conf": "conf"},
-    package_data={package: ["*.yaml"] for package in configs} | {"harness.reporting": ["*.j2", "*.css", "*.js"], "harness.records": ["*.json"]},
+    package_data={package: ["*.yaml"] for package in configs}
+    | {"harness.reporting": ["*.j2", "*.css", "*.js"], "harness.records": ["*.json"]},
 )
