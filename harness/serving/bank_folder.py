@@ -31,7 +31,7 @@ from harness.records.predictions import (
     write_predictions,
 )
 from harness.records.record import Record, read_json, task_of, write_json
-from harness.records.weights import StoredRun, is_stored, read_stored, read_tensors, write_weights
+from harness.records.weights import StoredRun, read_stored, read_tensors, write_weights
 from harness.tasks.glue import in_glue_order
 from harness.tasks.task import Task
 
@@ -178,7 +178,7 @@ def _read_best(results: Path, **wanted: Any) -> list[tuple[StoredRun, dict[str, 
     try:
         return [(run, read_tensors(results / "weights", run), _rows_of(results, run)) for run in chosen]
     except UserError:
-        if all(is_stored(results, run["run_id"]) for run in chosen):
+        if _best_of(stored_runs(results), results, **wanted) == chosen:
             raise
         return _read_best(results, **wanted)
 

@@ -39,7 +39,7 @@ def test_adding_a_task_touches_no_other(bank, bank_runs, tiny_model, word_glue, 
     assert "CoLA" in capsys.readouterr().out
     after = {path.name: path.read_bytes() for path in bank.rglob("*") if path.is_file()}
     assert {name: data for name, data in after.items() if name in before} == before
-    assert len(after) == len(before) + 3
+    assert len(after) == len(before) + 4  # weights, record, predictions, gold labels
     again = predictor(bank, ["cola"], tiny_model).logits(rows)
     assert all((one == other).all() for one, other in zip(logits, again, strict=True))
 

@@ -110,7 +110,7 @@ def test_the_report_has_intervals_and_the_figure(results, data, tmp_path, capsys
     assert "SQuAD F1" in (tmp_path / "tables/NOTES.md").read_text(encoding="utf-8")
     assert "trained parameters" in (tmp_path / "figures/README.md").read_text(encoding="utf-8")
     assert (tmp_path / "figures/spans.svg").exists()
-    assert "| Adapters (8) " in capsys.readouterr().out  # the table of GLUE, with a row per method
+    assert "| Adapters (8, best size) " in capsys.readouterr().out  # the table of GLUE, with a row per method
 
 
 def test_a_bank_checks_and_predicts(results, data, tiny_model, tmp_path, capsys):

@@ -152,15 +152,15 @@ def test_unknown_methods_get_readable_rows_after_the_known_ones():
         {"name": "top_layers", "layers": 3},
         {"name": "bitfit"},
         {"name": "full"},
-        {"name": "lora", "options": {"rank": 8}},
-        {"name": "lora", "options": {"rank": 4}},
+        {"name": "loha", "options": {"rank": 8}},
+        {"name": "loha", "options": {"rank": 4}},
     ]
     group = only_group([make_record(method=method, trained=1000) for method in methods])
     assert list(group.labels.values()) == [
         "Full fine-tuning",
         "BitFit",
-        "Lora (options.rank=4)",
-        "Lora (options.rank=8)",
+        "Loha (options.rank=4)",
+        "Loha (options.rank=8)",
         "Prefix tuning",
         "Top layers (3)",
     ]

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.process
 def test_killed_sweeps_end_like_undisturbed_ones(tmp_path, capsys):
     options = [
         "--kills",
-        "5",
+        "3",
         "--pair-kills",
         "1",
         "--seeds",
@@ -29,8 +29,8 @@ def test_killed_sweeps_end_like_undisturbed_ones(tmp_path, capsys):
     assert [check["faults"] for check in battery["checks"]] == [[], [], []]
     assert status == 0
     one, two, reports = (check["counts"] for check in battery["checks"])
-    assert one["kills"] == 5 == sum(count for name, count in one.items() if name not in ("kills", "sweeps"))
-    assert (two["kills"], two["pairs"]) == (1, 1) and sum(reports.values()) > 0
+    assert one["kills"] == 3 == sum(count for name, count in one.items() if name not in ("kills", "sweeps"))
+    assert two["kills"] == 1 <= two["pairs"] and sum(reports.values()) > 0  # a kill that missed is tried again
     page = (tmp_path / "README.md").read_text()
     assert "SIGKILL of a sweep of 6 runs" in page and "5 kills" in page and max(map(len, page.splitlines()[:8])) <= 120
     assert page in capsys.readouterr().out
