@@ -46,7 +46,7 @@ def without_intervals(name: str, text: str) -> str:
     if name.endswith("glue.csv"):
         frame = pd.read_csv(io.StringIO(text))
         return frame[[column for column in frame if not column.endswith((" low", " high"))]].to_csv()
-    if name.endswith("scores_long.csv"):
+    if name.endswith(("scores_long.csv", "tasks.csv")):
         return pd.read_csv(io.StringIO(text)).drop(columns=["low", "high"]).to_csv()
     if name.endswith("claims.csv"):
         return pd.read_csv(io.StringIO(text)).drop(columns=["interval", "low", "high", "reason", "verdict"]).to_csv()
