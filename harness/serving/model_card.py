@@ -88,7 +88,7 @@ def _name_on_hub(run: StoredRun) -> str | None:
 
 
 def _is_squad(run: StoredRun) -> bool:
-    return task_of(run).name == SQUAD and run["data"]["source"] != "synthetic"
+    return task_of(run).name == SQUAD and run["data"]["source"] not in ("synthetic", "unknown")
 
 
 def _data_title(run: StoredRun) -> str:

@@ -189,7 +189,7 @@ def _record(
         "degenerate": False,
         "config": {
             "task": task_settings(task),
-            "method": asdict(method),
+            "method": {key: value for key, value in asdict(method).items() if key != "budget"},  # as runs have it
             "model": {"name": checkpoint.name, "revision": checkpoint.revision},
             "data": {"source": "unknown", "max_train_rows": None, "max_eval_rows": None},
             "train": {"max_length": max_length, "seed": 0, "precision": "fp32"},

@@ -56,7 +56,9 @@ def test_a_bank_predicts_what_the_peft_model_does(tmp_path, tiny_model, rslora):
         theirs = tuned(**{name: torch.tensor(values) for name, values in inputs.items()}).logits.numpy()
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     assert np.ptp(ours[:, 0]) > 1e-3
-    method = Bank.open(tmp_path / "bank").entry("mrpc").method
+    entry = Bank.open(tmp_path / "bank").entry("mrpc")
+    assert "budget" not in entry.run["config"]["method"]  # else it would share no stack with a run that trained here
+    method = entry.method
     assert (method.rank, method.alpha, method.rslora) == (4, 16.0, rslora)
     assert len(method.target_modules) == 8  # four maps in each of two layers
 
