@@ -32,7 +32,7 @@ def test_killed_sweeps_end_like_undisturbed_ones(tmp_path, capsys):
     assert one["kills"] == 3 == sum(count for name, count in one.items() if name not in ("kills", "sweeps"))
     assert two["kills"] == 1 <= two["pairs"] and sum(reports.values()) > 0  # a kill that missed is tried again
     page = (tmp_path / "README.md").read_text()
-    assert "SIGKILL of a sweep of 6 runs" in page and "5 kills" in page and max(map(len, page.splitlines()[:8])) <= 120
+    assert "SIGKILL of a sweep of 6 runs" in page and "3 kills" in page and max(map(len, page.splitlines()[:8])) <= 120
     assert page in capsys.readouterr().out
 
 
