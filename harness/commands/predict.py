@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from harness.commands.arguments import Parser
 from harness.data.row_files import FORMATS, TASK, format_of, read_rows
 from harness.errors import UserError, writing
+from harness.light_imports import import_transformers
 from harness.records.record import write_atomically
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harne
     # The imports make many objects that stay, and collecting in between would take a fifth of their time.
     gc.disable()
     # Here, since they import torch: wrong arguments are refused at once.
-    _import_transformers()
+    import_transformers()
     from harness.serving.bank_folder import Bank
     from harness.serving.predictor import predict_rows
     from harness.training.device import pick_device
@@ -59,21 +60,6 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harne
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
-
-
-def _import_transformers() -> None:
-    """Import transformers' models without `scipy.optimize`, which only losses of models for images use.
-
-    It would be a tenth of the command's start (0.4 of 4 seconds).
-    """
-    from transformers import utils
-
-    available = utils.is_scipy_available
-    utils.is_scipy_available = lambda: False
-    try:
-        import transformers.modeling_utils  # noqa: F401 - for its effect
-    finally:
-        utils.is_scipy_available = available
 
 
 def render(predictions: Sequence[Prediction], kind: str) -> str:
