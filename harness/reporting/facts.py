@@ -87,12 +87,17 @@ def cut_of(record: Record) -> tuple[str, ...]:
 
 
 def cut_phrase(records: Sequence[Record]) -> str:
-    """`QQP train 8,999 (official: 363,846), validation 1,000 (official: 40,430); ...`; empty for complete files."""
+    """`QQP train 8,999 (official: 363,846), validation 1,000 (official: 40,430); ...`; empty for complete files.
+
+    Of a task that is described with `expected_rows`, the rows of all splits: `Disasters 500 rows (expected: 10,860)`.
+    """
     texts = []
     for task, record in _by_task(records):
         rows, official = record["data"].get("available", {}), official_rows(record)
         splits = [f"{name} {rows[name]:,} (official: {official[name]:,})" for name in cut_of(record)]
         texts += [f"{task.title} {', '.join(splits)}"] if splits else []
+        expected, read = task.reading and task.reading.expected_rows, sum(rows.values())
+        texts += [f"{task.title} {read:,} rows (expected: {expected:,})"] if expected and read != expected else []
     return "; ".join(texts)
 
 

@@ -33,8 +33,9 @@ def setup_notes(group: Group) -> list[str]:
         )
     notes.append(f"Data: {data_phrase(records)}. Rows used, training / evaluation: {rows_phrase(records)}.")
     if cut := cut_phrase(records):
-        release = "SQuAD" if is_squad(loaded[0]) else "GLUE"
-        notes.append(f"Cut files, with other row counts than the official {release} release: {cut}.")
+        official = "SQuAD" if is_squad(loaded[0]) else "GLUE" if is_glue(loaded[0]) else None
+        complete = f"the official {official} release" if official else "the complete data"
+        notes.append(f"Cut files, with other row counts than {complete}: {cut}.")
     return [*notes, _environment_note(records)]
 
 

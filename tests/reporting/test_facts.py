@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from harness.records.record import task_of
 from harness.reporting.bootstrap import Bootstrap
 from harness.reporting.documents import make_report
 from harness.reporting.facts import cut_phrase, data_phrase, in_order, reported_detail, reported_split, rows_phrase
@@ -111,6 +112,17 @@ def test_tasks_of_ones_own_are_not_measured_by_glue(tmp_path):
     files = report_of([record], tmp_path)
     assert not any("NOT GLUE" in text for name, text in files.items() if name != "report.html")
     assert "## all-MiniLM-L6-v2 on own data (local), all rows" in files["tables/glue.md"]
+
+
+def test_a_part_of_a_task_that_says_how_many_rows_it_has(tmp_path):
+    read = {"file": "spam.csv", "text": ["text"], "split": {"validation": 0.2}, "expected_rows": 5574}
+    record = make_record(SPAM | read, score=0.9)
+    record["data"]["available"] = {"train": 4000, "validation": 1000}
+    phrase = f"{task_of(record).title} 5,000 rows (expected: 5,574)"
+    assert cut_phrase([record]) == phrase
+    assert f"than the complete data: {phrase}." in report_of([record], tmp_path)["tables/NOTES.md"]
+    record["data"]["available"]["validation"] += 574
+    assert cut_phrase([record]) == ""
 
 
 def test_data_that_no_run_has_loaded():
