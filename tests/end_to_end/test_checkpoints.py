@@ -11,9 +11,9 @@ from tests.fixtures.glue_fixture import write_glue
 
 pytestmark = pytest.mark.process
 
-# One stack of two, or one run of full fine-tuning: 144 steps of milliseconds, with dropout.
-STEPS = 144
-TRAIN = ("train.epochs=24", "train.batch_size=8", "train.max_length=32", "train.evaluate_every_epoch=true")
+# One stack of two, or one run of full fine-tuning: 72 steps of milliseconds, with dropout.
+STEPS = 72
+TRAIN = ("train.epochs=12", "train.batch_size=8", "train.max_length=32", "train.evaluate_every_epoch=true")
 METHODS = {
     "adapter": ("method=adapter", "method.bottleneck_size=2,4", "train.learning_rate=3e-3"),
     "full": ("method=full", "train.learning_rate=3e-4"),
