@@ -78,7 +78,7 @@ class StackNeeds:
         return int(peak + self._held(work) + stored_bytes(states, self.target))
 
     def bound(self, stack: Sequence[Run]) -> int:
-        """More than `growth`, in a hundredth of its time: two classifiers need not be built and tried."""
+        """More than `growth`, in a hundredth of its time: no classifier is built and tried."""
         first, work, (rows, tokens) = stack[0], self.work(stack[0]), self._batch(stack)
         encoder = encoder_of(first.checkpoint)
         peak = memory_bound(

@@ -26,8 +26,8 @@ from harness.training.loop import predict, train
 
 _WIDTHS = (24, 96)  # tokens per row of the rows that are counted, at most what the encoder takes
 _FLOAT = 4  # bytes of fp32, which trained parameters, gradients and the optimizer's moments are held in
-# Floats that autograd keeps at most per number that the products of an encoder read and write, and per attention weight:
-# tiny encoders of all families with dropout keep up to 0.9 of the first, and up to 1.7 of the second (DeBERTa-v3: 5.7).
+# Floats that autograd keeps at most per number that the products of an encoder read and write, and per attention
+# weight: tiny encoders of all families with dropout keep up to 0.9 and up to 1.7 (DeBERTa-v3: 5.7).
 _KEPT, _KEPT_WEIGHTS = 2, 8
 # Resident memory per byte of tensors: glibc cannot put an aligned tensor into the hole that one of its size left.
 # One step of a stack of 4 adapters on MiniLM, 32 rows of 96 tokens: 1.8 in fp32, 1.7 in bf16.
@@ -116,19 +116,16 @@ def memory_bound(
     """More than the `StackMemory.peak` of a stack on this encoder, in bytes, from shapes alone: no pass, no copy.
 
     `size` is at least every bottleneck, rank or number of virtual tokens of its methods. All that the encoder has is
-    taken to train, with a bottleneck of that size at each of its products, and evaluation to keep what training keeps.
+    taken to train in every replica, with a bottleneck of that size at each of its products.
     """
-    linear = [
-        (module.in_features, module.out_features) for module in encoder.modules() if hasattr(module, "in_features")
-    ]
-    numbers = sum(map(sum, linear)) + 2 * size * len(linear)
+    products = [(one.in_features, one.out_features) for one in encoder.modules() if hasattr(one, "in_features")]
+    numbers, layers = sum(map(sum, products)), encoder.config.num_hidden_layers
     own = sum(parameter.numel() for parameter in encoder.parameters())
-    weights = own + 4 * replicas * (own + size * sum(map(sum, linear)))
-    width += size
-    heads = encoder.config.num_attention_heads * encoder.config.num_hidden_layers
-    per_token = _KEPT * numbers + _KEPT_WEIGHTS * heads * width
-    tokens = max(rows * width, evaluated)
-    return int(_FLOAT * (weights + _HEAP.get(device, 1.0) * (tokens * per_token + weights)) + _PRODUCTS.get(device, 0))
+    trained = replicas * (own + size * numbers)
+    attention = _KEPT_WEIGHTS * encoder.config.num_attention_heads * layers * (width + size)
+    per_token = _KEPT * (numbers + 2 * size * len(products)) + attention
+    tensors = trained + max(rows * width, evaluated / layers) * per_token  # evaluation needs one layer's
+    return int(_FLOAT * (own + 4 * trained + _HEAP.get(device, 1.0) * tensors) + _PRODUCTS.get(device, 0))
 
 
 def _kept_bytes(classifier: Classifier, rows: int, width: int, *, bf16: bool) -> int:
