@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from harness.sweeps.sweep import Sweep
-from tests.fixtures.commands import SERVER
+from tests.fixtures.commands import PATIENCE, SERVER
 from tests.sweeps.test_sweep import complete, runs, statuses
 
 pytestmark = [
@@ -54,7 +54,7 @@ def sweep(folder):
 def test_every_run_trains_in_a_smaller_stack_and_nothing_stays_behind(tmp_path):
     process = SERVER.Process(target=sweep, args=(tmp_path,))
     process.start()
-    process.join(300)
+    process.join(PATIENCE)
     assert process.exitcode == 0
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["statuses"] == ["completed"] * 16

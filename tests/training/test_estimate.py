@@ -42,9 +42,9 @@ def test_the_bound_is_above_the_estimate_and_of_its_order(family, method, bf16):
     replicas = 3 if method.name in ("adapter", "lora") else 1
     memory = stack_memory(build([method] * replicas, range(replicas), family=family, dropout=0.1, bf16=bf16), bf16=bf16)
     size = {"size": 16, "replicas": replicas, "device": "cpu"}
-    for rows, width, evaluated in ((32 * replicas, 60, 2048), (4 * replicas, 20, 4096)):
-        bound = memory_bound(tiny_encoder(family), rows=rows, width=width, evaluated=evaluated, **size)
-        peak = memory.peak(rows, width, evaluated)
+    for count, width, evaluated in ((32 * replicas, 60, 2048), (4 * replicas, 20, 4096)):
+        bound = memory_bound(tiny_encoder(family), rows=count, width=width, evaluated=evaluated, **size)
+        peak = memory.peak(count, width, evaluated)
         assert peak < bound < 12 * peak
 
 
