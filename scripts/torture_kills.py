@@ -38,6 +38,7 @@ WRITES = {
     "writing results": (("runs", "predictions", "gold", "weights", "pending"), 3 * MAX_STACK),
 }
 _POLL_SECONDS, _PATIENCE = 0.01, 1800.0
+_PAUSE = 0.5  # seconds between two reports, each of which takes a second of the core that the sweeps need
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["scripts.torture_kills"])
 
@@ -248,7 +249,7 @@ def outcome(results: Path) -> dict[str, Any]:
 @contextmanager
 def reporting(results: Path, out: Path, ended: Counter[str], faults: list[str]) -> Iterator[None]:
     """Make reports of a folder in a process of its own, one after the other, and count in `ended` how they end."""
-    code = _REPORTER.format(results=str(results), out=str(out))
+    code = _REPORTER.format(results=str(results), out=str(out), pause=_PAUSE)
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT
@@ -272,7 +273,7 @@ def reporting(results: Path, out: Path, ended: Counter[str], faults: list[str]) 
 _REPORTER = """
 import contextlib, io, select, sys
 from harness.commands import report
-while not select.select([sys.stdin], [], [], 0)[0]:
+while not select.select([sys.stdin], [], [], {pause})[0]:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = report.main([{results!r}, "--out", {out!r}])

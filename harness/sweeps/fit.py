@@ -16,6 +16,8 @@ from harness.sweeps.sizes import Sizes, checkpointed, fits, fitting_runs, shorta
 from harness.training.available import Available, available_memory
 from harness.training.device import free_cached_memory, memory_remedy
 
+_PLENTY = 0.4  # of what is available: half of what a stack may use, since others may take memory later
+
 
 def fit(
     results_dir: str | Path,
@@ -29,16 +31,19 @@ def fit(
     `devices` share the stacks; those that are one device share its memory. A stack whose memory cannot be estimated
     is left as it is: whatever is wrong there is wrong in training too, which has a record for it.
     """
-    growths = {}
-    for stack in stacks:
+    processes = max(Counter(devices).values())
+    growths: dict[str, list[int]] = {}
+    with_encoder = [stack for stack in stacks if stack[0].checkpoint is not None]
+    plenty = available(needs.device) if with_encoder else None
+    if plenty is None:
+        return Sizes(Path(results_dir)), []
+    for stack in with_encoder:
         with suppress(Exception):
-            if stack[0].checkpoint is not None:
-                growths[stack[0].id] = [needs.growth(stack[:count]) for count in range(1, len(stack) + 1)]
+            growths[stack[0].id] = _growths(stack, needs, plenty.size // processes)
     free_cached_memory(needs.device)
     there = available(needs.device) if growths else None
     if there is None:
         return Sizes(Path(results_dir)), []
-    processes = max(Counter(devices).values())
     there = Available(there.size // processes, there.where + (f" for each of {processes}" if processes > 1 else ""))
     allowed, cut, alone = {}, [], []
     for stack in stacks:
@@ -60,6 +65,14 @@ def fit(
         most, name, remedy = max(alone)
         lines.append(f"{shortage(most, there)} ({name}): it starts all the same; should it fail, {remedy}")
     return Sizes(Path(results_dir), allowed, available), lines
+
+
+def _growths(stack: Sequence[Run], needs: StackNeeds, there: int) -> list[int]:
+    """The bytes that 1, 2, ... of the runs need: a bound of them where that many bytes are plainly enough."""
+    counts = range(1, len(stack) + 1)
+    if needs.bound(stack) <= _PLENTY * there:
+        return [needs.bound(stack[:count]) for count in counts]
+    return [needs.growth(stack[:count]) for count in counts]
 
 
 def parts(sizes: Sizes, runs: Sequence[Run], device: torch.device) -> list[list[Run]]:

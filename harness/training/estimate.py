@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from harness.config import TrainConfig
 from harness.data.batches import EVALUATION_TOKENS, Encoded, evaluation_batches
@@ -25,6 +26,9 @@ from harness.training.loop import predict, train
 
 _WIDTHS = (24, 96)  # tokens per row of the rows that are counted, at most what the encoder takes
 _FLOAT = 4  # bytes of fp32, which trained parameters, gradients and the optimizer's moments are held in
+# Floats that autograd keeps at most per number that the products of an encoder read and write, and per attention
+# weight: tiny encoders of all families with dropout keep up to 0.9 and up to 1.7 (DeBERTa-v3: 5.7).
+_KEPT, _KEPT_WEIGHTS = 2, 8
 # Resident memory per byte of tensors: glibc cannot put an aligned tensor into the hole that one of its size left.
 # One step of a stack of 4 adapters on MiniLM, 32 rows of 96 tokens: 1.8 in fp32, 1.7 in bf16.
 _HEAP = {"cpu": 1.8}
@@ -104,6 +108,24 @@ def stack_memory(classifier: Classifier, *, bf16: bool) -> StackMemory:
         linear=per_row[0] / narrow - quadratic * narrow,
         quadratic=quadratic,
     )
+
+
+def memory_bound(
+    encoder: PreTrainedModel, *, replicas: int, size: int, rows: int, width: int, evaluated: int, device: str
+) -> int:
+    """More than the `StackMemory.peak` of a stack on this encoder, in bytes, from shapes alone: no pass, no copy.
+
+    `size` is at least every bottleneck, rank or number of virtual tokens of its methods. All that the encoder has is
+    taken to train in every replica, with a bottleneck of that size at each of its products.
+    """
+    products = [(one.in_features, one.out_features) for one in encoder.modules() if hasattr(one, "in_features")]
+    numbers, layers = sum(map(sum, products)), encoder.config.num_hidden_layers
+    own = sum(parameter.numel() for parameter in encoder.parameters())
+    trained = replicas * (own + size * numbers)
+    attention = _KEPT_WEIGHTS * encoder.config.num_attention_heads * layers * (width + size)
+    per_token = _KEPT * (numbers + 2 * size * len(products)) + attention
+    tensors = trained + max(rows * width, evaluated / layers) * per_token  # evaluation needs one layer's
+    return int(_FLOAT * (own + 4 * trained + _HEAP.get(device, 1.0) * tensors) + _PRODUCTS.get(device, 0))
 
 
 def _kept_bytes(classifier: Classifier, rows: int, width: int, *, bf16: bool) -> int:

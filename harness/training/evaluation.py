@@ -11,7 +11,6 @@ from harness.data.batches import Encoded
 from harness.model.adapter import without_adapters
 from harness.model.classifier import Classifier
 from harness.tasks.task import Task
-from harness.training.evaluate_metrics import score
 from harness.training.loop import predict
 
 
@@ -47,6 +46,8 @@ def enter_scores(
     """Score the answers `[N]` to the rows of one split, and enter them under its name."""
     result["finite"][name] = True
     result["predictions"][name] = predictions
+    from harness.training.evaluate_metrics import score  # `evaluate` takes 0.6 s to import, which only scores need
+
     result["scores"][name], reasons = score(task, predictions, gold)
     if reasons:
         result["undefined"][name] = reasons
@@ -74,4 +75,6 @@ def majority(task: Task, train_gold: np.ndarray, gold: Mapping[str, np.ndarray])
 
     `gold` holds the gold labels `[N]` by evaluation set.
     """
+    from harness.training.evaluate_metrics import score  # as above
+
     return {name: score(task, task.kind.constant(train_gold, len(values)), values)[0] for name, values in gold.items()}

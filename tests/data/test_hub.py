@@ -17,7 +17,7 @@ from harness.data.sources import hub as hub_source
 from harness.data.sources.hub import REVISION
 from harness.errors import UserError
 from harness.tasks.glue import TASKS
-from tests.fixtures.hub_server import GLUE_ROWS, Hub, fake_hub, glue_repo, model_repo
+from tests.fixtures.hub_server import GLUE_ROWS, Hub, fake_hub, glue_repo
 
 OTHER = "12" * 20
 
@@ -265,22 +265,3 @@ def test_labels_in_another_order_are_an_error(tmp_path):
     repo.files["README.md"] = swapped.encode()
     with fake_hub(repo) as hub, client(hub, tmp_path) as one:
         assert "('not_entailment', 'entailment')" in one.call("load", "rte", REVISION)["error"]
-
-
-@pytest.mark.process
-def test_a_model_and_its_tokenizer_arrive(tmp_path):
-    repo = model_repo()
-    code = """
-import sys
-from transformers import AutoModel, AutoTokenizer
-
-name, revision = sys.argv[1:]
-for offline in (False, True):
-    model = AutoModel.from_pretrained(name, revision=revision, local_files_only=offline)
-    tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, local_files_only=offline)
-    print(tuple(model(**tokenizer("the cat.", return_tensors="pt")).last_hidden_state.shape))
-"""
-    with fake_hub(repo) as hub:
-        command = [sys.executable, "-c", code, repo.name, repo.commit]
-        done = subprocess.run(command, env=hub.environment(tmp_path), capture_output=True, text=True)
-    assert done.stdout == "(1, 7, 16)\n" * 2, done.stderr[-2000:]  # [CLS] the c ##a ##t . [SEP]

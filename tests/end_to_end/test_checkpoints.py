@@ -6,14 +6,14 @@ import time
 
 import pytest
 
-from tests.fixtures.commands import Forked, last_of_each, records
+from tests.fixtures.commands import PATIENCE, Forked, last_of_each, records
 from tests.fixtures.glue_fixture import write_glue
 
 pytestmark = pytest.mark.process
 
-# One stack of two, or one run of full fine-tuning: 144 steps of milliseconds, with dropout.
-STEPS = 144
-TRAIN = ("train.epochs=24", "train.batch_size=8", "train.max_length=32", "train.evaluate_every_epoch=true")
+# One stack of two, or one run of full fine-tuning: 72 steps of milliseconds, with dropout.
+STEPS = 72
+TRAIN = ("train.epochs=12", "train.batch_size=8", "train.max_length=32", "train.evaluate_every_epoch=true")
 METHODS = {
     "adapter": ("method=adapter", "method.bottleneck_size=2,4", "train.learning_rate=3e-3"),
     "full": ("method=full", "train.learning_rate=3e-4"),
@@ -64,7 +64,7 @@ def checkpoints(results):
 
 
 def wait_until(condition, process):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -124,7 +124,7 @@ def test_a_stack_that_is_ended_goes_on_from_its_last_step(start, tmp_path, undis
     process = start(tmp_path, method)
     warn_until_there_is_a_checkpoint(process, tmp_path)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate()
     assert process.returncode == status, err
     lines = err.strip().splitlines()
     assert lines[-2].startswith("terminated" if status == 143 else "interrupted")
@@ -179,7 +179,7 @@ def test_the_processes_of_a_sweep_over_devices_are_warned_and_ended_too(start, t
 
     wait_until(are_there, process)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate()
     assert process.returncode == 143 and "Traceback" not in err, err
     assert [record["error"] for record in records(tmp_path).values()] == ["interrupted"] * 2
     assert len(checkpoints(tmp_path)) == 2

@@ -13,7 +13,8 @@ SWEEP = ("--multirun", "train.seed=0,1,2,3,4", "method.bottleneck_size=4", "hydr
 @pytest.fixture
 def free(monkeypatch):
     """Sets what the machine has free, of which each run is taken to need a GB."""
-    monkeypatch.setattr(StackNeeds, "growth", lambda self, stack: len(stack) * GB)
+    for name in ("bound", "growth"):
+        monkeypatch.setattr(StackNeeds, name, lambda self, stack: len(stack) * GB)
 
     def let(gigabytes):
         there = available.Available(int(gigabytes * GB), "free on this machine")

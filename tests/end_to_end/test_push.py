@@ -1,9 +1,5 @@
 """A bank's tasks on the hub: what a dry run shows, what arrives, and what a user reads when the hub refuses."""
 
-import os
-import subprocess
-import sys
-
 import huggingface_hub
 import pytest
 import torch
@@ -13,14 +9,8 @@ from safetensors.torch import load
 from harness.commands import bank as bank_command
 from harness.serving.bank_folder import Bank
 from tests.fixtures.commands import assert_one_line_error
-from tests.fixtures.hub_server import fake_hub
 
 FILES = {"README.md", "adapter.safetensors", "adapter_config.json", "head_config.json", "model_head.safetensors"}
-
-
-def push(bank, model, *arguments, environment):
-    command = [sys.executable, "-m", "harness.bank", "push", str(bank), *arguments, "--model", str(model)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def test_a_dry_run_shows_what_would_be_pushed_without_network_or_token(bank, tiny_model, capsys, monkeypatch):
@@ -53,21 +43,19 @@ def test_what_cannot_work_is_refused_first(bank, capsys, monkeypatch):
     assert_one_line_error(capsys, "HF_TOKEN")
 
 
-@pytest.mark.process
-def test_what_arrives_is_the_export_with_a_true_card(bank, tiny_model, tmp_path):
-    with fake_hub() as hub:
-        hub.token = "hf_good"
-        environment = hub.environment(tmp_path, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
-        done = push(bank, tiny_model, "tiny-lab/mrpc", "--task=mrpc", environment=environment | {"HF_TOKEN": "hf_bad"})
-        assert (done.returncode, hub.pushed) == (2, {})
-        assert done.stderr.splitlines() == [
-            f"error: tiny-lab/mrpc cannot be pushed: {hub.url} answered 401 Unauthorized; log in with `hf auth login`, "
-            "or set HF_TOKEN to a token that may write"
-        ]
-        options = ["--task=mrpc", "--license=apache-2.0"]
-        done = push(bank, tiny_model, "tiny-lab/mrpc", *options, environment=environment | {"HF_TOKEN": hub.token})
-        assert done.returncode == 0, done.stderr[-2000:]
-        assert done.stdout.splitlines()[1] == f"  {hub.url}/tiny-lab/mrpc"
+def test_what_arrives_is_the_export_with_a_true_card(hub_commands, bank, tiny_model):
+    hub_commands.serve()
+    hub, command = hub_commands.hub, ["push", bank, "tiny-lab/mrpc", "--task=mrpc", "--model", tiny_model]
+    hub.token = "hf_good"
+    done = hub_commands("bank", *command, HF_TOKEN="hf_bad")
+    assert (done.returncode, hub.pushed) == (2, {})
+    assert done.stderr.splitlines() == [
+        f"error: tiny-lab/mrpc cannot be pushed: {hub.url} answered 401 Unauthorized; log in with `hf auth login`, "
+        "or set HF_TOKEN to a token that may write"
+    ]
+    done = hub_commands("bank", *command, "--license=apache-2.0", HF_TOKEN=hub.token)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[1] == f"  {hub.url}/tiny-lab/mrpc"
     arrived = hub.pushed["tiny-lab/mrpc"]
     assert arrived.keys() >= FILES
     opened = Bank.open(bank)

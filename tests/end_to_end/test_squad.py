@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -22,8 +21,8 @@ from harness.tasks.answer_text import best, token_f1
 from tests.conftest import ROOT
 from tests.end_to_end.test_export import PEERS_PYTHON
 from tests.fixtures.bank import predictor
-from tests.fixtures.commands import environment, last_of_each, records, train
-from tests.fixtures.hub_server import fake_hub, model_repo
+from tests.fixtures.commands import last_of_each, records, train
+from tests.fixtures.hub_server import model_repo
 from tests.fixtures.tiny import save_tiny
 from tests.fixtures.tiny_squad import ARTICLES, PARAGRAPHS, QUESTIONS, squad, squad_repo, write_squad
 
@@ -160,27 +159,25 @@ def test_describe_shows_questions_and_answers(data, tiny_model, capsys):
     assert "SQuAD (squad)" in printed and "j1" in printed and f"{ROWS['train']}" in printed
 
 
-def test_it_comes_from_the_hub_at_the_pinned_commit(tmp_path):
+def test_it_comes_from_the_hub_at_the_pinned_commit(hub_commands, tmp_path):
     model = model_repo()
     arguments = ["task=squad", "task.stride=2", "task.max_answer_tokens=3", "train.max_length=64", "data=hub",
                  "method=head", "train.epochs=1", f"results_dir={tmp_path / 'r'}", f"cache_dir={tmp_path / 'cache'}",
                  "model=local", f"model.name={model.name}", f"model.revision={model.commit}"]  # fmt: skip
 
-    def run(hub, *more, **changes):
-        return subprocess.run(
-            [sys.executable, "-m", "harness.run", *last_of_each(*arguments, *more)], cwd=ROOT, timeout=300,
-            capture_output=True, text=True, env=environment(HF_HUB_OFFLINE="0") | hub.environment(tmp_path, **changes),
-        )  # fmt: skip
+    def run(*more, **options):
+        return hub_commands("run", *last_of_each(*arguments, *more), **options)
 
-    with fake_hub(squad_repo(), model) as hub:
-        done = run(hub)
-        assert done.returncode == 0, done.stderr
-        wrong = run(hub, "data.revision=" + "cd" * 20)
-        assert wrong.returncode == 2 and "cannot be loaded: there is no such revision" in wrong.stderr
+    hub_commands.serve(squad_repo(), model)
+    done = run()
+    assert done.returncode == 0, done.stderr
+    wrong = run("data.revision=" + "cd" * 20)
+    assert wrong.returncode == 2 and "cannot be loaded: there is no such revision" in wrong.stderr
     (record,) = records(tmp_path / "r").values()
     assert record["data"]["source"] == "hub" and record["data"]["rows"] == ROWS
-    again = run(hub, f"results_dir={tmp_path / 'again'}", HF_HUB_OFFLINE="1")
-    assert again.returncode == 0, again.stderr
+    hub_commands.serve()
+    again = run(f"results_dir={tmp_path / 'again'}", offline=True)
+    assert (again.returncode, hub_commands.hub.log) == (0, []), again.stderr
 
 
 def broken(change):

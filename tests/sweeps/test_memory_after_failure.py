@@ -1,11 +1,16 @@
 """After a stack has run out of a CPU's memory, the memory is free again: a process of its own, under `ulimit -v`."""
 
 import json
+import resource
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 
-from tests.fixtures.commands import python
+from harness.sweeps.sweep import Sweep
+from tests.fixtures.commands import PATIENCE, SERVER
+from tests.sweeps.test_sweep import complete, runs, statuses
 
 pytestmark = [
     pytest.mark.process,
@@ -13,17 +18,7 @@ pytestmark = [
 ]
 
 # Each run takes 200 MB. Each stack fails behind another error, whose frames hold tensors too.
-SCRIPT = """
-import json, resource, sys
-from pathlib import Path
-
-import torch
-
-from harness.sweeps.sweep import Sweep
-from tests.sweeps.test_sweep import complete, runs, statuses
-
 RUN = 200 * 10**6
-resident, stacks = [], []
 
 
 def status(name):
@@ -31,34 +26,37 @@ def status(name):
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
-def train(stack, device, progress):
-    resident.append(status("VmRSS"))
-    held = []
-    try:
-        for run in stack:
-            for part in range(50):
-                held.append(torch.ones(RUN // 200))
-    except RuntimeError as error:
-        stacks.append(-len(stack))
-        copy = [tensor + 1 for tensor in held[:10]]
-        raise RuntimeError(f"behind it: {error}") from error
-    stacks.append(len(stack))
-    return complete(stack)
+def sweep(folder):
+    """Sixteen runs in one stack, where five fit; writes what it finds into `found.json`."""
+    resident, stacks = [], []
 
+    def train(stack, device, progress):
+        resident.append(status("VmRSS"))
+        held = []
+        try:
+            for _ in stack:
+                for _ in range(50):
+                    held.append(torch.ones(RUN // 200))
+        except RuntimeError as error:
+            stacks.append(-len(stack))
+            copy = [tensor + 1 for tensor in held[:10]]  # noqa: F841 (a frame of the error holds it)
+            raise RuntimeError(f"behind it: {error}") from error
+        stacks.append(len(stack))
+        return complete(stack)
 
-limit = status("VmSize") + 2**28 + 5 * RUN
-resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
-records = Sweep(runs(16), results_dir=sys.argv[1], max_stack=16, train_stack=train).work()
-print(json.dumps({"resident": resident, "stacks": stacks, "statuses": statuses(records)}))
-"""
+    limit = status("VmSize") + 2**28 + 5 * RUN
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    records = Sweep(runs(16), results_dir=folder, max_stack=16, train_stack=train).work()
+    found = {"resident": resident, "stacks": stacks, "statuses": statuses(records)}
+    (folder / "found.json").write_text(json.dumps(found))
 
 
 def test_every_run_trains_in_a_smaller_stack_and_nothing_stays_behind(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    ended = python(script, tmp_path, PYTHONPATH=".")
-    assert ended.returncode == 0, ended.stderr
-    found = json.loads(ended.stdout.splitlines()[-1])
+    process = SERVER.Process(target=sweep, args=(tmp_path,))
+    process.start()
+    process.join(PATIENCE)
+    assert process.exitcode == 0
+    found = json.loads((tmp_path / "found.json").read_text())
     assert found["statuses"] == ["completed"] * 16
     assert found["stacks"][:3] == [-16, -8, 4] and min(found["stacks"]) == -16
     first, *later = found["resident"]

@@ -23,13 +23,20 @@ GB = 10**9
 
 
 class Needs:
-    """Runs of a GB each."""
+    """Runs of a GB each, and of three at most; `asked` has the stacks that were tried."""
 
     device = CPU
+
+    def __init__(self):
+        self.asked = []
+
+    def bound(self, stack):
+        return 3 * len(stack) * GB
 
     def growth(self, stack):
         if stack[0].task.name == "rte":
             raise RuntimeError("no rows")
+        self.asked.append(len(stack))
         return len(stack) * GB
 
 
@@ -51,6 +58,14 @@ def test_a_stack_is_cut_to_what_fits_and_one_run_trains_whatever_there_is(tmp_pa
     sizes, lines = sized(tmp_path, stacks, gigabytes)
     assert [count for stack in stacks for count in lengths(parts(sizes, stack, CPU))] == expected
     assert len(lines) == (gigabytes < 4) + (gigabytes < 1)
+
+
+@pytest.mark.parametrize(("gigabytes", "tried"), [(25, []), (23, [1, 2, 3, 4])])
+def test_a_stack_is_tried_only_where_memory_is_not_plainly_enough(tmp_path, gigabytes, tried):
+    needs, (stack,) = Needs(), make_stacks(runs(4), 4)
+    sizes, lines = fit(tmp_path, [stack], needs, ("cpu",), there(gigabytes))
+    assert (needs.asked, lines) == (tried, [])
+    assert list(sizes.growths[stack[0].id]) == [count * GB * (1 if tried else 3) for count in range(1, 5)]
 
 
 def test_the_lines_name_both_figures_and_what_to_do(tmp_path):

@@ -3,11 +3,21 @@
 import pytest
 
 from harness.config import TrainConfig
-from harness.method_config import AdapterConfig, BitFitConfig, FullConfig, HeadConfig, LayerNormConfig, TopLayersConfig
+from harness.method_config import (
+    AdapterConfig,
+    BitFitConfig,
+    FullConfig,
+    HeadConfig,
+    LayerNormConfig,
+    LoraConfig,
+    PeftConfig,
+    TopLayersConfig,
+)
 from harness.model.heads import HEADS
 from harness.training import estimate
-from harness.training.estimate import stack_memory, stack_pace
-from tests.fixtures.training import build, rows
+from harness.training.estimate import memory_bound, stack_memory, stack_pace
+from tests.fixtures.tiny import tiny_encoder
+from tests.fixtures.training import DISTINCT, build, rows
 
 METHODS = [AdapterConfig(bottleneck_size=8), FullConfig(), TopLayersConfig(), LayerNormConfig(), BitFitConfig()]
 
@@ -19,6 +29,23 @@ def test_what_autograd_keeps_of_a_batch_is_foreseen_from_a_row_or_two(method, bf
     memory = stack_memory(classifier, bf16=bf16)
     foreseen = memory.casts + 16 * (memory.linear * 20 + memory.quadratic * 20**2)
     assert foreseen == pytest.approx(estimate._kept_bytes(classifier, 16, 20, bf16=bf16), rel=0.1)
+
+
+LORA = LoraConfig(rank=16, alpha=16.0, dropout=0.1, target_modules=["query", "key", "value", "output"])
+PREFIX = PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 16})
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("method", [AdapterConfig(bottleneck_size=16), FullConfig(), TopLayersConfig(), LORA, PREFIX])
+@pytest.mark.parametrize("family", DISTINCT)
+def test_the_bound_is_above_the_estimate_and_of_its_order(family, method, bf16):
+    replicas = 3 if method.name in ("adapter", "lora") else 1
+    memory = stack_memory(build([method] * replicas, range(replicas), family=family, dropout=0.1, bf16=bf16), bf16=bf16)
+    size = {"size": 16, "replicas": replicas, "device": "cpu"}
+    for count, width, evaluated in ((32 * replicas, 60, 2048), (4 * replicas, 20, 4096)):
+        bound = memory_bound(tiny_encoder(family), rows=count, width=width, evaluated=evaluated, **size)
+        peak = memory.peak(count, width, evaluated)
+        assert peak < bound < 12 * peak
 
 
 def test_a_stack_keeps_its_rows_for_every_replica():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from transformers import get_linear_schedule_with_warmup
 
 from harness.config import TrainConfig
 from harness.training.optimizer import make_optimizer
@@ -39,3 +40,15 @@ def test_steps_follow_the_formula(name):
             value.sub_(rate * (update + decay * value))
     torch.testing.assert_close(model.weight.detach(), expected.float(), atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(model.bias.detach(), bias.float(), atol=1e-6, rtol=1e-5)
+
+
+def test_the_schedule_is_that_of_transformers():
+    """To the last digit; at its ends too, and where all steps are a warm-up."""
+    for fraction, steps in ((0.1, 37), (0.0, 5), (1.0, 4)):
+        rows = ParameterRows(nn.Linear(4, 3), 1)
+        _, ours = make_optimizer(rows, TrainConfig(warmup_fraction=fraction), [0.05], steps)
+        theirs = get_linear_schedule_with_warmup(
+            torch.optim.SGD([nn.Parameter(torch.ones(1))]), round(fraction * steps), steps
+        )
+        shares = [[schedule.lr_lambdas[0](step) for step in range(steps + 1)] for schedule in (ours, theirs)]
+        assert shares[0] == shares[1]
