@@ -25,7 +25,11 @@ SHORT_NAMES = {
     "parameters.trained": "trained",
     "parameters.trained_fraction": "trained_fraction",
 }
-LEFT_OUT = {"training": ("history", "stack"), "grid": ("tried",), "parameters": ("groups",)}  # not one value per run
+LEFT_OUT = {  # not one value per run
+    "training": ("history", "losses", "stack"),
+    "grid": ("tried",),
+    "parameters": ("groups",),
+}
 FIRST = ("run_id", "status", "degenerate", "group", "label", *SHORT_NAMES.values(), "headline", "score", "choice_score")
 
 
