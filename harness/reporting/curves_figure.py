@@ -87,7 +87,8 @@ def _curves(group: Group, read: Callable[[Sequence[Record]], list[Points]]) -> l
     found = []
     for cell in group.ordered_cells:
         runs = read(cell.chosen.completed) if cell.chosen else []
-        mean = {epoch: fmean(run[epoch] for run in runs) for epoch in (runs or [{}])[0] if all(epoch in run for run in runs)}
+        shared = [epoch for epoch in runs[0] if all(epoch in run for run in runs)] if runs else []
+        mean = {epoch: fmean(run[epoch] for run in runs) for epoch in shared}
         if len(mean) > 1:
             found.append(_Curve(cell, mean, runs))
     return found
