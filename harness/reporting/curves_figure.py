@@ -63,8 +63,7 @@ def learning_curves(scores: Scores) -> Figure | None:
         chosen_points([curve.cell for curve in losses]),
         name="learning_curves",
         title="Learning curves",
-        caption="Training loss of the chosen config of each cell, averaged over every hundredth of a run (over epochs "
-        "in records of older versions); thin lines: its seeds. "
+        caption=f"Mean training loss of {_spans(losses)}, for the chosen config of each cell; thin lines: its seeds. "
         + ("Scores: on the selection split, after each epoch. " if evaluated else "")
         + "Each panel has a scale of its own.",
         legend=styles,
@@ -107,6 +106,14 @@ def _losses(records: Sequence[Record]) -> list[Points]:
         middles = [(start + min(start + every, steps)) / 2 * epochs / steps for start in starts]
         found.append(dict(zip(middles, entry["losses"]["means"], strict=True)))
     return found
+
+
+def _spans(losses: Sequence[_Curve]) -> str:
+    """The steps that the losses are means of."""
+    blocks = {"losses" in run["training"] for curve in losses for run in curve.cell.chosen.completed}
+    if blocks == {True}:
+        return "every hundredth of a run"
+    return "each epoch" if blocks == {False} else "every hundredth of a run, or of each epoch where no more is recorded"
 
 
 def _scores(records: Sequence[Record]) -> list[Points]:

@@ -447,7 +447,9 @@ def with_losses(record, means, every=200):
 
 def test_losses_of_every_few_steps_are_drawn_at_the_middle_of_their_steps():
     records = [with_losses(make_record("mrpc", "full", seed=seed), [0.6, 0.4, 0.2 + seed]) for seed in (0, 1)]
-    (ax,) = drawn(records)["learning_curves"].canvas.axes
+    figure = drawn(records)["learning_curves"]
+    assert figure.caption.startswith("Mean training loss of every hundredth of a run, for")
+    (ax,) = figure.canvas.axes
     line = lines_of(ax)["Full fine-tuning"]
     assert list(line.get_xdata()) == pytest.approx([100 * 3 / 575, 300 * 3 / 575, 487.5 * 3 / 575])
     assert list(line.get_ydata()) == pytest.approx([0.6, 0.4, 0.7])
