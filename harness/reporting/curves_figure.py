@@ -63,7 +63,8 @@ def learning_curves(scores: Scores) -> Figure | None:
         chosen_points([curve.cell for curve in losses]),
         name="learning_curves",
         title="Learning curves",
-        caption=f"Mean training loss of {_spans(losses)}, for the chosen config of each cell; thin lines: its seeds. "
+        caption=f"Mean training loss of {_spans(losses)}, for the chosen config of each cell; "
+        f"{_seeds(losses)}: its seeds. "
         + ("Scores: on the selection split, after each epoch. " if evaluated else "")
         + "Each panel has a scale of its own.",
         legend=styles,
@@ -71,14 +72,20 @@ def learning_curves(scores: Scores) -> Figure | None:
 
 
 def _draw(ax: Axes, style: Series, label: str, curve: _Curve) -> None:
-    """The mean as a line, marked where it has few points, and its seeds as thin ones."""
-    for points in curve.runs if len(curve.runs) > 1 else ():
-        ax.plot(list(points), list(points.values()), color=style.color, linewidth=0.5, alpha=0.4)
-    marker = style.marker if len(curve.mean) <= _FEW else ""
-    ax.plot(
-        list(curve.mean), list(curve.mean.values()), style.line, color=style.color, marker=marker, markersize=2.5,
-        label=label,
-    )  # fmt: skip
+    """The mean as a line, and its seeds: as thin lines where there are few points, as a band where lines would cover
+    each other.
+    """
+    epochs, has_few = list(curve.mean), len(curve.mean) <= _FEW
+    if has_few and len(curve.runs) > 1:
+        for points in curve.runs:
+            ax.plot(list(points), list(points.values()), color=style.color, linewidth=0.5, alpha=0.4)
+    elif len(curve.runs) > 1:
+        low, high = ([end(run[epoch] for run in curve.runs) for epoch in epochs] for end in (min, max))
+        ax.fill_between(epochs, low, high, color=style.color, alpha=0.15, linewidth=0)
+    marker = style.marker if has_few else ""
+    width = None if has_few else 0.9
+    means = list(curve.mean.values())
+    ax.plot(epochs, means, style.line, color=style.color, marker=marker, markersize=2.5, linewidth=width, label=label)
 
 
 def _curves(group: Group, read: Callable[[Sequence[Record]], list[Points]]) -> list[_Curve]:
@@ -114,6 +121,12 @@ def _spans(losses: Sequence[_Curve]) -> str:
     if blocks == {True}:
         return "every hundredth of a run"
     return "each epoch" if blocks == {False} else "every hundredth of a run, or of each epoch where no more is recorded"
+
+
+def _seeds(curves: Sequence[_Curve]) -> str:
+    """What `_draw` shows seeds as."""
+    kinds = {"bands" if len(curve.mean) > _FEW else "thin lines" for curve in curves}
+    return " or ".join(sorted(kinds))
 
 
 def _scores(records: Sequence[Record]) -> list[Points]:

@@ -460,6 +460,18 @@ def test_losses_of_every_few_steps_are_drawn_at_the_middle_of_their_steps():
     assert list(lines_of(ax)["Full fine-tuning"].get_ydata()) == pytest.approx([0.5, 0.35])
 
 
+def test_many_losses_have_a_band_from_the_lowest_to_the_highest_seed():
+    records = [
+        with_losses(make_record("mrpc", "full", seed=seed), [0.5 + seed / 10] * 96, every=6) for seed in (0, 1, 2)
+    ]
+    (ax,) = drawn(records)["learning_curves"].canvas.axes
+    (line,), (band,) = ax.get_lines(), ax.collections
+    assert len(line.get_xdata()) == 96 and line.get_marker() in ("", "None")
+    assert list(line.get_ydata()) == pytest.approx([0.6] * 96)
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == pytest.approx((0.5, 0.7))
+
+
 def test_scores_of_every_epoch_have_panels_of_their_own():
     records = [with_losses(make_record("mrpc", "full", 0.9), [0.6, 0.4, 0.2])]
     records += [with_losses(make_record("rte", size=64), [0.6, 0.4, 0.2])]
