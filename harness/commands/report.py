@@ -105,6 +105,7 @@ def _parser(prog: str) -> Parser:
         "task), tables/tasks.{md,csv,tex} (the same with a row per task, outside GLUE), tables/scores_long.csv (a line "
         "per score, for pandas and R), tables/differences.tex (adapters against full fine-tuning), "
         "tables/by_size.{md,tex} (adapter sizes), tables/methods.{md,tex} (what each method costs), "
+        "tables/methods_compared.{md,tex} (methods side by side, of three kinds or more), "
         "tables/intervals.md (bootstrap intervals), tables/published.tex, "
         "tables/claims.{md,csv} (the paper's statements, judged), tables/sweep.md (what "
         "was tried and chosen), figures/*.{svg,png,pdf} (those for which there are enough runs; captions in "

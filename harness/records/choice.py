@@ -17,8 +17,9 @@ def chosen_on(record: Record) -> str:
 
 def choice_score(record: Record) -> float | None:
     """The headline score on the selection split (never on another); None where it is undefined or was not reached."""
-    headline = task_of(record).headline
-    return record.get("scores", {}).get(chosen_on(record), {}).get(headline)
+    task = task_of(record)
+    split = selection_split(record["config"]["protocol"]["name"], task)
+    return record.get("scores", {}).get(split, {}).get(task.headline)
 
 
 def selection_rows(record: Record) -> str:

@@ -90,6 +90,16 @@ class Data(TypedDict):
     """Of a task's own rows: read by file, dropped by reason, duplicates."""
 
 
+class Losses(TypedDict):
+    """The learning curve: mean training loss of every `every` steps; the last of the `means` may be of fewer.
+
+    The means of a run that diverged end before the first loss that is not finite.
+    """
+
+    every: int
+    means: list[float]
+
+
 class TrainingEntry(TypedDict):
     """How the run was trained; `stack` holds the ids of all runs in its stack."""
 
@@ -101,6 +111,8 @@ class TrainingEntry(TypedDict):
     stack: list[str]
     history: list[dict[str, Any]]
     """{epoch, loss} and, where every epoch was evaluated, scores."""
+    losses: NotRequired[Losses]
+    """Records of older versions and of baselines have none."""
 
 
 class Time(TypedDict):

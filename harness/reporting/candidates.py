@@ -83,7 +83,7 @@ class Candidate:
         """The selection split."""
         return chosen_on(self.records[0])
 
-    @property
+    @cached_property
     def choice_score(self) -> Score:
         """Headline score over the completed seeds on the selection split."""
         return Score.of([choice_score(record) for record in self.completed])

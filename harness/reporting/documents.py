@@ -13,7 +13,7 @@ from harness.reporting.drawings import draw, figure_files
 from harness.reporting.footnotes import DEFINITIONS, group_notes, key_notes, mark_notes
 from harness.reporting.groups import Group, comparable_groups
 from harness.reporting.latex import latex
-from harness.reporting.methods_comparison import methods_comparison
+from harness.reporting.methods_comparison import methods_comparison, overall
 from harness.reporting.page import NAME as PAGE
 from harness.reporting.page import Part, make_page
 from harness.reporting.published import anchors_for, anchors_table, paper_table
@@ -84,7 +84,8 @@ def make_report(
         mains.append(main)
         tables += [main, *comparisons]
         complete += [shown, *comparisons]
-        parts.append(Part(scores, shown, rows, comparisons))
+        compared = methods_comparison(scores, bootstrap)
+        parts.append(Part(scores, shown, rows, comparisons, [compared] if compared else []))
         verdicts = [verdict for table in comparisons for verdict in table.verdicts]
         notes = [*key_notes(scores, () if summary else missing), *mark_notes(shown.rows)]
         summary.append(replace(shown, notes=notes, verdicts=verdicts))
@@ -95,11 +96,13 @@ def make_report(
     methods = [methods_table(group) for group in groups]
     sweep = [table for group in groups for table in (chosen_table(group), candidates_table(group))]
     claims = judge_claims(boards, bootstrap)
+    compared = [table for part in parts for table in part.methods]
     floats = {
         "glue": mains,
         "differences": [table for part in parts for table in part.comparisons],
         "by_size": sizes,
         "methods": methods,
+        "methods_compared": [overall(table) for table in compared],
         "tasks": by_task,
         "published": published,
     }
@@ -122,7 +125,6 @@ def make_report(
             "tables/tasks.md": _document("Scores by task", by_task),
             "tables/tasks.csv": tasks_frame(beyond, bootstrap).to_csv(index=False),
         }
-    compared = [table for scores in boards if (table := methods_comparison(scores, bootstrap)) is not None]
     if compared:
         files["tables/methods_compared.md"] = _document("Methods compared", compared)
     if with_figures:

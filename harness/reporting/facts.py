@@ -59,7 +59,7 @@ def data_phrase(records: Sequence[Record]) -> str:
 
     Rows of tasks that are no benchmark's are `own data (local)`.
     """
-    loaded = _loaded(records)
+    loaded = [record for _, record in by_task(records)]
     if not loaded:
         return f"{records[0]['config'].get('data', {}).get('source')} data (never loaded)"
     source = loaded[0]["data"]["source"]
@@ -92,7 +92,7 @@ def cut_phrase(records: Sequence[Record]) -> str:
     Of a task that is described with `expected_rows`, the rows of all splits: `Disasters 500 rows (expected: 10,860)`.
     """
     texts = []
-    for task, record in _by_task(records):
+    for task, record in by_task(records):
         rows, official = record["data"].get("available", {}), official_rows(record)
         splits = [f"{name} {rows[name]:,} (official: {official[name]:,})" for name in cut_of(record)]
         texts += [f"{task.title} {', '.join(splits)}"] if splits else []
@@ -104,7 +104,7 @@ def cut_phrase(records: Sequence[Record]) -> str:
 def rows_phrase(records: Sequence[Record]) -> str:
     """Rows used of each task, training / evaluation: `CoLA 7,696 of 8,551 (and 855 held out) / 1,043; ...`."""
     texts = []
-    for task, record in _by_task(records):
+    for task, record in by_task(records):
         rows, available = record["data"]["rows"], record["data"].get("available", {})
         used = [_used(rows.get(name), available.get(name)) for name in ("train", *task.evaluation_sets)]
         held_out = f" (and {rows[HOLDOUT]:,} held out)" if rows.get(HOLDOUT) else ""
@@ -142,7 +142,7 @@ def reported_detail(records: Sequence[Record]) -> str:
 def evaluation_sets(records: Sequence[Record]) -> list[EvaluationSet]:
     """The reported splits of the tasks of these runs, as far as some run has loaded them."""
     found = []
-    for task, record in _by_task(records):
+    for task, record in by_task(records):
         data = record["data"]
         official = official_rows(record)
         for name in task.evaluation_sets:
@@ -168,15 +168,13 @@ def values_of(records: Sequence[Record], part: str, name: str) -> list[str]:
     return sorted({str(value) for value in found if value is not None})
 
 
-def _loaded(records: Sequence[Record]) -> list[Record]:
-    return [record for record in records if record.get("data")]
-
-
-def _by_task(records: Sequence[Record]) -> list[tuple[Task, Record]]:
+def by_task(records: Sequence[Record]) -> list[tuple[Task, Record]]:
     """The first run of each task that has loaded its data; comparable runs of a task share their rows."""
     first: dict[str, Record] = {}
-    for record in _loaded(records):
-        first.setdefault(record["config"]["task"]["name"], record)
+    for record in records:
+        name = record["config"]["task"]["name"]
+        if name not in first and record.get("data"):
+            first[name] = record
     return [(task, first[task.name]) for task in in_order(task_of(record) for record in first.values())]
 
 

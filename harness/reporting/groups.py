@@ -53,7 +53,7 @@ class Group:
         """The protocol's config: `name`, and of the holdout `fraction` and `seed`."""
         return json.loads(self.key.protocol)
 
-    @property
+    @cached_property
     def is_selected_elsewhere(self) -> bool:
         """Whether the selection split is none of the reported splits."""
         return any(chosen_on(record) not in task_of(record).evaluation_sets for record in self.records)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.reporting.bootstrap import LEVEL, Bootstrap, Interval, Spread
 from harness.reporting.compared_methods import Compared, compared_methods
@@ -18,6 +18,7 @@ from harness.reporting.table import NOTHING, Table, number
 
 AHEAD, BEHIND, INCONCLUSIVE = "ahead", "behind", "inconclusive"
 BY_ITSELF = ", by itself"
+VERDICT = "Verdict"  # the last column that is about all tasks
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def methods_comparison(scores: Scores, bootstrap: Bootstrap) -> Table | None:
             against[place] = _Against(other, differences(scores, one.row, other.row, bootstrap))
     columns = [column.title for column in methods[0].columns]
     header = ["Method", "Trained parameters", "Mean", "Training (s)", "Against", "Parameters", "Difference"]
-    header += ["Rows and seeds", "Verdict", *(f"{title} difference" for title in columns)]
+    header += ["Rows and seeds", VERDICT, *(f"{title} difference" for title in columns)]
     rows = []
     for place, one in enumerate(methods):
         seconds = NOTHING if one.seconds is None else f"{one.seconds:,.0f}"
@@ -72,6 +73,12 @@ def methods_comparison(scores: Scores, bootstrap: Bootstrap) -> Table | None:
         )
     notes = [*_notes(columns, len(against)), *mark_notes(rows)]
     return Table(f"Methods compared: {scores.group.title}", header, rows, notes)
+
+
+def overall(table: Table) -> Table:
+    """The columns about all tasks, without those of single tasks: as much as a page of a paper has room for."""
+    count = table.header.index(VERDICT) + 1
+    return replace(table, header=table.header[:count], rows=[row[:count] for row in table.rows])
 
 
 def _others(scores: Scores, methods: Sequence[Compared]) -> list[Compared]:
@@ -101,14 +108,14 @@ def _notes(columns: Sequence[str], comparisons: int) -> list[str]:
     return [
         f"Mean: over {', '.join(columns)}, in brackets its {LEVEL:.0%} interval over evaluation rows and seeds (over "
         "rows where there is one seed). Trained parameters: mean over the tasks, the head included.",
-        "Training: seconds of one run per task at the chosen settings, summed; a run in a stack counts its share of "
-        f"the stack's time; {NOTHING} where a run was on another device than most.",
         "Difference: points on the mean, paired, to the adapters whose trained parameters are nearest (without "
         f"adapters: to full fine-tuning); Parameters: as a multiple of theirs. In brackets: {LEVEL:.0%} interval over "
         "the rows.",
         f"Verdict: {AHEAD} or {BEHIND} where the interval over rows and seeds (rows, with one seed) leaves 0 out at "
         f"{LEVEL:.0%} for all {comparisons} comparisons together (Bonferroni); '{BY_ITSELF.lstrip(', ')}': only where "
         f"it is the one comparison that is looked at; else {INCONCLUSIVE}. The choice of settings is left out.",
+        "Training: seconds of one run per task at the chosen settings, summed; a run in a stack counts its share of "
+        f"the stack's time; {NOTHING} where a run was on another device than most.",
     ]
 
 

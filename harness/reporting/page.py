@@ -42,6 +42,7 @@ class Part:
     main: Table
     rows: Sequence[Row]
     comparisons: Sequence[Table]
+    methods: Sequence[Table] = ()  # the methods side by side, where there are three kinds or more
 
 
 def make_page(
@@ -69,7 +70,7 @@ def make_page(
             "main": part.main,
             "foot": _foot(part),
             "details": _details(part, bootstrap),
-            "comparisons": part.comparisons,
+            "comparisons": [*part.comparisons, *part.methods],
             "drawings": [one for one in drawings if one.scores is part.scores],
             "grids": sweep_grids(part.scores.group),
             "protocol": protocol_note(part.scores.group),

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.records.record import Record, task_of
-from harness.reporting.facts import benchmark_of, cut_phrase, data_phrase, is_glue, is_squad, rows_phrase, values_of
+from harness.records.record import Record
+from harness.reporting.facts import (
+    benchmark_of,
+    by_task,
+    cut_phrase,
+    data_phrase,
+    is_glue,
+    is_squad,
+    rows_phrase,
+    values_of,
+)
 from harness.reporting.groups import Group
 from harness.reporting.method_variant import MethodVariant
 
@@ -45,9 +54,8 @@ def _has_encoder(group: Group, variant: MethodVariant) -> bool:
 
 def not_glue_note(group: Group) -> list[str]:
     """For rows that are not a benchmark's under the names of its tasks."""
-    loaded = [record for record in group.records if record.get("data")]
-    tasks = {task_of(record).name: task_of(record) for record in loaded if not is_glue(record) and not is_squad(record)}
-    benchmark = benchmark_of(tasks.values())
+    loaded = by_task(group.records)
+    benchmark = benchmark_of(task for task, record in loaded if not is_glue(record) and not is_squad(record))
     if benchmark is None:
         return []
     which = "the GLUE tasks of the same names" if benchmark == "GLUE" else benchmark

@@ -51,13 +51,10 @@ def spans(scores: Scores) -> Figure | None:
         if is_large:
             ax.plot(*zip(*((trained, f1) for trained, f1, _ in SQUAD_POINTS), strict=True), marker="x", color="0.2",
                     linestyle="", label="paper")  # fmt: skip
-            for trained, f1, name in SQUAD_POINTS:
-                side, offset = ("right", -4) if trained > 1e8 else ("left", 4)
-                ax.annotate(name.removeprefix("paper: "), (trained, f1), xytext=(offset, -6),
-                            textcoords="offset points", ha=side, fontsize=6)  # fmt: skip
         ax.set_title(task.title)
         ax.set_ylabel(f"{metric_title(task.headline)} × 100")
         name_parameters(ax)
+    names = ", ".join(name.removeprefix("paper: ") for _, _, name in sorted(SQUAD_POINTS))
     drawn = [cell for task in tasks for cell in cells[task.name]]
     return captioned(
         group,
@@ -66,7 +63,8 @@ def spans(scores: Scores) -> Figure | None:
         name="spans",
         title="F1 against trained parameters",
         caption="Validation score against trained parameters (head included); bars: standard error over seeds "
-        "(hollow: a single one)" + ("; crosses: published for BERT-large." if is_large else "."),
+        "(hollow: a single one)"
+        + (f"; crosses, from the left: the paper's {names} of BERT-large." if is_large else "."),
         legend=styles,
     )
 

@@ -88,6 +88,7 @@ def training_entries(
         "padding_share": round(training.padding_share, 5),
         "stack": list(stack),
         "history": history,
+        "losses": training.block_losses(replica),
     }
     if micro_batch_size is not None:
         entry["micro_batch_size"] = micro_batch_size

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ from harness.training.parameter_rows import ParameterRows
 from harness.training.stack_checkpoint import StackCheckpoint
 from harness.training.stack_state import StackState
 
+LOSS_POINTS = 100  # that a run's learning curve has at most
 _SYNC_EVERY = {"cpu": 5, "cuda": 50, "mps": 50}  # steps between readings of the losses: each one waits for the device
 
 
@@ -84,6 +85,16 @@ class Training:
         """Mean loss of every epoch that the replica finished."""
         epochs = self.losses[replica].reshape(-1, self.steps_per_epoch).mean(1)
         return [{"epoch": index + 1, "loss": float(loss)} for index, loss in enumerate(epochs) if np.isfinite(loss)]
+
+    def block_losses(self, replica: int) -> dict[str, Any]:
+        """{every, means}: the mean loss of every so many steps, to five digits, up to the first that is not finite.
+
+        There are at most `LOSS_POINTS` means; the last may be of fewer steps.
+        """
+        losses = self.losses[replica]
+        every = -(-len(losses) // LOSS_POINTS)
+        means = (losses[start : start + every].mean() for start in range(0, len(losses), every))
+        return {"every": every, "means": [float(f"{mean:.5g}") for mean in takewhile(np.isfinite, means)]}
 
 
 def train(

@@ -61,6 +61,9 @@ def test_what_is_done_is_skipped_and_the_same_command_gives_the_same_scores(harn
     for run_id, record in first.items():
         assert record["scores"] == second[run_id]["scores"]
         assert record["training"]["history"] == second[run_id]["training"]["history"]
+        assert record["training"]["losses"] == second[run_id]["training"]["losses"]
+        curve = record["training"]["losses"]
+        assert len(curve["means"]) == -(-record["training"]["steps"] // curve["every"])
 
 
 def test_a_sweep_goes_on_in_micro_batches_and_keeps_what_is_done(harness_run, tmp_path):

@@ -3,12 +3,14 @@
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
+from harness.records.record import load_records
 from harness.reporting.bootstrap import Bootstrap
 from harness.reporting.documents import make_report
 from harness.reporting.latex import PACKAGES
-from tests.fixtures.make_records import make_record, write_all
+from tests.fixtures.make_records import make_record, write_all, write_predictions_of
 
 PAPER = r"""\documentclass[twocolumn]{{article}}
 \usepackage{{{packages}}}
@@ -28,13 +30,27 @@ def files(tmp_path):
     records += [make_record("stsb", score=None), make_record("cola", source="synthetic_#1", score=-0.02)]
     write_all(tmp_path, records)
     made = make_report(records, Bootstrap(tmp_path), with_figures=False).files
-    return {name: text for name, text in made.items() if name.endswith(".tex")}
+    compared = "tables/methods_compared.tex"
+    return {name: text for name, text in made.items() if name.endswith(".tex")} | {
+        compared: methods(tmp_path)[compared]
+    }
+
+
+def methods(folder):
+    """The tables of four methods, with intervals over rows and seeds."""
+    labels = np.random.default_rng(0).integers(0, 2, 100)
+    names = {"adapter": None, "bitfit": 40_000, "layernorm": 10_000, "full": None}
+    for task in ("rte", "qnli"):
+        for name, trained in names.items():
+            runs = [make_record(task, name, trained=trained, seed=seed) for seed in range(3)]
+            write_predictions_of(folder / "methods", runs, labels=labels)
+    return make_report(load_records(folder / "methods"), Bootstrap(folder / "methods"), with_figures=False).files
 
 
 def test_there_is_a_file_per_table(files):
     names = {name.removeprefix("tables/").removesuffix(".tex") for name in files}
-    assert names == {"glue", "glue_2", "differences", "by_size", "by_size_2", "methods", "methods_2", "published",
-                     "published_2"}  # fmt: skip
+    assert names == {"glue", "glue_2", "differences", "by_size", "by_size_2", "methods", "methods_2",
+                     "methods_compared", "published", "published_2"}  # fmt: skip
     assert r"\label{tab:glue-2}" in files["tables/glue_2.tex"]
     for text in files.values():
         assert text.count(r"\begin{tabular}") == 1 and text.count(r"\par ") <= 2

@@ -134,9 +134,14 @@ def test_the_figure_shows_means_and_intervals_at_parameters_and_seconds(tmp_path
     assert high - low > narrow[1] - narrow[0]  # seeds count
 
 
-def test_the_report_has_both(tmp_path):
+def test_the_report_has_table_page_and_figure(tmp_path):
     runs(tmp_path)
     files = make_report(load_records(tmp_path), Bootstrap(tmp_path)).files
     assert "# Methods compared" in files["tables/methods_compared.md"]
+    (compared,) = [part for part in files["report.html"].split("<table")[1:] if "<caption>Methods compared: " in part]
+    assert "RTE difference" in compared and ">inconclusive</td>" in compared
+    paper = files["tables/methods_compared.tex"]
+    assert r"\label{tab:methods-compared}" in paper
+    assert "{Verdict}" in paper and "inconclusive" in paper and "RTE difference" not in paper
     assert "figures/methods.svg" in files
     assert "Methods: score against trained parameters and training time" in files["report.html"]

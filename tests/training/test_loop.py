@@ -15,7 +15,7 @@ from harness.model.build import hold_frozen_in_bf16
 from harness.model.heads import HEADS
 from harness.tasks.glue import get_task
 from harness.training.evaluation import evaluate
-from harness.training.loop import evaluation_tokens, predict
+from harness.training.loop import Training, evaluation_tokens, predict
 from tests.fixtures.training import build, rows, train
 
 
@@ -60,6 +60,23 @@ def test_it_learns(config, epochs, bf16):
     predicted = predict(classifier, held_out, bf16=bf16)[0].argmax(-1)
     assert (predicted == held_out.gold.numpy()).mean() > 0.9
     assert result.epoch_losses(0)[-1]["loss"] < result.epoch_losses(0)[0]["loss"]
+
+
+@pytest.mark.parametrize(("steps", "every", "count"), [(7, 1, 7), (100, 1, 100), (101, 2, 51), (250, 3, 84)])
+def test_a_learning_curve_has_the_mean_of_every_few_losses(steps, every, count):
+    losses = np.linspace(0.7, 0.1, 2 * steps, dtype=np.float32).reshape(2, steps)
+    curve = Training(losses, 1, [None, None]).block_losses(1)
+    assert (curve["every"], len(curve["means"])) == (every, count)
+    assert curve["means"][0] == pytest.approx(losses[1, :every].mean(), rel=1e-4)
+    assert curve["means"][-1] == pytest.approx(losses[1, (count - 1) * every :].mean(), rel=1e-4)
+    assert len(str(curve["means"][0])) <= 7
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_learning_curve_ends_before_a_loss_that_is_not_finite(bad):
+    losses = np.full((1, 300), 0.5, np.float32)
+    losses[0, 10:] = bad
+    assert Training(losses, 100, [11]).block_losses(0) == {"every": 3, "means": [0.5] * 3}
 
 
 def test_steps_through_graphs_equal_eager_steps():

@@ -71,6 +71,7 @@ def trained(path, config, *, die_at=None, write_at=None, seconds=1e9, count=1, b
         return None, said, resumed
     kept = {
         "losses": result.losses,
+        "curves": [result.block_losses(replica) for replica in range(count)],
         "diverged": result.diverged_at,
         "evaluations": result.evaluations,
         "examples": result.examples,
