@@ -169,7 +169,8 @@ def outcome(results: Path) -> dict[str, Any]:
         },
         "predictions": {path.name: path.read_bytes() for path in results.glob("predictions/*.npz")},
         "weights": {path.name: path.read_bytes() for path in results.glob("weights/*.safetensors")},
-        "unfinished files": [path.name for name in ("checkpoints", "pending") for path in results.glob(f"{name}/*.*")],
+        # The temporary files of killed processes stay for an hour.
+        "unfinished files": [path.name for name in ("checkpoints/*", "pending/*.json") for path in results.glob(name)],
     }
 
 
