@@ -38,6 +38,7 @@ EQUAL = "records with histories, predictions and weights equal the undisturbed s
 # Checks that are tests as well: the file, and what its tests find.
 TESTS = {
     "a full disk": ("test_full_disk.py", "one line with file and free space; the next start ends with equal records"),
+    "too little memory": ("test_memory_limits.py", "all runs complete, in smaller stacks"),
     "damaged files": ("test_damaged_files.py", "named in one line; no traceback, no wrong table"),
     "bad input": ("test_bad_input_of_every_command.py", "exit status 2, one line, nothing written"),
 }
@@ -83,17 +84,20 @@ def run_battery(kills: int, pair_kills: int, *, seeds: int, epochs: int, seed: i
 
 
 def added(battery: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """A battery together with an earlier part of it; `UserError` where the two are of different code or machines."""
-    for name in ("cores", "made_by"):
-        if battery[name] != before[name]:
-            raise UserError(f"--add: {name} was {before[name]}, and is {battery[name]} now")
+    """A battery together with an earlier part of it; `UserError` where that was made on something else."""
+    made_by = battery["made_by"] | {name: before["made_by"][name] for name in ("commit", "dirty")}
+    if (battery["cores"], made_by) != (before["cores"], before["made_by"]):
+        raise UserError("--add: the parts of a battery need the same machine and versions; choose another --out")
+    if battery["made_by"]["commit"] not in str(made_by["commit"]).split(", "):
+        made_by["commit"] = f"{made_by['commit']}, {battery['made_by']['commit']}"
+    made_by["dirty"] = before["made_by"]["dirty"] or battery["made_by"]["dirty"]
     checks = {check["check"]: check for check in before["checks"]}
     for check in battery["checks"]:
         earlier = checks.get(check["check"], {"counts": {}, "faults": []})
         counts = Counter(earlier["counts"]) + Counter(check["counts"])
         checks[check["check"]] = check | {"counts": dict(counts), "faults": earlier["faults"] + check["faults"]}
     summed = {name: before[name] + battery[name] for name in ("seconds", "seconds_undisturbed", "seeds")}
-    return before | summed | {"checks": list(checks.values())}
+    return before | summed | {"made_by": made_by, "checks": list(checks.values())}
 
 
 def run_tests(file: Path) -> dict[str, int]:
@@ -118,7 +122,8 @@ def page(battery: Mapping[str, Any]) -> str:
     ]
     table = Table("", ["What is done", "How often", "What is found"], rows, [], left=3, long_last=True)
     made_by = battery["made_by"]
-    commit = (made_by["commit"] or "unknown")[:12] + (", changed" if made_by["dirty"] else "")
+    commits = [commit[:12] for commit in (made_by["commit"] or "unknown").split(", ")]
+    commit = ", ".join(commits) + (", changed" if made_by["dirty"] else "")
     where = (
         f"{made_by['device']}, {battery['cores']} threads, {made_by['versions']['os']}, Python "
         f"{made_by['versions']['python']}, torch {made_by['versions']['torch']}; commit {commit}; "
@@ -147,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=30, help="of six steps, that its runs train (default: 30)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of kills (default: 0)")
     parser.add_argument("--no-tests", action="store_true", help="leave out the checks that `make test` has as well")
-    parser.add_argument("--add", action="store_true", help="add the counts to those that --out holds of this commit")
+    parser.add_argument("--add", action="store_true", help="add the counts to those that --out holds")
     parser.add_argument("--out", type=Path, default=ROOT / "results/reliability", help="default: results/reliability")
     options = parser.parse_args(arguments)
     battery = run_battery(
