@@ -2,11 +2,13 @@
 
     python -m scripts.torture                     # the whole battery, into results/reliability
     python -m scripts.torture --kills 5 --pair-kills 2 --seeds 1 --epochs 6 --no-tests --out FOLDER
+    python -m scripts.torture --kills 25 --pair-kills 5 --seed 1 --add    # a quarter of it, added to what is there
 
 A sweep of 24 tiny runs (a random BERT of 3 layers and width 32, 48 rows of made-up RTE, dropout, six stacks of four, a
 checkpoint every second) is killed by SIGKILL and started again until the kills are used up. Whenever it comes to its
 end, it is compared with an undisturbed one, and the next begins. Processes die in turn at any moment, twice while they
-train, while they write a checkpoint and while they write results, with a part of the file written.
+train, while they write a checkpoint and while they write results, with a part of the file written. Only a kill that
+would be a stack's second before its first checkpoint waits for that checkpoint: it would halve the stack.
 """
 
 from __future__ import annotations
@@ -19,13 +21,15 @@ import tempfile
 import textwrap
 import time
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from harness.records.record import write_atomically, write_json
+from harness.errors import UserError
+from harness.records.record import read_json, write_atomically, write_json
 from harness.reporting.table import Table, markdown
 from harness.sweeps.provenance import now, provenance
 from scripts.torture_kills import ROOT, Kills
@@ -34,6 +38,7 @@ EQUAL = "records with histories, predictions and weights equal the undisturbed s
 # Checks that are tests as well: the file, and what its tests find.
 TESTS = {
     "a full disk": ("test_full_disk.py", "one line with file and free space; the next start ends with equal records"),
+    "too little memory": ("test_memory_limits.py", "all runs complete, in smaller stacks"),
     "damaged files": ("test_damaged_files.py", "named in one line; no traceback, no wrong table"),
     "bad input": ("test_bad_input_of_every_command.py", "exit status 2, one line, nothing written"),
 }
@@ -70,12 +75,29 @@ def run_battery(kills: int, pair_kills: int, *, seeds: int, epochs: int, seed: i
     return {
         "started": started,
         "seconds": round(time.monotonic() - clock),
-        "seconds_undisturbed": round(sweeps.seconds, 1),
-        "seed": seed,
+        "seconds_undisturbed": [round(sweeps.seconds, 1)],
+        "seeds": [seed],
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "made_by": made_by,
         "checks": checks,
     }
+
+
+def added(battery: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """A battery together with an earlier part of it; `UserError` where that was made on something else."""
+    made_by = battery["made_by"] | {name: before["made_by"][name] for name in ("commit", "dirty")}
+    if (battery["cores"], made_by) != (before["cores"], before["made_by"]):
+        raise UserError("--add: the parts of a battery need the same machine and versions; choose another --out")
+    if battery["made_by"]["commit"] not in str(made_by["commit"]).split(", "):
+        made_by["commit"] = f"{made_by['commit']}, {battery['made_by']['commit']}"
+    made_by["dirty"] = before["made_by"]["dirty"] or battery["made_by"]["dirty"]
+    checks = {check["check"]: check for check in before["checks"]}
+    for check in battery["checks"]:
+        earlier = checks.get(check["check"], {"counts": {}, "faults": []})
+        counts = Counter(earlier["counts"]) + Counter(check["counts"])
+        checks[check["check"]] = check | {"counts": dict(counts), "faults": earlier["faults"] + check["faults"]}
+    summed = {name: before[name] + battery[name] for name in ("seconds", "seconds_undisturbed", "seeds")}
+    return before | summed | {"made_by": made_by, "checks": list(checks.values())}
 
 
 def run_tests(file: Path) -> dict[str, int]:
@@ -100,12 +122,14 @@ def page(battery: Mapping[str, Any]) -> str:
     ]
     table = Table("", ["What is done", "How often", "What is found"], rows, [], left=3, long_last=True)
     made_by = battery["made_by"]
-    commit = (made_by["commit"] or "unknown")[:12] + (", changed" if made_by["dirty"] else "")
+    commits = [commit[:12] for commit in (made_by["commit"] or "unknown").split(", ")]
+    commit = ", ".join(commits) + (", changed" if made_by["dirty"] else "")
     where = (
-        f"{made_by['device']}, {battery['cores']} cores, {made_by['versions']['os']}, Python "
+        f"{made_by['device']}, {battery['cores']} threads, {made_by['versions']['os']}, Python "
         f"{made_by['versions']['python']}, torch {made_by['versions']['torch']}; commit {commit}; "
-        f"{battery['started']}, {battery['seconds'] / 60:.0f} minutes, seed {battery['seed']}. The undisturbed "
-        f"sweep took {battery['seconds_undisturbed']:.0f} s. The same as JSON: [battery.json](battery.json)."
+        f"{battery['started']}, {battery['seconds'] / 60:.0f} minutes, seeds {', '.join(map(str, battery['seeds']))}. "
+        f"The undisturbed sweep took {min(battery['seconds_undisturbed']):.0f} to "
+        f"{max(battery['seconds_undisturbed']):.0f} s. The same as JSON: [battery.json](battery.json)."
     )
     parts = ["# Reliability", "Written by `make torture`.", _filled(__doc__.split("\n\n")[2]), markdown(table)]
     return "\n\n".join([*parts, _filled(where)]) + "\n"
@@ -128,6 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=30, help="of six steps, that its runs train (default: 30)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of kills (default: 0)")
     parser.add_argument("--no-tests", action="store_true", help="leave out the checks that `make test` has as well")
+    parser.add_argument("--add", action="store_true", help="add the counts to those that --out holds")
     parser.add_argument("--out", type=Path, default=ROOT / "results/reliability", help="default: results/reliability")
     options = parser.parse_args(arguments)
     battery = run_battery(
@@ -138,9 +163,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seed=options.seed,
         with_tests=not options.no_tests,
     )
+    file = options.out / "battery.json"
+    if options.add and file.exists():
+        battery = added(battery, read_json(file))
     text = page(battery)
     write_atomically(options.out / "README.md", text.encode())
-    write_json(options.out / "battery.json", battery)
+    write_json(file, battery)
     print(f"\n{text}")
     return 1 if any(check["faults"] for check in battery["checks"]) else 0
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import random
 import signal
 import subprocess
@@ -11,16 +9,16 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import cycle, product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from harness.config import DataConfig, ModelConfig, RunConfig, TaskConfig, TrainConfig
 from harness.method_config import AdapterConfig
-from harness.sweeps import jobs
+from scripts.torture_process import MAX_STACK, PATIENCE, POLL_SECONDS, Death, Sweep, would_halve
 from tests.fixtures.commands import records
 from tests.fixtures.glue_fixture import write_glue
 from tests.fixtures.tiny import save_tiny
@@ -28,7 +26,6 @@ from tests.fixtures.tiny import save_tiny
 ROOT = Path(__file__).resolve().parents[1]
 TRAIN = TrainConfig(batch_size=8, max_length=32, precision="fp32", evaluate_every_epoch=True, save="best")
 SIZES, RATES = (2, 4), (1e-3, 3e-3, 1e-2)
-MAX_STACK = 4
 TIMELY = ("time", "memory", "provenance")  # of a record: what no two sweeps share
 # When a process dies, in turn: at any moment, while it trains, and while it writes a file in one of these folders, the
 # n-th since it began, with n up to a number.
@@ -37,77 +34,6 @@ WRITES = {
     "writing a checkpoint": (("checkpoints",), 3),
     "writing results": (("runs", "predictions", "gold", "weights", "pending"), 3 * MAX_STACK),
 }
-_POLL_SECONDS, _PATIENCE = 0.01, 1800.0
-_PAUSE = 0.5  # seconds between two reports, each of which takes a second of the core that the sweeps need
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["scripts.torture_kills"])
-
-
-class Sweep:
-    """A sweep in a process of its own, forked from a server that has imported torch: what `python -m harness.run` does
-    once Hydra has composed its configs, which would take most of a killed process's life.
-    """
-
-    def __init__(self, configs: Sequence[RunConfig], death: Death | None = None) -> None:
-        self._printed = tempfile.NamedTemporaryFile("r", prefix="torture-")  # noqa: SIM115 (as long as this object)
-        self._process = _SERVER.Process(target=_run, args=(configs, self._printed.name, death))
-        self._process.start()
-
-    @property
-    def status(self) -> int | None:
-        """Its exit status, or minus the signal that killed it; None while it lives."""
-        return self._process.exitcode
-
-    def printed(self) -> str:
-        """What it has printed so far, errors included."""
-        return Path(self._printed.name).read_text()
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.join()
-
-    def end(self) -> str:
-        """Wait for it; what it has printed."""
-        self._process.join(_PATIENCE)
-        if self.status is None:
-            self.kill()
-        return self.printed()
-
-
-class Death(NamedTuple):
-    """When a process kills itself: at its `number`-th write into one of these folders, of which it has then written a
-    `share`; the rest of the file, and its final name, are never written.
-    """
-
-    folders: tuple[str, ...]
-    number: int
-    share: float
-
-
-def _run(configs: Sequence[RunConfig], printed: str, death: Death | None) -> None:
-    with Path(printed).open("wb") as file:
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(file.fileno(), stream.fileno())
-    if death is not None:
-        _die(death)
-    records = jobs.run_all(configs, max_stack=MAX_STACK)
-    sys.exit(any(record["status"] != "completed" for record in records))
-
-
-def _die(death: Death) -> None:
-    """Put a killer in the place of `os.fsync`, which every atomic write calls before it renames its file."""
-    fsync, left = os.fsync, death.number
-
-    def write_or_die(handle: int) -> None:
-        nonlocal left
-        path = Path(f"/proc/self/fd/{handle}").readlink()
-        left -= path.parent.name in death.folders
-        if not left:
-            os.truncate(path, int(death.share * path.stat().st_size))
-            os.kill(os.getpid(), signal.SIGKILL)
-        fsync(handle)
-
-    os.fsync = write_or_die
 
 
 class Kills:
@@ -149,7 +75,7 @@ class Kills:
         aims = cycle(AIMS)
         while killed < kills:
             process, moment = self._begin(results, next(aims))
-            if self._is_killed(process, moment):
+            if self._is_killed(process, results, moment):
                 killed += 1
                 _show("kills of one sweep", killed, kills)
             else:
@@ -172,13 +98,13 @@ class Kills:
                 partner = self._start(results)
                 while killed < kills:
                     process, moment = self._begin(results, next(aims))
-                    if not self._is_killed(process, moment):
+                    if not self._is_killed(process, results, moment):
                         self._end(process)
                         break
                     killed += 1
                     _show("kills of two sweeps", killed, kills)
                     if killed % 2 and killed < kills:  # the other one dies as often
-                        if self._is_killed(partner, "any"):
+                        if self._is_killed(partner, results, "any"):
                             killed += 1
                         else:
                             self._end(partner)
@@ -203,16 +129,17 @@ class Kills:
         folders, most = WRITES[moment]
         return self._start(results, Death(folders, self.dice.randint(1, most), self.dice.random())), moment
 
-    def _is_killed(self, process: Sweep, moment: str) -> bool:
+    def _is_killed(self, process: Sweep, results: Path, moment: str) -> bool:
         """Kill the process at that moment, and count it; False where it ends before."""
         if moment in WRITES:
             process.end()
         else:
             if moment == "training":
-                _wait(lambda: _is_at_work(process), process, _PATIENCE)
+                _wait(lambda: _is_at_work(process), process, PATIENCE)
             _wait(lambda: False, process, self.dice.uniform(0, min(self.seconds / 2, 5.0)))
+            while not process.kill_unless(lambda: would_halve(results)) and process.status is None:
+                time.sleep(POLL_SECONDS)
             moment = "training" if _is_at_work(process) else "starting"
-            process.kill()
         if process.status != -signal.SIGKILL:
             return False
         self.moments[moment] += 1
@@ -242,14 +169,15 @@ def outcome(results: Path) -> dict[str, Any]:
         },
         "predictions": {path.name: path.read_bytes() for path in results.glob("predictions/*.npz")},
         "weights": {path.name: path.read_bytes() for path in results.glob("weights/*.safetensors")},
-        "unfinished files": [path.name for name in ("checkpoints", "pending") for path in results.glob(f"{name}/*.*")],
+        # The temporary files of killed processes stay for an hour.
+        "unfinished files": [path.name for name in ("checkpoints/*", "pending/*.json") for path in results.glob(name)],
     }
 
 
 @contextmanager
 def reporting(results: Path, out: Path, ended: Counter[str], faults: list[str]) -> Iterator[None]:
     """Make reports of a folder in a process of its own, one after the other, and count in `ended` how they end."""
-    code = _REPORTER.format(results=str(results), out=str(out), pause=_PAUSE)
+    code = _REPORTER.format(results=str(results), out=str(out))
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT
@@ -273,7 +201,7 @@ def reporting(results: Path, out: Path, ended: Counter[str], faults: list[str]) 
 _REPORTER = """
 import contextlib, io, select, sys
 from harness.commands import report
-while not select.select([sys.stdin], [], [], {pause})[0]:
+while not select.select([sys.stdin], [], [], 1)[0]:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = report.main([{results!r}, "--out", {out!r}])
@@ -290,7 +218,7 @@ def _wait(condition: Callable[[], object], process: Sweep, seconds: float) -> No
     """Until the condition holds, the process has ended, or so many seconds are over."""
     stop = time.monotonic() + seconds
     while not condition() and process.status is None and time.monotonic() < stop:
-        time.sleep(_POLL_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def _show(what: str, count: int, of: int) -> None:

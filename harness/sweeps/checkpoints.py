@@ -69,10 +69,11 @@ def remove_checkpoint(results_dir: str | Path, runs: Sequence[Run]) -> None:
 
 def remove_finished(results_dir: str | Path) -> None:
     """Remove the checkpoints that nobody will use: a process was killed between the records and the removal."""
-    for path in _folder(results_dir).glob("*.safetensors"):
-        record = read_record(results_dir, path.stem)
+    for path in _folder(results_dir).glob("*"):
+        run_id = path.name.removeprefix(".").removesuffix(".part").removesuffix(".safetensors")  # see `temporary_path`
+        record = read_record(results_dir, run_id)
         if record is not None and record["status"] in FINISHED:
-            _remove(path)
+            _remove(checkpoint_path(results_dir, run_id))
 
 
 def _folder(results_dir: str | Path) -> Path:

@@ -42,10 +42,12 @@ class Sizes:
             say(_killed(first, len(start.runs)))
             self.most = (len(start.runs) + 1) // 2
             return self.most
-        if held := checkpointed(self.results_dir, runs):
-            return held
+        held = checkpointed(self.results_dir, runs)
         if start is not None and start.halved:
             count = min(count, len(start.runs))
+            held = held if held <= len(start.runs) else 0  # of before it was halved
+        if held:
+            return held
         growths = self.growths.get(first.id, ())[:count]
         there = self.available(device) if growths else None
         if there is None:

@@ -4,10 +4,17 @@ import json
 
 import pytest
 
+from harness.errors import UserError
+from harness.records.record import write_json, write_record
 from scripts import torture
 from scripts.torture_kills import outcome
+from scripts.torture_process import would_halve
+from tests.fixtures.commands import python
+from tests.sweeps.test_sweep import make_run
 
 pytestmark = pytest.mark.process
+
+MADE_BY = {"commit": None, "dirty": None, "device": "cpu", "versions": {"os": "", "python": "", "torch": ""}}
 
 
 def test_killed_sweeps_end_like_undisturbed_ones(tmp_path, capsys):
@@ -38,11 +45,48 @@ def test_killed_sweeps_end_like_undisturbed_ones(tmp_path, capsys):
 
 def test_a_failed_check_is_shown_and_is_the_exit_status(tmp_path, monkeypatch):
     checks = [{"check": "a", "counts": {"kills": 2, "pairs": 0}, "found": "all well", "faults": ["other records"]}]
-    made_by = {"commit": None, "dirty": None, "device": "cpu", "versions": {"os": "", "python": "", "torch": ""}}
-    battery = {"started": "", "seconds": 60, "seconds_undisturbed": 1.0, "seed": 0, "cores": 1, "made_by": made_by}
+    battery = {"started": "", "seconds": 60, "seconds_undisturbed": [1.0], "seeds": [0], "cores": 1, "made_by": MADE_BY}
     monkeypatch.setattr(torture, "run_battery", lambda *counts, **options: battery | {"checks": checks})
     assert torture.main(["--out", str(tmp_path)]) == 1
     assert "| **other records** |" in (tmp_path / "README.md").read_text()
+
+
+def test_a_battery_in_parts(tmp_path, monkeypatch):
+    made_by = [MADE_BY | {"commit": "1f2e3d", "dirty": False}, MADE_BY | {"commit": "4c5b6a", "dirty": True}]
+    part = {"started": "", "seconds": 60, "seconds_undisturbed": [9.0], "seeds": [0], "cores": 1, "made_by": made_by[0]}
+    kills = {"check": "kills", "counts": {"kills": 2, "starting": 2}, "found": "all well", "faults": []}
+    other = {"check": "damage", "counts": {"passed": 3}, "found": "named", "faults": []}
+    later = kills | {"counts": {"kills": 1, "training": 1}, "faults": ["other records"]}
+    parts = [
+        part | {"checks": [kills]},
+        part | {"seeds": [7], "seconds_undisturbed": [4.0], "made_by": made_by[1], "checks": [later, other]},
+        part | {"cores": 2, "checks": []},
+    ]
+    monkeypatch.setattr(torture, "run_battery", lambda *counts, **options: parts.pop(0))
+    assert [torture.main(["--add", "--out", str(tmp_path)]) for _ in range(2)] == [0, 1]
+    battery = json.loads((tmp_path / "battery.json").read_text())
+    assert battery["checks"] == [
+        later | {"counts": {"kills": 3, "starting": 2, "training": 1}},
+        other,
+    ]
+    page = " ".join((tmp_path / "README.md").read_text().split())
+    assert "2 minutes, seeds 0, 7" in page and "took 4 to 9 s" in page
+    assert "commit 1f2e3d, 4c5b6a, changed;" in page
+    with pytest.raises(UserError, match="the same machine and versions"):
+        torture.main(["--add", "--out", str(tmp_path)])
+
+
+def test_a_kill_that_would_halve_a_stack_waits(tmp_path):
+    """The second in a row before the first checkpoint, also where a process kills itself in a write."""
+    run, write = make_run(), "import os; os.fsync(os.open({!r}, os.O_RDWR | os.O_CREAT))"
+    write_record(tmp_path, run.record("running"))
+    for kills, halves in ((0, False), (1, True)):
+        start = {"runs": [run.id], "kills": kills, "halved": False, "kernel": []}
+        write_json(tmp_path / "starts" / f"{run.id}.json", start)
+        assert would_halve(tmp_path) == halves
+        death = f"die_at(Death(({tmp_path.name!r},), 1, 0.5), {str(tmp_path)!r})"
+        code = f"from scripts.torture_process import *; {death}; "
+        assert python("-c", code + write.format(str(tmp_path / "file"))).returncode == (0 if halves else -9)
 
 
 def test_what_is_compared(tmp_path):

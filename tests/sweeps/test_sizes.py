@@ -1,6 +1,8 @@
 """How many runs train at once: what fits, what was started, and what was killed."""
 
 import json
+import os
+import time
 from contextlib import suppress
 
 import pytest
@@ -121,6 +123,12 @@ def checkpoint(tmp_path, stack):
     return path
 
 
+def later(path, seconds):
+    """Let a file be written so long from now."""
+    at = time.time() + seconds
+    os.utime(path, (at, at))
+
+
 @pytest.fixture
 def kernel(tmp_path):
     """Writes the files in which a kernel says when it started and how many processes it has killed for memory."""
@@ -144,47 +152,86 @@ def kills(tmp_path, stack, root):
     return start_of(tmp_path, stack, root).kills
 
 
-def test_kills_for_lack_of_memory_are_counted(tmp_path, kernel):
+def test_kills_are_counted_whoever_sent_the_signal(tmp_path, kernel):
     stack = runs(4)
     for count in range(3):
-        start(tmp_path, stack, kernel(count))
-        assert kills(tmp_path, stack, kernel(count + 1)) == count + 1
-    assert kills(tmp_path, stack, kernel(0, boot="another")) == 3  # of another machine nothing is known
+        start(tmp_path, stack, kernel(5))
+        assert kills(tmp_path, stack, kernel(5)) == count + 1
+    note_start(tmp_path, stack[:2], kernel(5))  # in halves
+    assert start_of(tmp_path, stack[:2], kernel(5)).halved and not start_of(tmp_path, stack[:2]).was_killed_too_often
 
 
 def test_other_ends_are_not(tmp_path, kernel):
     stack = runs(4)
     start(tmp_path, stack, kernel(5))
-    assert kills(tmp_path, stack, kernel(5)) == 0  # somebody's SIGKILL
     mark(tmp_path, stack, "failed", error="interrupted")
     assert kills(tmp_path, stack, kernel(6)) == 0  # Ctrl-C
     mark(tmp_path, stack)
     assert kills(tmp_path, stack, kernel(6)) == 1
-    checkpoint(tmp_path, stack)
-    assert kills(tmp_path, stack, kernel(6)) == 0  # it goes on further
+
+
+def test_a_checkpoint_in_between_begins_the_count_again(tmp_path, kernel):
+    stack = runs(4)
+    start(tmp_path, stack, kernel(5))
+    start(tmp_path, stack, kernel(5))
+    assert kills(tmp_path, stack, kernel(6)) == 2
+    later(checkpoint(tmp_path, stack), 1)
+    assert kills(tmp_path, stack, kernel(6)) == 0  # whatever ended it, it goes on further
+    start(tmp_path, stack, kernel(6))
+    assert start_of(tmp_path, stack, kernel(6)).kills == 0
+
+
+def test_of_a_stack_with_an_older_checkpoint_only_kills_for_lack_of_memory_count(tmp_path, kernel):
+    """What the checkpoint holds would be given up."""
+    stack = runs(4)
+    later(checkpoint(tmp_path, stack), -60)
+    for count in range(2):
+        start(tmp_path, stack, kernel(count))
+        assert kills(tmp_path, stack, kernel(count)) == count  # somebody's SIGKILL
+        assert kills(tmp_path, stack, kernel(count + 1)) == count + 1
+        start(tmp_path, stack, kernel(count + 1))
+        mark(tmp_path, stack, "failed", error="interrupted")
+    mark(tmp_path, stack)
+    assert kills(tmp_path, stack, kernel(0, boot="another")) == 3  # of another machine nothing is known
+    later(checkpoint(tmp_path, stack[:2]), -60)  # of another stack
+    assert kills(tmp_path, stack, kernel(2)) == 3
 
 
 def test_a_kernel_that_does_not_count_may_have_killed(tmp_path):
-    stack = runs(2)
-    start(tmp_path, stack, tmp_path / "nowhere")
-    assert kills(tmp_path, stack, tmp_path / "nowhere") == 1
+    stack, nowhere = runs(2), tmp_path / "nowhere"
+    later(checkpoint(tmp_path, stack), -60)
+    start(tmp_path, stack, nowhere)
+    assert kills(tmp_path, stack, nowhere) == 1
+
+
+def test_a_stack_that_was_halved_does_not_go_back_to_the_checkpoint_of_the_whole(tmp_path):
+    every, nowhere = runs(4), tmp_path / "nowhere"
+    checkpoint(tmp_path, every)
+    for _ in range(2):
+        start(tmp_path, every, nowhere)
+        later(checkpoint_path(tmp_path, every[0].id), -60)
+    assert Sizes(tmp_path).next(every, CPU) == 2
+    start(tmp_path, every[:2], nowhere)
+    assert Sizes(tmp_path).next(every, CPU) == 2
+    later(checkpoint(tmp_path, every[:2]), 1)
+    assert Sizes(tmp_path).next(every, CPU) == 2
 
 
 def test_a_stack_that_was_killed_twice_is_halved_and_so_are_those_after_it(tmp_path, monkeypatch, capsys):
-    """The kernel kills each process at its first stack of more than one run."""
+    """Each process is killed at its first stack of more than one run, by a signal of unknown reason."""
 
     class Killed(BaseException):
         pass
 
     tried = []
-    for process in range(9):
-        monkeypatch.setattr("harness.sweeps.starts._kernel", lambda root, process=process: ["boot", str(process)])
+    for _ in range(9):
+        monkeypatch.setattr("harness.sweeps.starts._kernel", lambda root: ["boot", "0"])
         training = Training(lambda stack: Killed() if len(stack) > 1 else None)
         with suppress(Killed):
             Sweep(runs(4), results_dir=tmp_path, max_stack=4, train_stack=training).work()
             break
         tried += lengths(training.tried)
-    assert (tried, lengths(training.trained), process) == ([4, 4, 2, 2], [1, 1, 1, 1], 4)
+    assert (tried, lengths(training.trained)) == ([4, 4, 2, 2], [1, 1, 1, 1])
     out = capsys.readouterr().out
     assert "MRPC adapter x4 was killed 2 times: continuing with 2 at once" in out
     assert "MRPC adapter x2 was killed 2 times: continuing with 1 at once" in out
