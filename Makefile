@@ -115,7 +115,7 @@ $(EXPERIMENTS): install
 	@touch $@
 
 benchmark: install .venv-peers/installed ## Time this harness next to AdapterHub and Hugging Face's Trainer
-	$(PYTHON) scripts/benchmark.py $(ARGS)
+	$(PYTHON) -m scripts.benchmark $(ARGS)
 
 torture: install ## Kill sweeps, fill disks, damage files, and write what is left to results/reliability
 	HF_HUB_OFFLINE=1 $(PYTHON) -m scripts.torture $(ARGS)

@@ -1,143 +1,146 @@
 """Compare AdapterHub or peft, Hugging Face's Trainer and this harness, alone and in stacks, on one machine.
 
     make benchmark                                   # CoLA (or its synthetic stand-in), MiniLM, size 64, one epoch
-    make benchmark ARGS="--examples 1024 --skip adapterhub-padded trainer-full"
+    make benchmark ARGS="--task cola mrpc qnli --examples 1024 --skip adapterhub-padded trainer-full"
+    make benchmark ARGS="--precision fp32"           # the table of a machine without bf16
     make benchmark ARGS="--method lora"              # LoRA of rank 8 against peft, which trains one run at a time
     make benchmark ARGS="--task mrpc --model bert-large-random --replicas 1 2 4 8 15 30 45"    # a GPU
 
-Every contender trains the same rows with the same encoder, batch size and number of examples, each in a process of
-its own. Prints examples per second per replica, the time of a 15-point sweep, the share of the measured
-matrix-product peak, peak memory and ratios; writes them with machine and versions to results/benchmarks/.
-On a GPU there are two more kinds: `ours-R-graphs` (CUDA graphs) and `ours-1x8` (eight processes side by side).
+Every contender trains the same rows with the same encoder, batch size and number of examples, in processes that live
+through the whole benchmark; contenders take turns, and each is measured `--repetitions` times. Prints for each task
+examples per second, the time of a 15-point sweep, the share of the measured matrix-product peak, peak memory, and
+ratios with their spread; writes them with machine and versions to results/benchmarks/. Opponents must train as many
+parameters as ours, and every loss must fall: otherwise the table says so, and the exit status is 1.
+`...-1x8` is eight processes side by side, with one thread each on a CPU. On a GPU there are two more of ours:
+`ours-R-graphs` (CUDA graphs) and `ours-1x8`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmark_table import PEERS, SIDE_BY_SIDE, SWEEP, our_names, tabulate
+from scripts.benchmark_table import PEERS, SIDE_BY_SIDE, SWEEP, our_names, peers_of, problems_of, tabulate
+from scripts.benchmark_workers import KEEP_FREED_MEMORY, ROOT, Worker, ask
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT))  # measure the checkout of this file, or the one that PYTHONPATH names, not the installed one
 REPLICAS = {"adapter": [1, 2, 4, 8, SWEEP], "lora": [1, 4, 8]}
 MODELS = {"minilm": "MiniLM", "bert-large-random": "random encoder of BERT-large's size"}
+_WARM_UP = 64  # rows
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", default="cola", help="GLUE task of the rows (default: cola)")
-    parser.add_argument("--model", default="minilm", choices=MODELS, help="the encoder (default: minilm)")
+    parser.add_argument("--task", nargs="+", default=["cola"], help="GLUE tasks of the rows (default: cola)")
+    parser.add_argument("--model", default="minilm", help=f"{', '.join(MODELS)} or a folder (default: minilm)")
     parser.add_argument("--examples", type=int, default=2048, help="training rows (default: 2048)")
+    parser.add_argument("--repetitions", type=int, default=3, help="how often everyone is measured (default: 3)")
+    parser.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"), help="default: auto")
     parser.add_argument("--method", default="adapter", choices=PEERS, help="what trains (default: adapter)")
     parser.add_argument("--replicas", type=int, nargs="+", help="stack sizes (default: 1 2 4 8 15; of LoRA 1 4 8)")
     parser.add_argument("--peers-python", default=str(ROOT / ".venv-peers/bin/python"), help="default: .venv-peers")
     parser.add_argument("--skip", nargs="*", default=[], metavar="CONTENDER", help="do not measure these")
     parser.add_argument("--output", type=Path, default=ROOT / "results/benchmarks", help="folder of table and JSON")
-    parser.add_argument("--one", help=argparse.SUPPRESS)  # a contender of ours, in its own process
-    parser.add_argument("--rows", help=argparse.SUPPRESS)
-    parser.add_argument("--folder", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.one:
-        from benchmark_ours import measure_ours
-
-        rows, method = Path(arguments.rows), arguments.method
-        print(json.dumps(measure_ours(arguments.one, arguments.task, rows, arguments.folder, method)))
-        return 0
-    arguments.replicas = arguments.replicas or REPLICAS[arguments.method]
-    peers = PEERS[arguments.method]
-    unknown = set(arguments.skip) - {*peers, *our_names(arguments.replicas, on_gpu=True, method=arguments.method)}
+    options = parser.parse_args(arguments)
+    options.replicas = options.replicas or REPLICAS[options.method]
+    peers = PEERS[options.method]
+    unknown = set(options.skip) - {*peers, *our_names(options.replicas, on_gpu=True, method=options.method)}
     if unknown:
         parser.error(f"--skip {' '.join(sorted(unknown))}: no such contender; choose from {', '.join(peers)}, ours-...")
-    return compare(arguments)
-
-
-def compare(arguments: argparse.Namespace) -> int:
-    """Measure everyone, print the table and write it; 1 if a contender failed."""
-    from benchmark_ours import measure_machine, model_folder, write_rows
-
-    results: dict[str, dict] = {}
+    if options.repetitions < 1 or options.examples < _WARM_UP:
+        parser.error(f"give at least --repetitions 1 and --examples {_WARM_UP}")
     with tempfile.TemporaryDirectory() as folder:
-        rows, source = write_rows(arguments.task, arguments.examples, Path(folder) / "rows.jsonl")
-        model = model_folder(arguments.model, Path(folder) / "model")
-        machine = measure_machine() | {
-            "source": source, "task": arguments.task, "examples": arguments.examples, "model": MODELS[arguments.model],
-            "method": arguments.method,
-        }  # fmt: skip
-        print(json.dumps(machine), flush=True)
-        # peft works with the versions that this harness uses, AdapterHub's library with others.
-        python = sys.executable if arguments.method == "lora" else arguments.peers_python
-        for name, (options, _) in PEERS[arguments.method].items():
-            if name not in arguments.skip:
-                script = [python, ROOT / "scripts/peers/adapters_glue.py"]
-                results[name] = run(name, [*script, "--model", model, "--rows", rows, "--output", folder, *options])
-        for name in our_names(arguments.replicas, on_gpu=machine["peak_of"] == "cuda", method=arguments.method):
-            if name not in arguments.skip:
-                own = [sys.executable, __file__, "--one", name, "--task", arguments.task, "--rows", rows]
-                own += ["--method", arguments.method]
-                results[name] = run(name, [*own, "--folder", model])
-    table = tabulate(results, machine)
-    print("\n" + table)
-    arguments.output.mkdir(parents=True, exist_ok=True)
+        return compare(options, Path(folder))
+
+
+def compare(options: argparse.Namespace, folder: Path) -> int:
+    """Measure everyone on every task, print the tables and write them; 1 if a contender failed or is not comparable."""
+    from harness.tasks.glue import get_task
+    from harness.training.device import pick_device, pick_precision
+    from scripts.benchmark_ours import measure_machine, model_folder, tokens_per_example, write_rows
+
+    device = pick_device("auto")
+    precision = "bf16" if pick_precision(options.precision, device) else "fp32"
+    model = model_folder(options.model, folder / "model")
+    shared = {"model": MODELS.get(options.model, Path(options.model).name), "method": options.method,
+              "precision": precision, "repetitions": options.repetitions}  # fmt: skip
+    contenders = _contenders(options, model, precision, on_gpu=device.type == "cuda", output=folder)
+    is_fine = True
+    try:
+        for task in options.task:
+            rows, source = write_rows(task, options.examples, folder / f"{task}.jsonl")
+            of_task = {"rows": str(rows), "task": task, "outputs": get_task(task).kind.outputs}
+            asked = {name: (workers, request | of_task) for name, (workers, request) in contenders.items()}
+            machine = shared | {"task": task, "source": source, "examples": len(rows.read_text().splitlines()),
+                                "tokens_per_example": tokens_per_example(rows, task, str(model))}  # fmt: skip
+            results: dict[str, list[dict]] = {name: [] for name in asked}
+            for name, (workers, request) in asked.items():
+                _report(f"{task}, warm-up", name, ask(workers, request | {"limit": _WARM_UP}))
+            for repetition in range(options.repetitions):
+                found = measure_machine()
+                best = {kind: max(found["peak_gflops"][kind], machine.get("peak_gflops", {}).get(kind, 0.0))
+                        for kind in found["peak_gflops"]}  # fmt: skip
+                machine |= found | {"peak_gflops": best}
+                for name, (workers, request) in asked.items():
+                    results[name].append(ask(workers, request))
+                    _report(f"{task}, repetition {repetition + 1}", name, results[name][-1])
+            print("\n" + tabulate(results, machine) + "\n", flush=True)
+            _write(options, machine, results)
+            is_fine &= not problems_of(results) and not any("error" in one for all_ in results.values() for one in all_)
+    finally:
+        for worker in {id(one): one for workers, _ in contenders.values() for one in workers}.values():
+            worker.close()
+    return 0 if is_fine else 1
+
+
+def _contenders(
+    options: argparse.Namespace, model: Path, precision: str, *, on_gpu: bool, output: Path
+) -> dict[str, tuple[list[Worker], dict]]:
+    """Contender -> the workers that measure it at the same time, and what they are asked."""
+    # peft works with the versions that this harness uses, AdapterHub's library with others.
+    python = sys.executable if options.method == "lora" else options.peers_python
+    peer = [python, ROOT / "scripts/peers/adapters_glue.py", "--model", model, "--output", output]
+    ours = [sys.executable, "-m", "scripts.benchmark_ours", model]
+    threads = {} if on_gpu else {"OMP_NUM_THREADS": "1"}
+
+    def pool(command: list, count: int, environment: dict[str, str]) -> list[Worker]:
+        return [Worker(command, environment | (threads if count > 1 else {})) for _ in range(count)]
+
+    pools = {
+        (who, count): pool(command, count, environment)
+        for who, command, environment in (("peer", peer, KEEP_FREED_MEMORY), ("ours", ours, {}))
+        for count in (1, SIDE_BY_SIDE)
+    }
+    contenders = {
+        name: (pools["peer", one.processes],
+               {"method": one.method, "padding": one.padding, "bf16": one.bf16, "every": one.every})
+        for name, one in peers_of(options.method, precision).items()
+    } | {
+        name: (pools["ours", SIDE_BY_SIDE if name.endswith(f"x{SIDE_BY_SIDE}") else 1],
+               {"name": name, "method": options.method, "precision": precision})
+        for name in our_names(options.replicas, on_gpu=on_gpu, method=options.method)
+    }  # fmt: skip
+    return {name: contender for name, contender in contenders.items() if name not in options.skip}
+
+
+def _report(what: str, name: str, result: dict) -> None:
+    outcome = result.get("error") or f"{result['examples'] * result['replicas'] / result['seconds']:.1f} examples/s"
+    print(f"{time.strftime('%H:%M:%S')} {what}: {name}: {outcome}", flush=True)
+
+
+def _write(options: argparse.Namespace, machine: dict, results: dict[str, list[dict]]) -> None:
+    options.output.mkdir(parents=True, exist_ok=True)
     device = machine["device"].split(",")[0].replace(" ", "-").lower()
-    named = [name for name in (arguments.method, arguments.model) if name not in ("adapter", "minilm")]
-    stem = arguments.output / "-".join([arguments.task, *named, device])
+    named = [name for name in (options.method, Path(options.model).name) if name not in ("adapter", "minilm")]
+    asked = [] if options.precision == "auto" else [machine["precision"]]
+    stem = options.output / "-".join([machine["task"], *named, device, *asked])
     record = {"machine": machine, "results": results}
     stem.with_suffix(".json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    stem.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
-    print(f"written: {stem}.json, {stem}.md")
-    return 0 if all("error" not in result for result in results.values()) else 1
-
-
-def run(name: str, command: list) -> dict:
-    """What a contender measured, also printed as one line; `...x8` is the sum of eight processes side by side."""
-    started = time.perf_counter()
-    if not name.endswith(f"x{SIDE_BY_SIDE}"):
-        result = run_process(command)
-    else:
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            parts = list(pool.map(run_process, [command] * SIDE_BY_SIDE))
-        result = next((part for part in parts if "error" in part), None) or {
-            **parts[0],
-            "replicas": SIDE_BY_SIDE,
-            "seconds": max(part["seconds"] for part in parts),
-            "flops": sum(part["flops"] for part in parts),
-            "peak_bytes": sum(part["peak_bytes"] for part in parts),
-        }
-    outcome = result.get("error") or f"{result['seconds']:.1f} s"
-    print(f"{name}: {outcome} ({time.perf_counter() - started:.0f} s with loading)", flush=True)
-    return result
-
-
-def run_process(command: list) -> dict:
-    """The JSON on the last line that a process printed, with its peak resident memory; an error is a result too."""
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
-    )  # fmt: skip
-    peak = 0
-    status = Path(f"/proc/{process.pid}/status")
-    while process.poll() is None:
-        try:
-            lines = status.read_text().splitlines()
-            peak = max([peak, *(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))])
-        except OSError:
-            pass
-        time.sleep(0.2)
-    out, err = process.communicate()
-    if process.returncode:
-        return {"error": (err.strip().splitlines() or ["no message"])[-1]}
-    result = json.loads(out.strip().splitlines()[-1])
-    result["peak_bytes"] = result.get("peak_bytes") or peak
-    return result
+    stem.with_suffix(".md").write_text(tabulate(results, machine) + "\n", encoding="utf-8")
+    print(f"written: {stem}.json, {stem}.md", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,30 +2,75 @@
 
 from __future__ import annotations
 
+from statistics import mean
+from typing import Any, NamedTuple
+
 SWEEP = 15
 SIDE_BY_SIDE = 8
-LORA = ["--method", "lora", "--padding"]
-# method -> contender -> (arguments of the peer script, what it is)
-PEERS = {
+
+
+class Peer(NamedTuple):
+    """An opponent: what the peer script is asked to do, on every `every`-th row, in how many processes at once."""
+
+    title: str
+    method: str
+    padding: str
+    bf16: bool = False
+    every: int = 1
+    processes: int = 1
+
+
+_HUB, _FULL, _LORA = "AdapterHub, adapters", "Trainer, full fine-tuning", "peft's LoRA in Trainer"
+_GROUPED = "dynamic padding, length groups"
+_BESIDE = f"{SIDE_BY_SIDE} processes side by side, one thread each"
+# An eighth of the rows where padding makes all of them equally long; a quarter for each of eight processes.
+PEERS: dict[str, dict[str, Peer]] = {
     "adapter": {
-        "adapterhub-padded": (["--padding", "max"], "adapters, padded to 128, fp32, as its GLUE example runs"),
-        "adapterhub-dynamic": (["--padding", "dynamic"], "adapters, dynamic padding, fp32"),
-        "adapterhub-grouped": (["--padding", "grouped"], "adapters, dynamic padding, length groups, fp32"),
-        "adapterhub-bf16": (["--padding", "dynamic", "--bf16"], "adapters, dynamic padding, bf16"),
-        "trainer-full": (["--method", "full", "--padding", "max"], "Trainer, full fine-tuning, padded to 128, fp32"),
+        "adapterhub-padded": Peer(f"{_HUB}, padded to 128, fp32, as its GLUE example runs", "adapter", "max", every=8),
+        "adapterhub-dynamic": Peer(f"{_HUB}, dynamic padding, fp32", "adapter", "dynamic"),
+        "adapterhub-grouped": Peer(f"{_HUB}, {_GROUPED}, fp32", "adapter", "grouped"),
+        "adapterhub-bf16": Peer(f"{_HUB}, dynamic padding, bf16", "adapter", "dynamic", bf16=True),
+        "adapterhub-grouped-bf16": Peer(f"{_HUB}, {_GROUPED}, bf16", "adapter", "grouped", bf16=True),
+        "adapterhub-grouped-1x8": Peer(
+            f"{_HUB}, {_GROUPED}, fp32, {_BESIDE}", "adapter", "grouped", every=4, processes=SIDE_BY_SIDE
+        ),
+        "adapterhub-grouped-bf16-1x8": Peer(
+            f"{_HUB}, {_GROUPED}, bf16, {_BESIDE}", "adapter", "grouped", bf16=True, every=4, processes=SIDE_BY_SIDE
+        ),
+        "trainer-full": Peer(f"{_FULL}, padded to 128, fp32", "full", "max", every=8),
+        "trainer-full-grouped": Peer(f"{_FULL}, {_GROUPED}, fp32", "full", "grouped"),
+        "trainer-full-grouped-bf16": Peer(f"{_FULL}, {_GROUPED}, bf16", "full", "grouped", bf16=True),
     },
     "lora": {
-        "peft-dynamic": ([*LORA, "dynamic"], "peft's LoRA in Trainer, one run at a time, dynamic padding, fp32"),
-        "peft-bf16": ([*LORA, "dynamic", "--bf16"], "the same in bf16"),
-        "peft-grouped-bf16": ([*LORA, "grouped", "--bf16"], "the same in bf16, in length groups"),
+        "peft-dynamic": Peer(f"{_LORA}, dynamic padding, fp32", "lora", "dynamic"),
+        "peft-grouped": Peer(f"{_LORA}, {_GROUPED}, fp32", "lora", "grouped"),
+        "peft-bf16": Peer(f"{_LORA}, dynamic padding, bf16", "lora", "dynamic", bf16=True),
+        "peft-grouped-bf16": Peer(f"{_LORA}, {_GROUPED}, bf16", "lora", "grouped", bf16=True),
+        "peft-grouped-1x8": Peer(
+            f"{_LORA}, {_GROUPED}, fp32, {_BESIDE}", "lora", "grouped", every=4, processes=SIDE_BY_SIDE
+        ),
+        "peft-grouped-bf16-1x8": Peer(
+            f"{_LORA}, {_GROUPED}, bf16, {_BESIDE}", "lora", "grouped", bf16=True, every=4, processes=SIDE_BY_SIDE
+        ),
     },
-}
-# method -> what ratios are of, and the size that is trained
+}  # fmt: skip
+# method -> the contenders of which ratios are shown; the best-tuned ones that took part, by precision.
 BASES = {
-    "adapter": ("adapterhub-padded", "adapterhub-dynamic", "adapterhub-bf16", "ours-1"),
-    "lora": ("peft-dynamic", "peft-bf16", "peft-grouped-bf16", "ours-1"),
+    ("adapter", "bf16"): ("adapterhub-grouped-bf16", "adapterhub-grouped-bf16-1x8", "trainer-full-grouped-bf16"),
+    ("adapter", "fp32"): ("adapterhub-grouped", "adapterhub-grouped-1x8", "trainer-full-grouped"),
+    ("lora", "bf16"): ("peft-grouped-bf16", "peft-grouped-bf16-1x8"),
+    ("lora", "fp32"): ("peft-grouped", "peft-grouped-1x8"),
 }
 SIZES = {"adapter": "adapters of size 64", "lora": "LoRA of rank 8 on query and value"}
+
+
+def peers_of(method: str, precision: str) -> dict[str, Peer]:
+    """The opponents on a machine of that precision: without bf16 none that uses it, with it only those side by side."""
+    return {
+        name: peer
+        for name, peer in PEERS[method].items()
+        if (peer.bf16 if peer.processes > 1 and precision == "bf16" else precision == "bf16" or not peer.bf16)
+    }
 
 
 def our_names(replicas: list[int], *, on_gpu: bool, method: str = "adapter") -> list[str]:
@@ -38,45 +83,113 @@ def our_names(replicas: list[int], *, on_gpu: bool, method: str = "adapter") -> 
     ]
 
 
-def tabulate(results: dict[str, dict], machine: dict) -> str:
-    """A markdown table; ratios are examples per second, those of all replicas counted, against the rows `BASES`."""
-    measured = {name: result for name, result in results.items() if "error" not in result}
-    rates = {name: r["examples"] * r.get("replicas", 1) / r["seconds"] for name, r in measured.items()}
-    bases, peers = BASES[machine["method"]], PEERS[machine["method"]]
-    peaks, commit = machine["peak_gflops"], (machine["commit"] or "none")[:10] + (" (dirty)" * bool(machine["dirty"]))
-    lines = [
-        f"{machine['task']}, {machine['examples']} examples, one epoch, batch 32, {machine['model']}; "
-        f"{SIZES[machine['method']]}; data {machine['source']}; {machine['device']}; "
-        f"products {peaks['bf16']:.0f} GFLOP/s in bf16, {peaks['fp32']:.0f} in fp32; commit {commit}",
-        "",
+def problems_of(results: dict[str, list[dict]]) -> list[str]:
+    """What would make the comparison unfair: other numbers of trained parameters than ours, or a loss that stays.
+
+    Losses are the means of the first and of the last quarter of an epoch, over the repetitions.
+    """
+    found = []
+    ours = {result["method"]: result["trained"] for name, result in _last(results) if name.startswith("ours-")}
+    for name, result in _last(results):
+        if result["trained"] != ours.get(result["method"], result["trained"]):
+            found.append(f"{name} trains {result['trained']:,} parameters, ours {ours[result['method']]:,}")
+        before, after = (mean(one["losses"][at] for one in results[name]) for at in (0, 1))
+        if not after < before:
+            found.append(f"{name}: the loss does not fall ({before:.3f} to {after:.3f})")
+    return found
+
+
+def tabulate(results: dict[str, list[dict]], machine: dict) -> str:
+    """A markdown table of `results`, by contender what it measured in each repetition.
+
+    Rates are means over repetitions. A ratio is of examples per second, those of all replicas counted, within one
+    repetition: mean (minimum–maximum) over repetitions.
+    """
+    rates = {name: [_rate(one) for one in results[name]] for name, _ in _last(results)}
+    bases = [base for base in (*BASES[machine["method"], machine["precision"]], "ours-1") if base in rates]
+    lines = [*_setting(results, machine), "",
         f"| contender | examples/s | s for {SWEEP} runs | share of peak | peak memory, GB | "
         + " | ".join(f"× {base}" for base in bases) + " |",
         "|---|---:|---:|---:|---:|" + "---:|" * len(bases),
     ]  # fmt: skip
-    for name, result in results.items():
-        if "error" in result:
-            lines.append(f"| {name} | failed: {result['error']} | | | |" + " |" * len(bases))
+    for name, repetitions in results.items():
+        if name not in rates:
+            error = next(one["error"] for one in repetitions if "error" in one)
+            lines.append(f"| {name} | failed: {error} | | | |" + " |" * len(bases))
             continue
-        share = ""
-        if "flops" in result:
-            peak = machine["peak_gflops"][result["precision"]] * 1e9
-            share = f"{100 * result['flops'] / result['seconds'] / peak:.0f} %"
-        ratios = [f"{rates[name] / rates[base]:.2f}" if base in rates else "–" for base in bases]
-        sweep = SWEEP * result["examples"] / rates[name]
-        lines.append(
-            f"| {name} | {rates[name]:.0f} | {sweep:.0f} | {share} | {result['peak_bytes'] / 1e9:.2f} | "
-            + " | ".join(ratios) + " |"
-        )  # fmt: skip
-    lines += ["", *(f"- {name}: {what}" for name, (_, what) in peers.items() if name in results)]
+        rate = mean(rates[name])
+        cells = [name, f"{rate:.0f}", f"{SWEEP * machine['examples'] / rate:.0f}", _share(repetitions, machine),
+                 f"{max(one['peak_bytes'] for one in repetitions) / 1e9:.2f}"]  # fmt: skip
+        cells += [_spread([own / base for own, base in zip(rates[name], rates[of], strict=True)]) for of in bases]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", *_notes(results, machine)]
+    return "\n".join(lines)
+
+
+def _last(results: dict[str, list[dict]]) -> list[tuple[str, dict]]:
+    """Contenders that never failed, with their last repetition."""
+    return [(name, all_[-1]) for name, all_ in results.items() if not any("error" in one for one in all_)]
+
+
+def _rate(result: dict) -> float:
+    return result["examples"] * result["replicas"] / result["seconds"]
+
+
+def _spread(values: list[float]) -> str:
+    shown = f"{mean(values):.2f}"
+    return shown if len(values) == 1 else f"{shown} ({min(values):.2f}–{max(values):.2f})"
+
+
+def _share(repetitions: list[dict], machine: dict) -> str:
+    """The rate of the products that a step needs, over the best measured rate of large products."""
+    if "flops" not in repetitions[-1]:
+        return ""
+    shares = [one["flops"] / one["seconds"] / (machine["peak_gflops"][one["precision"]] * 1e9) for one in repetitions]
+    return f"{mean(shares):.0%}".replace("%", " %")
+
+
+def _setting(results: dict[str, list[dict]], machine: dict) -> list[str]:
+    peaks, commit = machine["peak_gflops"], (machine["commit"] or "none")[:10] + (" (dirty)" * bool(machine["dirty"]))
+    versions: dict[str, dict[str, Any]] = {}
+    for name, result in _last(results):
+        versions.setdefault("ours" if name.startswith("ours-") else name.partition("-")[0], result["versions"])
+    return [
+        f"{machine['task']}, {machine['examples']} examples of {machine['tokens_per_example']:.1f} tokens, one epoch, "
+        f"batch 32, {machine['model']}; {SIZES[machine['method']]}; data {machine['source']}",
+        "",
+        f"{machine['device']}; {machine['precision']}; "
+        f"products {peaks['bf16']:.0f} GFLOP/s in bf16, {peaks['fp32']:.0f} in fp32 "
+        f"(best of {machine['repetitions'] * 10} of square matrices of {machine['peak_size']}); commit {commit}",
+        "",
+        "; ".join(f"{who}: {', '.join(f'{name} {one}' for name, one in of.items())}" for who, of in versions.items()),
+        "",
+        f"Means over {machine['repetitions']} repetitions, in each of which everyone trains in turn; "
+        "ratios with minimum and maximum.",
+    ]  # fmt: skip
+
+
+def _notes(results: dict[str, list[dict]], machine: dict) -> list[str]:
+    peers = PEERS[machine["method"]]
+    lines = []
+    for name, peer in peers.items():
+        if name in results:
+            part = f", every {peer.every}th row" if peer.every > 1 else ""
+            lines.append(f"- {name}: {peer.title}{part}{' each' * (part != '' and peer.processes > 1)}")
     if f"ours-1x{SIDE_BY_SIDE}" in results:
         lines.append(f"- ours-1x{SIDE_BY_SIDE}: {SIDE_BY_SIDE} processes of one run each, side by side")
     lines.append(f"- ours-R: R runs in one pass, examples of all runs counted; times of {SWEEP} runs are those of one "
                  f"pass times {SWEEP} / R")  # fmt: skip
-    checkpoints = {name: result["checkpoint"] for name, result in measured.items() if "checkpoint" in result}
+    checkpoints = {name: result["checkpoint"] for name, result in _last(results) if "checkpoint" in result}
     if checkpoints:
         costs = (
             f"{name} {one['bytes'] / 1e6:.0f} MB, {one['seconds']:.2f} s, {one['share']:.2%} of training"
             for name, one in checkpoints.items()
         )
         lines.append(f"- checkpoints at the default interval: {'; '.join(costs)}")
-    return "\n".join(lines)
+    found = problems_of(results)
+    trained = {result["method"]: result["trained"] for _, result in _last(results)}
+    counts = ", ".join(f"{method} {count:,}" for method, count in trained.items())
+    lines += [f"- NOT COMPARABLE: {problem}" for problem in found] or [
+        f"- checked: opponents train as many parameters as ours ({counts}), and every loss falls"
+    ]
+    return lines

@@ -13,8 +13,9 @@ from harness.method_config import MethodConfig
 from harness.model import attention
 from harness.model.checkpoint import Checkpoint, encoder_of
 from harness.model.classifier import Classifier
+from harness.model.frozen_linear import FrozenLinear
 from harness.model.methods import apply_method
-from harness.model.replicas import ReplicatedBias
+from harness.model.replicas import ReplicatedBias, replace_modules
 
 
 def fuse_projections(classifier: Classifier) -> None:
@@ -35,10 +36,15 @@ def hold_frozen_in_bf16(classifier: Classifier) -> None:
     Embedding tables stay in fp32, they are only looked up.
     """
     for module in classifier.modules():
-        if isinstance(module, nn.Linear) and not any(parameter.requires_grad for parameter in module.parameters()):
+        if isinstance(module, nn.Linear) and _is_frozen(module):
             module.bfloat16()
         elif isinstance(module, ReplicatedBias):
             module.weight.data = module.weight.data.bfloat16()
+    replace_modules(classifier, nn.Linear, lambda module: FrozenLinear(module) if _is_frozen(module) else module)
+
+
+def _is_frozen(module: nn.Module) -> bool:
+    return not any(parameter.requires_grad for parameter in module.parameters())
 
 
 def assemble(

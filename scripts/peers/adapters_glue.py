@@ -1,21 +1,30 @@
 """One epoch of adapters with AdapterHub's `adapters`, of LoRA with `peft`, or of full fine-tuning, all by a Trainer.
 
 Adapters run in an environment of their own (`.venv-peers`, created by `make benchmark`): `adapters` pins another
-version of transformers.
-Prints one JSON line: examples, seconds of training alone, versions.
+version of transformers. Reads requests, one JSON line each, and answers each with one: examples, seconds of training
+alone, trained parameters, the mean losses of the first and the last quarter, versions; or `error`.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import gc
 import json
+import os
+import sys
 import time
 from dataclasses import fields
 from importlib import metadata
+from pathlib import Path
 
 import torch
 from torch.utils.data import Dataset
-from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments
+from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, Trainer, TrainingArguments
+from transformers.utils import logging
+
+SIZE, RANK, BATCH_SIZE = 64, 8, 32
+RATES = {"adapter": 1e-3, "lora": 1e-3, "full": 1e-4}
 
 
 class Rows(Dataset):
@@ -36,28 +45,31 @@ class Rows(Dataset):
         return self.items[index]
 
 
-def build(arguments: argparse.Namespace):
-    if arguments.method == "full":
+def build(model: str, method: str, outputs: int):
+    if method != "adapter":
         from transformers import AutoModelForSequenceClassification
 
-        return AutoModelForSequenceClassification.from_pretrained(arguments.model, num_labels=2), Trainer
-    if arguments.method == "lora":
+        plain = AutoModelForSequenceClassification.from_pretrained(model, num_labels=outputs)
+        if method == "full":
+            return plain, Trainer
         import peft
-        from transformers import AutoModelForSequenceClassification
 
-        model = AutoModelForSequenceClassification.from_pretrained(arguments.model, num_labels=2)
-        settings = {"r": arguments.rank, "lora_alpha": arguments.rank, "target_modules": ["query", "value"]}
-        return peft.get_peft_model(model, peft.LoraConfig(task_type="SEQ_CLS", **settings)), Trainer
+        settings = {"r": RANK, "lora_alpha": RANK, "target_modules": ["query", "value"]}
+        return peft.get_peft_model(plain, peft.LoraConfig(task_type="SEQ_CLS", **settings)), Trainer
     import adapters
     from adapters import AdapterTrainer, AutoAdapterModel
 
-    model = AutoAdapterModel.from_pretrained(arguments.model)
-    model.add_classification_head("glue", num_labels=2, layers=1)
+    encoder = AutoAdapterModel.from_pretrained(model)
+    encoder.add_classification_head("glue", num_labels=outputs, layers=1)
     # The preset of Houlsby et al.; the reduction factor gives the bottleneck size that was asked for.
-    factor = model.config.hidden_size / arguments.bottleneck_size
-    model.add_adapter("glue", config=adapters.DoubleSeqBnConfig(reduction_factor=factor))
-    model.train_adapter("glue")
-    return model, AdapterTrainer
+    factor = encoder.config.hidden_size / SIZE
+    encoder.add_adapter("glue", config=adapters.DoubleSeqBnConfig(reduction_factor=factor))
+    encoder.train_adapter("glue")
+    # The library freezes LayerNorms, which the paper trains: both sides do the same work.
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            module.requires_grad_(True)
+    return encoder, AdapterTrainer
 
 
 def grouping(enabled: bool) -> dict:
@@ -68,55 +80,85 @@ def grouping(enabled: bool) -> dict:
     return {"group_by_length": True} if is_old else {"train_sampling_strategy": "group_by_length"}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--rows", required=True, help="JSON lines with sentence1[, sentence2], label")
-    parser.add_argument("--method", choices=("adapter", "lora", "full"), default="adapter")
-    parser.add_argument("--padding", choices=("max", "dynamic", "grouped"), default="max")
-    parser.add_argument("--bf16", action="store_true")
-    parser.add_argument("--bottleneck-size", type=int, default=64)
-    parser.add_argument("--rank", type=int, default=8)
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--output", required=True)
-    arguments = parser.parse_args()
-    with open(arguments.rows, encoding="utf-8") as file:  # noqa: PTH123
-        rows = [json.loads(line) for line in file]
-    tokenizer = AutoTokenizer.from_pretrained(arguments.model)
-    model, trainer_class = build(arguments)
+def measure(request: dict, model_folder: str, output: str) -> dict:
+    """One epoch of `method` on every `every`-th row of the first `limit` of the file `rows`."""
+    lines = Path(request["rows"]).read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines[: request.get("limit") : request["every"]]]
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(model_folder)  # of whichever version of transformers
+    torch.manual_seed(0)
+    model, trainer_class = build(model_folder, request["method"], request["outputs"])
+    steps = -(-len(rows) // BATCH_SIZE)
     trainer = trainer_class(
         model=model,
         args=TrainingArguments(
-            output_dir=arguments.output,
-            per_device_train_batch_size=arguments.batch_size,
+            output_dir=output,
+            per_device_train_batch_size=BATCH_SIZE,
             num_train_epochs=1,
-            learning_rate=1e-4,
-            **grouping(arguments.padding == "grouped"),
-            bf16=arguments.bf16,
+            learning_rate=RATES[request["method"]],
+            **grouping(request["padding"] == "grouped"),
+            bf16=request["bf16"],
             use_cpu=not torch.cuda.is_available(),
             save_strategy="no",
             report_to=[],
             disable_tqdm=True,
-            logging_steps=10_000,
+            logging_steps=max(steps // 4, 1),  # an entry is the mean over the steps since the last one
         ),
-        train_dataset=Rows(tokenizer, rows, arguments.padding),
+        train_dataset=Rows(tokenizer, rows, request["padding"]),
         data_collator=DataCollatorWithPadding(tokenizer),
     )
+    reset_peak()
     started = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - started
-    names = ("torch", "transformers", "peft" if arguments.method == "lora" else "adapters")
-    print(
-        json.dumps(
-            {
-                "examples": len(rows),
-                "seconds": seconds,
-                "device": str(trainer.args.device),
-                "peak_bytes": torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None,
-                "versions": {name: metadata.version(name) for name in names},
-            }
-        )
-    )
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    package = {"lora": ["peft"], "adapter": ["adapters"], "full": []}[request["method"]]
+    return {
+        "examples": len(rows),
+        "replicas": 1,
+        "seconds": seconds,
+        "device": str(trainer.args.device),
+        "method": request["method"],
+        "trained": sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
+        "losses": [losses[0], losses[-1]],
+        "peak_bytes": read_peak(),
+        "versions": {name: metadata.version(name) for name in ("torch", "transformers", *package)},
+    }
+
+
+def reset_peak() -> None:
+    """Give memory back, and count its peak from here."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    elif sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def read_peak() -> int:
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    status = Path("/proc/self/status")
+    lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--output", required=True)
+    arguments = parser.parse_args()
+    logging.set_verbosity_error()
+    answers = os.fdopen(os.dup(1), "w")  # Trainer prints to standard output, which goes to standard error from here on
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        try:
+            answer = measure(json.loads(line), arguments.model, arguments.output)
+        except Exception as error:  # an opponent that fails is a result
+            answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+        print(json.dumps(answer), file=answers, flush=True)
+        reset_peak()
 
 
 if __name__ == "__main__":

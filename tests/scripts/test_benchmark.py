@@ -1,16 +1,30 @@
-"""The benchmark: contenders, ratios, failures, and that our side measures at all; how fast it is is not tested."""
+"""The benchmark: contenders, ratios, failures, checks, and that our side measures; how fast it is is not tested."""
 
 import json
+import sys
 
 import pytest
 
+from scripts import benchmark
 from scripts.benchmark_ours import measure_machine, measure_ours
-from scripts.benchmark_table import our_names, tabulate
+from scripts.benchmark_table import PEERS, our_names, peers_of, problems_of, tabulate
+from scripts.benchmark_workers import Worker, ask
+from tests.conftest import PEERS_PYTHON
 
 MACHINE = {
-    "task": "cola", "examples": 100, "model": "MiniLM", "source": "local", "device": "a CPU", "commit": "0123456789abc",
-    "dirty": True, "method": "adapter", "peak_gflops": {"bf16": 100.0, "fp32": 50.0},
+    "task": "cola", "examples": 100, "tokens_per_example": 9.25, "model": "MiniLM", "source": "local",
+    "device": "a CPU", "commit": "0123456789abc", "dirty": True, "method": "adapter", "precision": "bf16",
+    "repetitions": 2, "peak_size": 2048, "peak_gflops": {"bf16": 100.0, "fp32": 50.0},
 }  # fmt: skip
+BASE = {
+    "examples": 100, "replicas": 1, "peak_bytes": 2e9, "precision": "bf16", "method": "adapter", "trained": 1234,
+    "losses": [0.7, 0.6], "versions": {"torch": "2.0"},
+}  # fmt: skip
+
+
+def rows_of(table):
+    lines = [line.split("|") for line in table.splitlines() if line.startswith("| ")]
+    return {line[1].strip(): [cell.strip() for cell in line[2:-1]] for line in lines}
 
 
 def test_contenders():
@@ -25,40 +39,74 @@ def test_contenders():
     ]
 
 
+@pytest.mark.parametrize("method", PEERS)
+def test_opponents_are_the_best_of_the_machines_precision(method):
+    """Groups and bf16 together, alone and eight side by side; without bf16 nobody multiplies in it."""
+    with_bf16, without = peers_of(method, "bf16"), peers_of(method, "fp32")
+    for peers, bf16 in ((with_bf16, True), (without, False)):
+        best = [one for one in peers.values() if one.padding == "grouped" and one.bf16 == bf16 and one.method == method]
+        assert sorted(one.processes for one in best) == [1, 8]
+    assert not any(one.bf16 for one in without.values())
+    full = peers_of("adapter", "bf16")["trainer-full-grouped-bf16"]
+    assert (full.method, full.padding, full.bf16) == ("full", "grouped", True)
+
+
 def test_lora_is_compared_with_peft():
     assert our_names([1, 4, 8], on_gpu=False, method="lora") == ["ours-1", "ours-4", "ours-8"]
-    base = {"examples": 100, "peak_bytes": 2e9, "precision": "bf16"}
-    results = {"peft-bf16": base | {"seconds": 10.0}, "ours-4": base | {"seconds": 4.0, "replicas": 4}}
+    base = BASE | {"method": "lora"}
+    results = {
+        "peft-grouped-bf16": [base | {"seconds": 10.0}],
+        "ours-4": [base | {"seconds": 4.0, "replicas": 4}],
+    }
     table = tabulate(results, MACHINE | {"method": "lora"})
     assert "LoRA of rank 8" in table
-    assert "| ours-4 | 100 | 15 |  | 2.00 | – | 10.00 | – | – |" in table
+    assert rows_of(table)["ours-4"] == ["100", "15", "", "2.00", "10.00"]
 
 
-def test_ratios_are_of_rates_over_all_replicas_and_a_failure_is_a_row():
-    base = {"examples": 100, "peak_bytes": 2e9, "precision": "bf16"}
+def test_ratios_are_within_repetitions_and_of_rates_over_all_replicas():
     results = {
-        "adapterhub-dynamic": base | {"seconds": 10.0},
-        "ours-1": base | {"seconds": 2.0, "flops": 100e9},
-        "ours-4": base | {"seconds": 4.0, "replicas": 4, "flops": 200e9},
-        "adapterhub-padded": {"error": "no memory"},
+        "adapterhub-grouped-bf16": [BASE | {"seconds": 10.0}, BASE | {"seconds": 20.0}],
+        "ours-1": [BASE | {"seconds": 2.0, "flops": 100e9}, BASE | {"seconds": 2.0, "flops": 100e9}],
+        "ours-4": [BASE | {"seconds": 4.0, "replicas": 4, "flops": 200e9}] * 2,
+        "adapterhub-padded": [BASE | {"seconds": 1.0}, {"error": "no memory"}],
     }
     table = tabulate(results, MACHINE)
-    rows = {
-        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]]
-        for line in table.splitlines()
-        if line.startswith("| ")
-    }
-    # examples/s, seconds for 15 runs, share of peak, GB, x padded, x dynamic, x bf16, x ours-1
-    assert rows["adapterhub-dynamic"] == ["10", "150", "", "2.00", "–", "1.00", "–", "0.20"]
-    assert rows["ours-1"] == ["50", "30", "50 %", "2.00", "–", "5.00", "–", "1.00"]
-    assert rows["ours-4"] == ["100", "15", "50 %", "2.00", "–", "10.00", "–", "2.00"]
+    rows = rows_of(table)
+    # examples/s, seconds for 15 runs, share of peak, GB, x the best opponent, x ours-1
+    assert rows["adapterhub-grouped-bf16"] == ["8", "200", "", "2.00", "1.00 (1.00–1.00)", "0.15 (0.10–0.20)"]
+    assert rows["ours-1"] == ["50", "30", "50 %", "2.00", "7.50 (5.00–10.00)", "1.00 (1.00–1.00)"]
+    assert rows["ours-4"] == ["100", "15", "50 %", "2.00", "15.00 (10.00–20.00)", "2.00 (2.00–2.00)"]
     assert rows["adapterhub-padded"][0] == "failed: no memory"
-    assert "0123456789 (dirty)" in table
+    assert "0123456789 (dirty)" in table and "a CPU; bf16; products 100 GFLOP/s in bf16" in table
+    assert "adapterhub: torch 2.0; ours: torch 2.0" in table
+    assert "- checked: opponents train as many parameters as ours (adapter 1,234), and every loss falls" in table
+
+
+def test_an_unfair_comparison_is_said():
+    results = {
+        "adapterhub-grouped-bf16": [BASE | {"seconds": 1.0, "trained": 99}] * 2,
+        "trainer-full": [BASE | {"seconds": 1.0, "method": "full", "trained": 5000}] * 2,  # none of ours
+        "ours-1": [BASE | {"seconds": 1.0, "losses": [0.5, 0.55]}, BASE | {"seconds": 1.0, "losses": [0.5, 0.46]}],
+    }
+    found = problems_of(results)
+    assert found == [
+        "adapterhub-grouped-bf16 trains 99 parameters, ours 1,234",
+        "ours-1: the loss does not fall (0.500 to 0.505)",
+    ]
+    table = tabulate(results, MACHINE)
+    assert all(f"- NOT COMPARABLE: {problem}" in table for problem in found) and "checked" not in table
 
 
 def test_the_machine_is_measured_and_the_code_named():
     machine = measure_machine(size=8)
     assert machine["peak_gflops"].keys() == {"fp32", "bf16"} and machine.keys() >= {"device", "commit", "dirty"}
+    assert machine["peak_size"] == 8
+
+
+def write_rows(path, count):
+    rows = ({"sentence1": f"a{row % 10} b1 {'c2 ' * (row % 7)}", "label": row % 2} for row in range(count))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
 
 
 @pytest.mark.parametrize(
@@ -66,12 +114,66 @@ def test_the_machine_is_measured_and_the_code_named():
     [("ours-2", 2, "adapter"), ("ours-full", 1, "adapter"), ("ours-1x8", 1, "adapter"), ("ours-4", 4, "lora")],
 )
 def test_our_side_trains_an_epoch_of_the_rows(name, replicas, method, tmp_path, tiny_model):
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text("".join(json.dumps({"sentence1": f"a{row % 10} b1", "label": row % 2}) + "\n" for row in range(40)))
+    rows = write_rows(tmp_path / "rows.jsonl", 40)
     measured = measure_ours(name, "cola", rows, str(tiny_model), method)
     assert (measured["examples"], measured["replicas"]) == (40, replicas)
-    assert measured["seconds"] > 0 and measured["flops"] > 0
+    assert measured["seconds"] > 0 and measured["flops"] > 0 and measured["trained"] > 0
+    assert measured["method"] == ("full" if name == "ours-full" else method)
     checkpoint = measured["checkpoint"]
     assert checkpoint["bytes"] > 0 and checkpoint["share"] == pytest.approx(checkpoint["seconds"] / 600)
-    table = tabulate({name: measured | {"peak_bytes": 1}}, MACHINE)
+    table = tabulate({name: [measured | {"peak_bytes": 1}]}, MACHINE | {"method": method})
     assert "| " + name in table and f"- checkpoints at the default interval: {name} " in table
+    other = measure_ours(name, "cola", rows, str(tiny_model), method, precision="fp32")
+    bf16 = measure_ours(name, "cola", rows, str(tiny_model), method, precision="bf16")
+    assert bf16["flops"] == other["flops"] and bf16["trained"] == other["trained"]
+    short = measure_ours(name, "cola", rows, str(tiny_model), method, precision="fp32", limit=8)
+    assert (short["examples"], short["precision"]) == (8, "fp32")
+
+
+ECHO = """
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked.get("die"):
+        sys.exit("killed")
+    print(json.dumps(asked | {"seconds": 2.0, "replicas": 1, "peak_bytes": 3}), flush=True)
+"""
+
+
+@pytest.mark.process
+def test_workers_answer_side_by_side_and_come_back_after_their_death():
+    workers = [Worker([sys.executable, "-c", ECHO], {}) for _ in range(2)]
+    try:
+        assert ask(workers[:1], {"examples": 5}) == {"examples": 5, "seconds": 2.0, "replicas": 1, "peak_bytes": 3}
+        assert ask(workers, {"examples": 5}) == {"examples": 5, "seconds": 2.0, "replicas": 2, "peak_bytes": 6}
+        assert ask(workers, {"die": True}) == {"error": "killed (exit status 1)"}
+        assert ask(workers, {"examples": 6})["replicas"] == 2
+    finally:
+        for worker in workers:
+            worker.close()
+
+
+@pytest.mark.peers
+@pytest.mark.process
+@pytest.mark.parametrize("method", PEERS)
+def test_opponents_train_what_ours_trains(method, tmp_path, tiny_model, monkeypatch):
+    """All of them on a tiny encoder: none fails, and each has as many trained parameters as ours."""
+    monkeypatch.setattr("scripts.benchmark_ours.write_rows", lambda task, count, path: (write_rows(path, count), "own"))
+    monkeypatch.setattr(
+        "scripts.benchmark_ours.measure_machine",
+        lambda: {"device": "a CPU, 1 thread", "peak_gflops": {"bf16": 1.0, "fp32": 1.0}, "peak_size": 8,
+                 "commit": None, "dirty": False},
+    )  # fmt: skip
+    skip = [name for name in PEERS[method] if name.endswith("1x8")]
+    status = benchmark.main([
+        "--method", method, "--model", str(tiny_model), "--examples", "320", "--repetitions", "1", "--replicas", "2",
+        "--precision", "bf16", "--peers-python", str(PEERS_PYTHON), "--output", str(tmp_path), "--skip", *skip,
+    ])  # fmt: skip
+    (written,) = tmp_path.glob("cola-*.json")
+    results = json.loads(written.read_text())["results"]
+    assert not [one["error"] for (one,) in results.values() if "error" in one]
+    assert not [problem for problem in problems_of(results) if "parameters" in problem]
+    assert len(results) == len(PEERS[method]) - 2 + (2 if method == "adapter" else 1)
+    assert status == (1 if problems_of(results) else 0)
+    trained = {one["trained"] for (one,) in results.values() if one["method"] == method}
+    assert trained == {results["ours-2"][0]["trained"]}
