@@ -2,13 +2,12 @@
 
     make benchmark                                   # CoLA (or its synthetic stand-in), MiniLM, size 64, one epoch
     make benchmark ARGS="--examples 1024 --skip adapterhub-padded trainer-full"
-    make benchmark ARGS="--method lora --rounds 3"   # LoRA of rank 8 against peft, which trains one run at a time
+    make benchmark ARGS="--method lora"              # LoRA of rank 8 against peft, which trains one run at a time
     make benchmark ARGS="--task mrpc --model bert-large-random --replicas 1 2 4 8 15 30 45"    # a GPU
 
 Every contender trains the same rows with the same encoder, batch size and number of examples, each in a process of
-its own. Prints examples per second of all replicas, the time of a 15-point sweep, the share of the measured
-matrix-product peak, peak memory and ratios; writes them with machine and versions to results/benchmarks/. With
-`--rounds` all contenders are measured so often, one after the other in each round, and ratios are those within rounds.
+its own. Prints examples per second per replica, the time of a 15-point sweep, the share of the measured
+matrix-product peak, peak memory and ratios; writes them with machine and versions to results/benchmarks/.
 On a GPU there are two more kinds: `ours-R-graphs` (CUDA graphs) and `ours-1x8` (eight processes side by side).
 """
 
@@ -24,7 +23,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmark_table import PEERS, SIDE_BY_SIDE, SWEEP, middle, our_names, tabulate
+from benchmark_table import PEERS, SIDE_BY_SIDE, SWEEP, our_names, tabulate
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))  # measure the checkout of this file, or the one that PYTHONPATH names, not the installed one
@@ -39,7 +38,6 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=2048, help="training rows (default: 2048)")
     parser.add_argument("--method", default="adapter", choices=PEERS, help="what trains (default: adapter)")
     parser.add_argument("--replicas", type=int, nargs="+", help="stack sizes (default: 1 2 4 8 15; of LoRA 1 4 8)")
-    parser.add_argument("--rounds", type=int, default=1, help="measure everyone so often (default: 1)")
     parser.add_argument("--peers-python", default=str(ROOT / ".venv-peers/bin/python"), help="default: .venv-peers")
     parser.add_argument("--skip", nargs="*", default=[], metavar="CONTENDER", help="do not measure these")
     parser.add_argument("--output", type=Path, default=ROOT / "results/benchmarks", help="folder of table and JSON")
@@ -56,8 +54,6 @@ def main() -> int:
     arguments.replicas = arguments.replicas or REPLICAS[arguments.method]
     peers = PEERS[arguments.method]
     unknown = set(arguments.skip) - {*peers, *our_names(arguments.replicas, on_gpu=True, method=arguments.method)}
-    if arguments.rounds < 1:
-        parser.error(f"--rounds {arguments.rounds}: give at least 1")
     if unknown:
         parser.error(f"--skip {' '.join(sorted(unknown))}: no such contender; choose from {', '.join(peers)}, ours-...")
     return compare(arguments)
@@ -67,7 +63,7 @@ def compare(arguments: argparse.Namespace) -> int:
     """Measure everyone, print the table and write it; 1 if a contender failed."""
     from benchmark_ours import measure_machine, model_folder, write_rows
 
-    commands: dict[str, list] = {}
+    results: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as folder:
         rows, source = write_rows(arguments.task, arguments.examples, Path(folder) / "rows.jsonl")
         model = model_folder(arguments.model, Path(folder) / "model")
@@ -81,14 +77,12 @@ def compare(arguments: argparse.Namespace) -> int:
         for name, (options, _) in PEERS[arguments.method].items():
             if name not in arguments.skip:
                 script = [python, ROOT / "scripts/peers/adapters_glue.py"]
-                commands[name] = [*script, "--model", model, "--rows", rows, "--output", folder, *options]
+                results[name] = run(name, [*script, "--model", model, "--rows", rows, "--output", folder, *options])
         for name in our_names(arguments.replicas, on_gpu=machine["peak_of"] == "cuda", method=arguments.method):
             if name not in arguments.skip:
                 own = [sys.executable, __file__, "--one", name, "--task", arguments.task, "--rows", rows]
                 own += ["--method", arguments.method]
-                commands[name] = [*own, "--folder", model]
-        rounds = [{name: run(name, command) for name, command in commands.items()} for _ in range(arguments.rounds)]
-    results = {name: middle([measured[name] for measured in rounds]) for name in commands}
+                results[name] = run(name, [*own, "--folder", model])
     table = tabulate(results, machine)
     print("\n" + table)
     arguments.output.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import median
-
 SWEEP = 15
 SIDE_BY_SIDE = 8
 LORA = ["--method", "lora", "--padding"]
@@ -40,20 +38,8 @@ def our_names(replicas: list[int], *, on_gpu: bool, method: str = "adapter") -> 
     ]
 
 
-def middle(rounds: list[dict]) -> dict:
-    """What a contender measured in the round of median time, with the `rounds` of all; an error if there is one."""
-    if any("error" in result for result in rounds):
-        return next(result for result in rounds if "error" in result)
-    seconds = [result["seconds"] for result in rounds]
-    chosen = sorted(rounds, key=lambda result: result["seconds"])[len(rounds) // 2]
-    return chosen if len(rounds) == 1 else chosen | {"rounds": seconds}
-
-
 def tabulate(results: dict[str, dict], machine: dict) -> str:
-    """A markdown table; ratios are examples per second, those of all replicas counted, against the rows `BASES`.
-
-    Of several rounds they are the median of the ratios within a round, and the least and the greatest.
-    """
+    """A markdown table; ratios are examples per second, those of all replicas counted, against the rows `BASES`."""
     measured = {name: result for name, result in results.items() if "error" not in result}
     rates = {name: r["examples"] * r.get("replicas", 1) / r["seconds"] for name, r in measured.items()}
     bases, peers = BASES[machine["method"]], PEERS[machine["method"]]
@@ -75,17 +61,13 @@ def tabulate(results: dict[str, dict], machine: dict) -> str:
         if "flops" in result:
             peak = machine["peak_gflops"][result["precision"]] * 1e9
             share = f"{100 * result['flops'] / result['seconds'] / peak:.0f} %"
-        ratios = [_ratio(result, measured[base]) if base in measured else "–" for base in bases]
+        ratios = [f"{rates[name] / rates[base]:.2f}" if base in rates else "–" for base in bases]
         sweep = SWEEP * result["examples"] / rates[name]
         lines.append(
             f"| {name} | {rates[name]:.0f} | {sweep:.0f} | {share} | {result['peak_bytes'] / 1e9:.2f} | "
             + " | ".join(ratios) + " |"
         )  # fmt: skip
-    lines.append("")
-    rounds = max((len(_seconds(result)) for result in measured.values()), default=1)
-    if rounds > 1:
-        lines.append(f"- {rounds} rounds: the one of median time, and the median ratio within a round (least–greatest)")
-    lines += [*(f"- {name}: {what}" for name, (_, what) in peers.items() if name in results)]
+    lines += ["", *(f"- {name}: {what}" for name, (_, what) in peers.items() if name in results)]
     if f"ours-1x{SIDE_BY_SIDE}" in results:
         lines.append(f"- ours-1x{SIDE_BY_SIDE}: {SIDE_BY_SIDE} processes of one run each, side by side")
     lines.append(f"- ours-R: R runs in one pass, examples of all runs counted; times of {SWEEP} runs are those of one "
@@ -98,15 +80,3 @@ def tabulate(results: dict[str, dict], machine: dict) -> str:
         )
         lines.append(f"- checkpoints at the default interval: {'; '.join(costs)}")
     return "\n".join(lines)
-
-
-def _seconds(result: dict) -> list[float]:
-    return result.get("rounds") or [result["seconds"]]
-
-
-def _ratio(result: dict, base: dict) -> str:
-    """`4.10`, of several rounds `4.10 (3.95–4.32)`: how many times the examples per second of `base`."""
-    replicas = result.get("replicas", 1) / base.get("replicas", 1)
-    ratios = [replicas * theirs / ours for ours, theirs in zip(_seconds(result), _seconds(base), strict=True)]
-    spread = f" ({min(ratios):.2f}–{max(ratios):.2f})" if len(ratios) > 1 else ""
-    return f"{median(ratios):.2f}{spread}"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from scripts.benchmark_ours import measure_machine, measure_ours
-from scripts.benchmark_table import middle, our_names, tabulate
+from scripts.benchmark_table import our_names, tabulate
 
 MACHINE = {
     "task": "cola", "examples": 100, "model": "MiniLM", "source": "local", "device": "a CPU", "commit": "0123456789abc",
@@ -32,17 +32,6 @@ def test_lora_is_compared_with_peft():
     table = tabulate(results, MACHINE | {"method": "lora"})
     assert "LoRA of rank 8" in table
     assert "| ours-4 | 100 | 15 |  | 2.00 | – | 10.00 | – | – |" in table
-
-
-def test_ratios_of_several_rounds_are_those_within_a_round():
-    base = {"examples": 100, "peak_bytes": 2e9, "precision": "bf16"}
-    theirs = middle([base | {"seconds": seconds} for seconds in (10.0, 20.0, 30.0)])
-    ours = middle([base | {"replicas": 4, "seconds": seconds} for seconds in (4.0, 10.0, 10.0)])
-    assert (theirs["seconds"], ours["seconds"]) == (20.0, 10.0)
-    table = tabulate({"peft-bf16": theirs, "ours-4": ours}, MACHINE | {"method": "lora"})
-    assert "| ours-4 | 40 | 38 |  | 2.00 | – | 10.00 (8.00–12.00) | – | – |" in table
-    assert "- 3 rounds: " in table
-    assert middle([base | {"seconds": 1.0}, {"error": "no memory"}]) == {"error": "no memory"}
 
 
 def test_ratios_are_of_rates_over_all_replicas_and_a_failure_is_a_row():
