@@ -126,6 +126,17 @@ class IA3Config(MethodConfig):
 
 
 @dataclass
+class PrefixConfig(MethodConfig):
+    """Prefix tuning (Li and Liang 2021) and the head: keys and values of `virtual_tokens` before those of every layer.
+
+    The numbers train directly; `peft`'s `prefix_projection` is under `PeftConfig`.
+    """
+
+    name: str = option("prefix", only("prefix", "method"))
+    virtual_tokens: int = option(20, at_least(1))
+
+
+@dataclass
 class PeftConfig(MethodConfig):
     """A method of Hugging Face's `peft`: `type` is its PeftType, `options` the fields of its config."""
 
@@ -159,6 +170,7 @@ METHOD_CONFIGS: dict[str, type[MethodConfig]] = {
     "head": HeadConfig,
     "lora": LoraConfig,
     "ia3": IA3Config,
+    "prefix": PrefixConfig,
     "peft": PeftConfig,
     "tfidf": TfidfConfig,
 }

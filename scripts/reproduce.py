@@ -37,14 +37,17 @@ SQUAD = {
     "minilm": "complete data on MiniLM with three seeds, for one GPU",
     "paper": "BERT-large with the paper's full grid and three seeds, from the hub: days on one GPU",
 }
+METHODS = SCALES | {
+    "cpu": "1,000 training rows (CoLA: 2,000), three seeds: two hours and more on two CPU cores",
+}
 FURTHER_TASKS = {
     "quick": "300 training rows of two tasks, for any machine: shows that the experiment works, no more",
     "cpu": "at most 2,000 training rows of five tasks, one seed",
     "minilm": "all seventeen tasks on MiniLM with three seeds, for one GPU",
     "paper": "BERT-base with the paper's full grid, from the hub: about 3,000 runs, weeks on one GPU",
 }
-EXPERIMENTS = {"glue": GLUE, "squad": SQUAD, "further_tasks": FURTHER_TASKS} | dict.fromkeys(
-    ("tradeoff", "ablation", "init_scale", "robustness", "methods"), SCALES
+EXPERIMENTS = {"glue": GLUE, "squad": SQUAD, "methods": METHODS, "further_tasks": FURTHER_TASKS} | dict.fromkeys(
+    ("tradeoff", "ablation", "init_scale", "robustness"), SCALES
 )
 
 

@@ -133,8 +133,12 @@ def test_the_experiment_on_methods_has_all_of_them_and_one_budget_for_those_with
         asked = config("experiment=methods/budget", f"method={method}").method
         sizes = {chosen_size(within_budget(shape, asked, outputs, has_pooler=True)) for outputs in (1, 2)}
         assert len(sizes) == 1, method  # STS-B's head is smaller
-    for whole in found.values():
+    for name, whole in found.items():
         assert whole.hydra.sweeper.params["train.seed"] == "0,1,2" and whole.protocol.name == "holdout"
+        assert len(whole.hydra.sweeper.params["train.learning_rate"].split(",")) == 3
+        rows = {task: config(f"experiment=methods/{name}", "scale=cpu", f"task={task}").data.max_train_rows
+                for task in ("cola", "mrpc", "stsb", "rte")}  # fmt: skip
+        assert rows == {"cola": 2000, "mrpc": 1000, "stsb": 1000, "rte": 1000} and whole.train.epochs == 4
         assert whole.hydra.sweeper.params["task"] == "cola,mrpc,stsb,rte"
 
 

@@ -19,12 +19,14 @@ from harness.method_config import (
     LoraConfig,
     MethodConfig,
     PeftConfig,
+    PrefixConfig,
     TopLayersConfig,
 )
 from harness.model.adapter import Adapter, insert_adapters
 from harness.model.classifier import Classifier
 from harness.model.lora import insert_ia3, insert_lora
 from harness.model.peft_methods import inject_peft
+from harness.model.prefix import ReplicatedPrefix, insert_prefix
 from harness.model.replicas import ReplicatedBias, ReplicatedLayerNorm, replace_modules
 
 Generators = Sequence[torch.Generator]
@@ -133,6 +135,13 @@ def _apply_ia3(classifier: Classifier, configs: Sequence[IA3Config], generators:
     classifier.head.requires_grad_(True)
 
 
+def _apply_prefix(classifier: Classifier, configs: Sequence[PrefixConfig], generators: Generators) -> None:
+    """Keys and values of virtual tokens, and the head."""
+    encoder = classifier.encoder
+    insert_prefix(encoder, ReplicatedPrefix(encoder.config, configs[0].virtual_tokens, generators))
+    classifier.head.requires_grad_(True)
+
+
 def _apply_peft(classifier: Classifier, configs: Sequence[PeftConfig], generators: Generators) -> None:
     """What `peft` puts into the encoder, and the head."""
     with torch.random.fork_rng(devices=[]):
@@ -160,6 +169,7 @@ METHODS: dict[str, Method] = {
     "head": Method(_apply_head, per_replica=()),
     "lora": Method(_apply_lora, per_replica=("rank", "alpha", "rslora")),
     "ia3": Method(_apply_ia3, per_replica=()),
+    "prefix": Method(_apply_prefix, per_replica=()),
     "peft": Method(_apply_peft, per_replica=None),
 }
 

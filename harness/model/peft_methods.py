@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.errors import UserError
 from harness.method_config import PeftConfig
 from harness.model.families import get_family
+from harness.model.prefix import Prefix, insert_prefix
 
 PREFIX = "PREFIX_TUNING"
 # The types that a test trains, with their configs in peft. Others need more than being injected: AdaLoRA, for one, has
@@ -38,7 +38,7 @@ def inject_peft(encoder: nn.Module, config: PeftConfig) -> None:
     options = dict(config.options)
     try:
         if config.type == PREFIX:
-            _put_prefix(encoder, options)
+            insert_prefix(encoder, PeftPrefix(encoder, options))
             return
         if config.type != "IA3":  # query and value, as in LoRA's paper; peft does not know their names in every family
             names = get_family(encoder.config.model_type).projections
@@ -49,17 +49,14 @@ def inject_peft(encoder: nn.Module, config: PeftConfig) -> None:
         raise UserError(f"method.type={config.type}, method.options={{{shown}}}: {error}") from error
 
 
-class Prefix(nn.Module):
-    """Trained keys and values before those of every layer (prefix tuning, Li and Liang 2021), from peft's encoder.
-
-    The classifier computes `states` once per forward: `[layers, 2, heads, virtual tokens, d / heads]`.
-    """
+class PeftPrefix(Prefix):
+    """A prefix from `peft`'s encoder: numbers of its own, or with `prefix_projection` a network that computes them."""
 
     def __init__(self, encoder: nn.Module, options: dict[str, Any]) -> None:
         import peft
 
-        super().__init__()
         shape = encoder.config
+        super().__init__(shape)
         own = {
             "token_dim": shape.hidden_size,
             "num_layers": shape.num_hidden_layers,
@@ -68,33 +65,7 @@ class Prefix(nn.Module):
         }
         config = peft.PrefixTuningConfig(**{"num_virtual_tokens": 20} | own | options)
         self.tokens = config.num_virtual_tokens
-        self.shape = (self.tokens, config.num_layers, 2, config.num_attention_heads, -1)
         self.encode = peft.PrefixEncoder(config)
-        self.states: Tensor | None = None
 
-    def compute(self) -> None:
-        device = self.encode.embedding.weight.device
-        flat = self.encode(torch.arange(self.tokens, device=device)[None])
-        self.states = flat.view(self.shape).permute(1, 2, 3, 0, 4)
-
-
-class LayerPrefix:
-    """One layer's share of a `Prefix`; the attention function looks for it on its module."""
-
-    def __init__(self, prefix: Prefix, layer: int) -> None:
-        self.prefix, self.layer = prefix, layer
-
-    def extend(self, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """key and value `[N, heads, T, d]` and mask `[N, 1, 1, T]` with the virtual tokens before them."""
-        own_key, own_value = (
-            part.to(key.dtype).expand(len(key), -1, -1, -1) for part in self.prefix.states[self.layer]
-        )
-        longer = None if mask is None else F.pad(mask, (self.prefix.tokens, 0), value=True)
-        return torch.cat([own_key, key], 2), torch.cat([own_value, value], 2), longer
-
-
-def _put_prefix(encoder: nn.Module, options: dict[str, Any]) -> None:
-    encoder.prefix = Prefix(encoder, options)
-    family = get_family(encoder.config.model_type)
-    for index, layer in enumerate(family.layers_of(encoder)):
-        layer.get_submodule(family.attention).layer_prefix = LayerPrefix(encoder.prefix, index)
+    def vectors(self) -> Tensor:
+        return self.encode(torch.arange(self.tokens, device=self.encode.embedding.weight.device)[None])

@@ -12,6 +12,7 @@ from harness.errors import UserError
 from harness.model.adapter import Adapter
 from harness.model.classifier import Classifier
 from harness.model.lora import Lora, Rescaled
+from harness.model.prefix import ReplicatedPrefix
 from harness.model.replicas import ReplicatedBias, ReplicatedLayerNorm, ReplicatedLinear
 
 
@@ -106,4 +107,4 @@ def _is_replicated(owner: nn.Module, name: str) -> bool:
     """Whether a parameter has a leading replica axis."""
     if isinstance(owner, ReplicatedBias):
         return name == "bias"
-    return isinstance(owner, (ReplicatedLinear, ReplicatedLayerNorm, Lora, Rescaled))
+    return isinstance(owner, (ReplicatedLinear, ReplicatedLayerNorm, ReplicatedPrefix, Lora, Rescaled))

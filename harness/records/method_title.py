@@ -14,11 +14,12 @@ METHOD_TITLES = {
     "head": "Head only",
     "lora": "LoRA",
     "ia3": "IA3",
+    "prefix": "Prefix tuning",
     "peft": "PEFT",
     "tfidf": "TF-IDF",
 }
 # The setting that is always shown with a method; others are shown where variants differ in them.
-ALWAYS_SHOWN = {"adapter": "bottleneck_size", "top_layers": "layers", "lora": "rank"}
+ALWAYS_SHOWN = {"adapter": "bottleneck_size", "top_layers": "layers", "lora": "rank", "prefix": "virtual_tokens"}
 # The option of peft that scales what a type trains; of types that are not listed, more than one does, or none.
 _PEFT_SIZES = {"FOURIERFT": "n_frequency", "LOHA": "r", "LORA": "r", "PREFIX_TUNING": "num_virtual_tokens"}
 

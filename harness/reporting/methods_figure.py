@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from statistics import fmean
 
 from matplotlib.axes import Axes
 
@@ -24,6 +25,8 @@ from harness.reporting.method_variant import MethodVariant
 from harness.reporting.scores import Scores
 
 HOLLOW_POINT = "; hollow: a single seed"
+_CLOSE = 1.1  # methods at one budget: their bars would cover each other
+_STEP = 1 / 50  # of the axis, between neighbours of such a group
 
 
 def methods(scores: Scores, bootstrap: Bootstrap | None = None) -> Figure | None:
@@ -40,11 +43,12 @@ def methods(scores: Scores, bootstrap: Bootstrap | None = None) -> Figure | None
         for family, members in families.items()
     }
     styles = series(labels.values())
+    places = _side_by_side({one.method: one.trained for one in found})
     canvas, axes = panels(2, height=1.1)
     names = {column.task.name for column in found[0].columns}
     for family, members in families.items():
         style, label = styles[labels[family]], labels[family]
-        _draw(axes[0], members, lambda one: one.trained, style, label, names)
+        _draw(axes[0], members, lambda one: places[one.method], style, label, names)
         _draw(axes[1], [one for one in members if one in timed], lambda one: one.seconds, style, label, names)
     for ax in axes:
         ax.set_ylabel("mean score (points)")
@@ -55,6 +59,7 @@ def methods(scores: Scores, bootstrap: Bootstrap | None = None) -> Figure | None
     bars = f"; bars: {LEVEL:.0%} interval over the evaluation rows{' and seeds' * with_seeds}" * any(
         one.interval for one in found
     )
+    moved = any(places[one.method] != one.trained for one in found)
     left_out = [one.row.label for one in found if one not in timed]
     hollow = HOLLOW_POINT * any(_has_one_seed(one, names) for one in found)
     return captioned(
@@ -63,11 +68,30 @@ def methods(scores: Scores, bootstrap: Bootstrap | None = None) -> Figure | None
         chosen_points(cell for one in found for name, cell in one.row.cells.items() if name in names),
         name="methods",
         title="Methods: score against trained parameters and training time",
-        caption=f"Mean score over {columns}{bars}{hollow}. Trained parameters: mean over the tasks, the head included. "
+        caption=f"Mean score over {columns}{bars}{hollow}. Trained parameters: mean over the tasks, the head included"
+        f"{'; methods within a tenth of each other stand side by side' * moved}. "
         "Seconds: training of one run per task at the chosen settings, summed; a run in a stack counts its share of "
         f"the stack's time{_left_out(left_out)}.",
         legend=styles,
     )
+
+
+def _side_by_side(trained: Mapping[MethodVariant, float]) -> dict[MethodVariant, float]:
+    """Where on a log scale each method stands: those within a tenth of the least of them apart, around their middle."""
+    groups: list[list[MethodVariant]] = []
+    for method in sorted(trained, key=lambda method: trained[method]):
+        if groups and trained[method] < _CLOSE * trained[groups[-1][0]]:
+            groups[-1].append(method)
+        else:
+            groups.append([method])
+    step = (max(trained.values()) / min(trained.values())) ** _STEP
+    return {
+        method: trained[method]
+        if len(group) == 1
+        else fmean(trained[one] for one in group) * step ** (index - (len(group) - 1) / 2)
+        for group in groups
+        for index, method in enumerate(group)
+    }
 
 
 def _draw(

@@ -35,7 +35,7 @@ def test_runs_of_several_budgets_share_a_stack(harness_run, tmp_path):
 def test_methods_of_a_sweep_have_one_budget_and_the_plan_says_what_it_comes_to(harness_run, tmp_path):
     out = harness_run("--dry-run", *SIZED).out
     assert "method.budget=5%: adapter with method.bottleneck_size=3 trains" in out
-    assert "method.budget=5%: peft PREFIX_TUNING with method.options.num_virtual_tokens=9 trains 1,794" in out
+    assert "method.budget=5%: prefix with method.virtual_tokens=9 trains 1,794" in out
     assert "MRPC adapter  size 3" in out
     assert not (tmp_path / "results").exists()
 
@@ -61,7 +61,7 @@ def test_from_python(tiny_model, glue, tmp_path):
     [
         (["method.bottleneck_size=8"], "chooses method.bottleneck_size, and method.bottleneck_size=8 gives it"),
         (["--multirun", "method.bottleneck_size=4,8"], "chooses method.bottleneck_size"),
-        (["method=prefix", "method.options.num_virtual_tokens=4"], "chooses method.options.num_virtual_tokens, and"),
+        (["method=prefix", "method.virtual_tokens=4"], "chooses method.virtual_tokens, and"),
         (["method=peft", "+method.options={lora_alpha: 2, r: 4}"], "chooses method.options.r"),
         (["method=layernorm"], "layernorm has no size to choose, it trains 514 parameters"),
         (["method=tfidf"], "is about an encoder and method=tfidf has none"),

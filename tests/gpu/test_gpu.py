@@ -18,6 +18,7 @@ from harness.method_config import (
     LayerNormConfig,
     LoraConfig,
     PeftConfig,
+    PrefixConfig,
     TopLayersConfig,
 )
 from harness.model.replicas import ReplicatedLinear
@@ -45,6 +46,7 @@ EVERY = [
     HeadConfig(),
     LoraConfig(rank=2, dropout=0.1),
     IA3Config(),
+    PrefixConfig(virtual_tokens=3),
     PeftConfig(type="LORA", options={"r": 2}),
     PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3}),
 ]

@@ -11,6 +11,7 @@ from harness.method_config import (
     HeadConfig,
     LayerNormConfig,
     PeftConfig,
+    PrefixConfig,
     TopLayersConfig,
     budget_parameters,
 )
@@ -23,6 +24,7 @@ from tests.fixtures.tiny import tiny_config
 SIZED = [
     (AdapterConfig(), "bottleneck_size"),
     (AdapterConfig(placement="pfeiffer"), "bottleneck_size"),
+    (PrefixConfig(), "virtual_tokens"),
     (PeftConfig(type="LORA", options={"lora_alpha": 4}), "options.r"),
     (PeftConfig(type="LOHA"), "options.r"),
     (PeftConfig(type="FOURIERFT"), "options.n_frequency"),

@@ -20,6 +20,7 @@ from harness.method_config import (
     LoraConfig,
     MethodConfig,
     PeftConfig,
+    PrefixConfig,
     TopLayersConfig,
 )
 from harness.model.adapter import adapters, without_adapters
@@ -63,6 +64,7 @@ EVERY = [
     LoraConfig(rank=2, dropout=0.1),
     LoraConfig(rank=2, target_modules=["query", "key", "value", "dense"]),
     IA3Config(),
+    PrefixConfig(virtual_tokens=3),
     *PEFT,
     PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3, "prefix_projection": True}),
 ]
@@ -176,7 +178,9 @@ def test_counts_on_bert_base_are_the_ones_computed_by_hand(config, trained):
     assert in_groups == counted["total"]
 
 
-@pairs([AdapterConfig(bottleneck_size=4), LayerNormConfig(), BitFitConfig(), HeadConfig()])
+@pairs(
+    [AdapterConfig(bottleneck_size=4), LayerNormConfig(), BitFitConfig(), HeadConfig(), PrefixConfig(virtual_tokens=3)]
+)
 def test_stackable_methods_equal_their_runs_alone(config, family):
     data, settings = rows(96), TrainConfig(epochs=3, batch_size=32)
     seeds, rates = [0, 1, 2], [3e-3, 1e-2, 1e-3]
@@ -243,7 +247,7 @@ def test_a_prefix_is_attended_to_like_tokens_before_the_row(family):
     with torch.no_grad():
         states.normal_()
         classifier.encoder.prefix.compute()
-        first = classifier.encoder.prefix.states[0]
+        first = classifier.encoder.prefix.states[0][:, 0]
         context, _ = attention(layer, query, key, value, mask)
         scores = torch.cat([query @ first[0].mT, (query @ key.mT).masked_fill(~mask, -torch.inf)], -1) * 8**-0.5
         wanted = scores.softmax(-1) @ torch.cat([first[1].expand(2, -1, -1, -1), value], 2)

@@ -13,6 +13,7 @@ from harness.method_config import (
     LayerNormConfig,
     LoraConfig,
     PeftConfig,
+    PrefixConfig,
     TopLayersConfig,
 )
 from harness.model.classifier import Classifier
@@ -33,6 +34,7 @@ METHODS = [
     HeadConfig(),
     LoraConfig(rank=3, alpha=2.0),
     IA3Config(),
+    PrefixConfig(virtual_tokens=3),
     PeftConfig(type="LORA", options={"r": 2}),
     PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3}),
 ]
@@ -98,7 +100,7 @@ def test_a_replica_of_a_padded_stack_stands_alone_and_in_another_stack():
     [
         [AdapterConfig(bottleneck_size=size) for size in (2, 8, 5)],
         [LoraConfig(rank=rank, rslora=rank == 5) for rank in (2, 8, 5)],
-        *([kind()] * 3 for kind in (LayerNormConfig, BitFitConfig, IA3Config)),
+        *([kind()] * 3 for kind in (LayerNormConfig, BitFitConfig, IA3Config, PrefixConfig)),
     ],
     ids=lambda configs: configs[0].name,
 )

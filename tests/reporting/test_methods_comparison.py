@@ -134,6 +134,22 @@ def test_the_figure_shows_means_and_intervals_at_parameters_and_seconds(tmp_path
     assert high - low > narrow[1] - narrow[0]  # seeds count
 
 
+def test_methods_at_one_budget_stand_side_by_side(tmp_path):
+    trained = {"bitfit": 606_000, "lora": 609_000, "layernorm": 10_000}
+    records = [make_record("rte", name, 0.8, trained=number) for name, number in trained.items()]
+    records += [make_record("rte", score=0.8), make_record("rte", "full", 0.8)]
+    (group,) = comparable_groups(records)
+    figure = methods(group_scores(group), Bootstrap(tmp_path))
+    places = {one.get_label(): float(one[0].get_xdata()[0]) for one in figure.canvas.axes[0].containers}
+    budget = sorted((places[label], label) for label in places if 100_000 < places[label] < 1_000_000)
+    assert [label for _, label in budget] == ["Adapters (64)", "BitFit", "LoRA"]
+    (first, _), (second, _), (third, _) = budget
+    assert second / first == pytest.approx(third / second) and second / first > 1.05
+    assert second == pytest.approx(607_000, rel=0.01)
+    assert places["LayerNorms only"] == 10_000
+    assert "methods within a tenth of each other stand side by side" in figure.caption
+
+
 def test_the_report_has_table_page_and_figure(tmp_path):
     runs(tmp_path)
     files = make_report(load_records(tmp_path), Bootstrap(tmp_path)).files

@@ -19,6 +19,7 @@ from harness.method_config import (
     LayerNormConfig,
     LoraConfig,
     PeftConfig,
+    PrefixConfig,
     TopLayersConfig,
 )
 from harness.training.loop import predict
@@ -90,7 +91,7 @@ def assert_equal(found, expected):
 
 METHODS = [
     AdapterConfig(bottleneck_size=4), FullConfig(), TopLayersConfig(layers=1), HeadConfig(), LayerNormConfig(),
-    BitFitConfig(), LoraConfig(rank=2, dropout=0.1), IA3Config(),
+    BitFitConfig(), LoraConfig(rank=2, dropout=0.1), IA3Config(), PrefixConfig(virtual_tokens=3),
     PeftConfig(type="LORA", options={"r": 2, "lora_dropout": 0.1}), PeftConfig(type="IA3"),
     PeftConfig(type="PREFIX_TUNING", options={"num_virtual_tokens": 3}),
 ]  # fmt: skip
