@@ -24,14 +24,16 @@ class MaskStreams:
         """int8 of that shape, `[R * B, ...]`: 0 with probability `rate`, else -1 (all bits set).
 
         One byte per element. Bytes below a threshold drop; 256 * rate is seldom whole, so each draw rounds it up or
-        down at random, such that every element's probability is exactly the rate. 590,000 elements cost 0.14 ms.
+        down at random, such that every element's probability is exactly the rate. 650,000 elements cost 0.2 ms, most of
+        it for the random bits.
         """
         kept = torch.empty(len(self.streams), math.prod(shape) // len(self.streams), dtype=torch.int8)
         for stream, row in zip(self.streams, kept, strict=True):
             words = stream.integers(-(2**63), 2**63, (len(row) + 7) // 8, dtype=np.int64)
             threshold = min(math.floor(256 * rate + stream.random()), 255)
-            torch.lt(torch.from_numpy(words).view(torch.uint8)[: len(row)], threshold, out=row.view(torch.bool))
-        return kept.sub_(1).view(*shape)  # `lt` writes 1 for dropped and 0 for kept; minus one: 0 and -1
+            # 14 times as fast as `torch.lt`, which does not vectorise bytes with `out`.
+            np.less(words.view(np.uint8)[: len(row)], threshold, out=row.numpy().view(np.bool_))
+        return kept.sub_(1).view(*shape)  # `less` writes 1 for dropped and 0 for kept; minus one: 0 and -1
 
 
 def zero_dropped(x: Tensor, kept: Tensor) -> Tensor:
