@@ -2,7 +2,8 @@
 
     python -m scripts.torture                     # the whole battery, into results/reliability
     python -m scripts.torture --kills 5 --pair-kills 2 --seeds 1 --epochs 6 --no-tests --out FOLDER
-    python -m scripts.torture --kills 25 --pair-kills 5 --seed 1 --add    # a quarter of it, added to what is there
+    python -m scripts.torture --kills 25 --pair-kills 5 --seed 1 --no-tests --add   # a part, added to what is there
+    python -m scripts.torture --kills 0 --pair-kills 0 --add                        # the rest, which are tests
 
 A sweep of 24 tiny runs (a random BERT of 3 layers and width 32, 48 rows of made-up RTE, dropout, six stacks of four, a
 checkpoint every second) is killed by SIGKILL and started again until the kills are used up. Whenever it comes to its
@@ -55,19 +56,21 @@ def run_battery(kills: int, pair_kills: int, *, seeds: int, epochs: int, seed: i
         checks.append({"check": check, "counts": dict(counts), "found": found, "faults": list(faults)})
         print(f"{check}: {_told(counts)}: {'; '.join(faults) or found}", flush=True)
 
-    with tempfile.TemporaryDirectory(prefix="torture-") as folder:
-        sweeps = Kills(Path(folder), seeds=seeds, epochs=epochs, seed=seed)
-        ended = sweeps.of_one_sweep(kills)
-        counts = {"kills": kills, **dict(sweeps.moments.most_common()), "sweeps": ended}
-        enter(f"SIGKILL of a sweep of {sweeps.runs} runs", counts, EQUAL, sweeps.faults)
-        sweeps.faults = []
-        ended, reports = sweeps.of_two_sweeps(pair_kills)
-        of_reports = [fault for fault in sweeps.faults if fault.startswith("a report")]
-        others = [fault for fault in sweeps.faults if fault not in of_reports]
-        enter("two such sweeps over one folder", {"kills": pair_kills, "pairs": ended}, EQUAL, others)
-        enter(
-            "reports of that folder meanwhile", reports, "tables, or one line as long as no record is there", of_reports
-        )
+    undisturbed = []  # seconds
+    if kills or pair_kills:
+        with tempfile.TemporaryDirectory(prefix="torture-") as folder:
+            sweeps = Kills(Path(folder), seeds=seeds, epochs=epochs, seed=seed)
+            undisturbed.append(round(sweeps.seconds, 1))
+            ended = sweeps.of_one_sweep(kills)
+            counts = {"kills": kills, **dict(sweeps.moments.most_common()), "sweeps": ended}
+            enter(f"SIGKILL of a sweep of {sweeps.runs} runs", counts, EQUAL, sweeps.faults)
+            sweeps.faults = []
+            ended, reports = sweeps.of_two_sweeps(pair_kills)
+            of_reports = [fault for fault in sweeps.faults if fault.startswith("a report")]
+            others = [fault for fault in sweeps.faults if fault not in of_reports]
+            enter("two such sweeps over one folder", {"kills": pair_kills, "pairs": ended}, EQUAL, others)
+            found = "tables, or one line as long as no record is there"
+            enter("reports of that folder meanwhile", reports, found, of_reports)
     for check, (file, found) in TESTS.items() if with_tests else ():
         counts = run_tests(ROOT / "tests/end_to_end" / file)
         has_passed = counts["passed"] and not counts["failed"]
@@ -75,8 +78,8 @@ def run_battery(kills: int, pair_kills: int, *, seeds: int, epochs: int, seed: i
     return {
         "started": started,
         "seconds": round(time.monotonic() - clock),
-        "seconds_undisturbed": [round(sweeps.seconds, 1)],
-        "seeds": [seed],
+        "seconds_undisturbed": undisturbed,
+        "seeds": [seed] * len(undisturbed),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "made_by": made_by,
         "checks": checks,
@@ -124,12 +127,18 @@ def page(battery: Mapping[str, Any]) -> str:
     made_by = battery["made_by"]
     commits = [commit[:12] for commit in (made_by["commit"] or "unknown").split(", ")]
     commit = ", ".join(commits) + (", changed" if made_by["dirty"] else "")
+    seconds = battery["seconds_undisturbed"]
+    undisturbed = (
+        f"The undisturbed sweep took {min(seconds):.0f} to {max(seconds):.0f} s; seeds of the kills: "
+        f"{', '.join(map(str, battery['seeds']))}. "
+        if seconds
+        else ""
+    )
     where = (
         f"{made_by['device']}, {battery['cores']} threads, {made_by['versions']['os']}, Python "
         f"{made_by['versions']['python']}, torch {made_by['versions']['torch']}; commit {commit}; "
-        f"{battery['started']}, {battery['seconds'] / 60:.0f} minutes, seeds {', '.join(map(str, battery['seeds']))}. "
-        f"The undisturbed sweep took {min(battery['seconds_undisturbed']):.0f} to "
-        f"{max(battery['seconds_undisturbed']):.0f} s. The same as JSON: [battery.json](battery.json)."
+        f"{battery['started']}, {battery['seconds'] / 60:.0f} minutes. {undisturbed}"
+        "The same as JSON: [battery.json](battery.json)."
     )
     parts = ["# Reliability", "Written by `make torture`.", _filled(__doc__.split("\n\n")[2]), markdown(table)]
     return "\n\n".join([*parts, _filled(where)]) + "\n"

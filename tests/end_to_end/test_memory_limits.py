@@ -27,7 +27,8 @@ SWEEP = (
     "train.precision=fp32", "device=cpu", "checkpoint_minutes=0", "hydra.launcher.max_stack=4",
 )  # fmt: skip
 
-# The command in a process that says how far it has grown since its imports, with at most `allowed` bytes to map.
+# The command in a process of its own (a forked one would share memory with others) that says how far it has grown since
+# its imports, with at most `allowed` bytes to map.
 SCRIPT = """
 import json, resource, sys
 from pathlib import Path
@@ -41,11 +42,11 @@ def status(name):
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
-before, allowed = status("VmSize"), int(sys.argv[1])
+mapped, resident, allowed = status("VmSize"), status("VmRSS"), int(sys.argv[1])
 if allowed:
-    resource.setrlimit(resource.RLIMIT_AS, (before + allowed, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + allowed, resource.RLIM_INFINITY))
 ended = run.main(sys.argv[2:])
-print(json.dumps({"mapped": status("VmPeak") - before}))
+print(json.dumps({"mapped": status("VmPeak") - mapped, "resident": status("VmHWM") - resident}))
 sys.exit(ended)
 """
 
@@ -98,12 +99,18 @@ def make_group():
 
 
 @pytest.fixture(scope="module")
-def group():
+def group_or_none():
     made = make_group()
-    if made is None:
-        pytest.skip("this user cannot make a memory control group")
     yield made
-    made.folder.rmdir()
+    if made is not None:
+        made.folder.rmdir()
+
+
+@pytest.fixture
+def group(group_or_none):
+    if group_or_none is None:
+        pytest.skip("this user cannot make a memory control group")
+    return group_or_none
 
 
 @pytest.fixture(scope="module")
@@ -128,17 +135,17 @@ def start(tmp_path_factory):
 
 
 def ended(process):
-    """The lines that a sweep of completed runs has printed, and the bytes that it has mapped."""
+    """The lines that a sweep of completed runs has printed, and by how many bytes it has grown."""
     out, err = process.communicate()
     assert process.returncode == 0, err
     *lines, last = out.splitlines()
-    return lines, json.loads(last)["mapped"]
+    return lines, json.loads(last)
 
 
-def cut(lines, where):
+def cut(lines):
     """The line that says why the stack is cut."""
     (line,) = [line for line in lines if line.startswith("memory: ")]
-    return f"are {where} (CoLA adapter x4): cut to " in line
+    return line
 
 
 def stacks(results):
@@ -148,39 +155,39 @@ def stacks(results):
 
 
 @pytest.fixture(scope="module")
-def wanted(start, group, tmp_path_factory):
-    """What the group holds at the peak of an undisturbed sweep."""
-    results = tmp_path_factory.mktemp("ample")
-    lines, _ = ended(start(results, enter=group.enter))
+def ample(start, group_or_none, tmp_path_factory):
+    """By how many bytes an undisturbed sweep grows, and what the group holds at its peak."""
+    results, group = tmp_path_factory.mktemp("ample"), group_or_none
+    lines, grown = ended(start(results, enter=group.enter if group else None))
     assert stacks(results) == [4] * 4 and "memory:" not in "".join(lines)
-    return group.peak
+    return grown | {"group": group.peak if group else None}
 
 
-def test_a_control_group(start, tmp_path, group, wanted):
-    group.allow(SHARE * wanted)
+def test_a_control_group(start, tmp_path, group, ample):
+    group.allow(SHARE * ample["group"])
     lines, _ = ended(start(tmp_path, enter=group.enter))
-    assert cut(lines, "left of the container's limit")
+    assert "are left of the container's limit (CoLA adapter x4): cut to " in cut(lines)
+    assert stacks(tmp_path)[-1] < 4
+    expected = float(cut(lines).split()[1]) * 1e9
+    assert expected == pytest.approx(ample["resident"], rel=0.25)
+
+
+def test_ulimit_v(start, tmp_path, ample):
+    lines, _ = ended(start(tmp_path, allowed=int(SHARE * ample["mapped"])))
+    assert "are left of ulimit -v (CoLA adapter x4): cut to " in cut(lines)
     assert stacks(tmp_path)[-1] < 4
 
 
-def test_a_stack_that_the_kernel_kills_twice_is_halved(start, tmp_path, group, wanted):
+def test_a_stack_that_the_kernel_kills_twice_is_halved(start, tmp_path, group, ample):
     """The memory is there when the sweep starts, and taken when its stack does."""
     for status in (-9, -9, 0):
-        group.allow(2 * wanted)
+        group.allow(2 * ample["group"])
         process, begun = start(tmp_path, enter=group.enter), time.time()
         while not any(path.stat().st_mtime > begun for path in tmp_path.glob("starts/*.json")):
             assert process.poll() is None
             time.sleep(0.01)
-        group.allow(0.75 * wanted)
+        group.allow(0.75 * ample["group"])
         out, err = process.communicate()
         assert process.returncode == status, err
     assert out.count("CoLA adapter x4 was killed 2 times: continuing with 2 at once") == 1
     assert stacks(tmp_path)[-1] == 2
-
-
-def test_ulimit_v(start, tmp_path):
-    _, mapped = ended(start(tmp_path / "ample"))
-    assert stacks(tmp_path / "ample") == [4] * 4
-    lines, _ = ended(start(tmp_path / "limited", allowed=int(SHARE * mapped)))
-    assert cut(lines, "left of ulimit -v")
-    assert stacks(tmp_path / "limited")[-1] < 4
