@@ -147,8 +147,11 @@ class Kills:
 
     def _compare(self, results: Path) -> None:
         """Note every way in which a folder differs from that of the undisturbed sweep."""
-        found = outcome(results)
-        self.faults += [f"{results.name} has other {name}" for name in found if found[name] != self.expected[name]]
+        for name, found in outcome(results).items():
+            expected = self.expected[name]
+            which = [one for one in expected | found if expected.get(one) != found.get(one)]
+            if which:
+                self.faults.append(f"{results.name} has other {name}: {', '.join(which)}")
 
     def _end(self, process: Sweep) -> None:
         """Wait for a sweep that nobody kills any more."""
@@ -170,7 +173,9 @@ def outcome(results: Path) -> dict[str, Any]:
         "predictions": {path.name: path.read_bytes() for path in results.glob("predictions/*.npz")},
         "weights": {path.name: path.read_bytes() for path in results.glob("weights/*.safetensors")},
         # The temporary files of killed processes stay for an hour.
-        "unfinished files": [path.name for name in ("checkpoints/*", "pending/*.json") for path in results.glob(name)],
+        "unfinished files": {
+            path.name: "there" for name in ("checkpoints/*", "pending/*.json") for path in results.glob(name)
+        },
     }
 
 

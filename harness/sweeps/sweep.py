@@ -154,6 +154,7 @@ class Sweep:
         """Train the open runs of a stack; False if another process holds one of its runs."""
         with self._locks.hold(run.id for run in stack) as held:
             if held:
+                recover_records(self.results_dir)  # of a process that was killed since this one began
                 opened = self.open(stack)
                 progress.skip(self._records(run for run in stack if run not in opened))
                 try:

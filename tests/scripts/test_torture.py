@@ -96,4 +96,4 @@ def test_what_is_compared(tmp_path):
     found = outcome(tmp_path)
     assert found["records"] == {"a": {"scores": 1}}
     assert list(found["predictions"]) == ["a.npz"] and list(found["weights"]) == ["a.safetensors"]
-    assert found["unfinished files"] == ["a.safetensors"]
+    assert list(found["unfinished files"]) == ["a.safetensors"]

@@ -333,6 +333,27 @@ def test_the_records_of_a_stack_survive_a_death_between_them(tmp_path, monkeypat
     assert not list((tmp_path / "pending").iterdir())
 
 
+def test_a_stack_that_another_process_has_half_recorded_is_not_trained_in_part(tmp_path, monkeypatch):
+    """It dies between two records, while this process trains another stack."""
+    first, second = runs(8)[:4], runs(8)[4:]
+
+    def dies(stack):
+        if ids(stack) == ids(first):
+            monkeypatch.setattr(record_files, "write_record", one)
+            with pytest.raises(SystemExit):
+                write_records(tmp_path, complete(second))
+            monkeypatch.setattr(record_files, "write_record", write_record)
+
+    def one(results_dir, record):
+        write_record(results_dir, record)
+        raise SystemExit
+
+    training = Training(dies)
+    records = Sweep([*first, *second], results_dir=tmp_path, max_stack=4, train_stack=training).work()
+    assert training.trained == [ids(first)]
+    assert [record["training"]["stack"] for record in records[4:]] == [ids(second)] * 4
+
+
 def test_a_record_of_another_config_is_never_overwritten(tmp_path):
     write_record(tmp_path, make_run().record("completed"))
     with pytest.raises(UserError, match="another config"):
