@@ -48,7 +48,8 @@ def test_a_real_record_has_the_documented_keys(real):
 
 
 def test_a_made_record_has_the_keys_of_a_real_one():
-    assert differences(make_record(), documented()) == OPTIONAL
+    """Except the losses within epochs, which older records lack as well: their curves have a point per epoch."""
+    assert differences(make_record(), documented()) == OPTIONAL | {"training.losses"}
 
 
 def test_made_configs_have_the_sections_of_real_ones(real):
