@@ -160,7 +160,7 @@ def test_others_read_while_runs_are_replaced_again_and_again(replaced, tmp_path,
     try:
         seen, end = set(), time.monotonic() + PATIENCE
         for reads in itertools.count():
-            if reads >= 200 and seen == set(ids) or time.monotonic() > end:
+            if (reads >= 200 and seen == set(ids)) or time.monotonic() > end:
                 break
             seen.add(bank.read("mrpc")[0].run["run_id"])
         lines = []
