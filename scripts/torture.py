@@ -135,7 +135,7 @@ def page(battery: Mapping[str, Any]) -> str:
         else ""
     )
     where = (
-        f"{made_by['device']}, {battery['cores']} threads, {made_by['versions']['os']}, Python "
+        f"{made_by['device']} per process, {battery['cores']} in all, {made_by['versions']['os']}, Python "
         f"{made_by['versions']['python']}, torch {made_by['versions']['torch']}; commit {commit}; "
         f"{battery['started']}, {battery['seconds'] / 60:.0f} minutes. {undisturbed}"
         "The same as JSON: [battery.json](battery.json)."
