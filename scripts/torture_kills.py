@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import cycle, product
@@ -149,7 +149,11 @@ class Kills:
         """Note every way in which a folder differs from that of the undisturbed sweep."""
         for name, found in outcome(results).items():
             expected = self.expected[name]
-            which = [one for one in expected | found if expected.get(one) != found.get(one)]
+            which = [
+                one + _where(expected.get(one), found.get(one))
+                for one in expected | found
+                if expected.get(one) != found.get(one)
+            ]
             if which:
                 self.faults.append(f"{results.name} has other {name}: {', '.join(which)}")
 
@@ -158,6 +162,20 @@ class Kills:
         printed = process.end()
         if process.status or "Traceback" in printed:
             self.faults.append(f"exit status {process.status}: {' '.join(printed.split())[-300:]}")
+
+
+def _where(expected: Any, found: Any) -> str:
+    """` (training.losses, error)`: the keys in which two records differ; empty for anything else."""
+    if not (isinstance(expected, Mapping) and isinstance(found, Mapping)):
+        return ""
+    keys = []
+    for key in expected | found:
+        one, other = expected.get(key), found.get(key)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            keys += [f"{key}.{inner}" for inner in one | other if one.get(inner) != other.get(inner)]
+        elif one != other:
+            keys.append(key)
+    return f" ({', '.join(keys)})"
 
 
 def outcome(results: Path) -> dict[str, Any]:
