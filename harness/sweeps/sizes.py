@@ -45,7 +45,7 @@ class Sizes:
         held = checkpointed(self.results_dir, runs)
         if start is not None and start.halved:
             count = min(count, len(start.runs))
-            held = held if held <= len(start.runs) else 0  # of before it was halved
+            held = held if held <= len(start.runs) else 0  # a checkpoint of the whole stack no longer counts
         if held:
             return held
         growths = self.growths.get(first.id, ())[:count]
