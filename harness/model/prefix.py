@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -12,7 +13,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from harness.model.families import get_family
 
 
-class Prefix(nn.Module):
+class Prefix(nn.Module, ABC):
     """R sets of P virtual tokens: the numbers that `vectors` returns are keys and values of every layer.
 
     The classifier computes `states` once per forward: `[layers, 2, R, heads, P, d / heads]`.
@@ -23,9 +24,9 @@ class Prefix(nn.Module):
         self.layout = (shape.num_hidden_layers, 2, shape.num_attention_heads, -1)
         self.states: Tensor | None = None
 
+    @abstractmethod
     def vectors(self) -> Tensor:
         """`[R, P, layers * 2 * d]`."""
-        raise NotImplementedError
 
     def compute(self) -> None:
         self.states = self.vectors().unflatten(-1, self.layout).permute(2, 3, 0, 4, 1, 5)
