@@ -76,10 +76,10 @@ def _growths(stack: Sequence[Run], needs: StackNeeds, there: int) -> list[int]:
 
 
 def parts(sizes: Sizes, runs: Sequence[Run], device: torch.device) -> list[list[Run]]:
-    """The runs of a stack in the parts in which they would train now."""
+    """The runs of a stack in the parts in which they are expected to train."""
     left, found = list(runs), []
     while left:
-        count = sizes.next(left, device, say=lambda line: None)
+        count = sizes.expected(left, device, say=lambda line: None)
         found.append(left[:count])
         left = left[count:]
     return found

@@ -35,13 +35,21 @@ class Sizes:
     most: int = sys.maxsize
 
     def next(self, runs: Sequence[Run], device: torch.device, say: Callable[[str], None] = print) -> int:
-        """How many of these runs, from the first on, train at once; `say` gets a line where that has changed."""
-        count, first = min(len(runs), self.most), runs[0]
+        """How many of these runs, from the first on, train at once; `say` gets a line where that has changed.
+
+        Only for whoever holds the locks of the runs: without them, a process that trains looks like a killed one.
+        """
         start = start_of(self.results_dir, runs)
         if start is not None and start.was_killed_too_often:
-            say(_killed(first, len(start.runs)))
+            say(_killed(runs[0], len(start.runs)))
             self.most = (len(start.runs) + 1) // 2
             return self.most
+        return self.expected(runs, device, say)
+
+    def expected(self, runs: Sequence[Run], device: torch.device, say: Callable[[str], None] = print) -> int:
+        """`next`, as far as it can be told without the locks of the runs."""
+        count, first = min(len(runs), self.most), runs[0]
+        start = start_of(self.results_dir, runs)
         held = checkpointed(self.results_dir, runs)
         if start is not None and start.halved:
             count = min(count, len(start.runs))

@@ -238,6 +238,16 @@ def test_a_stack_that_was_killed_twice_is_halved_and_so_are_those_after_it(tmp_p
     assert not list((tmp_path / "starts").iterdir())
 
 
+def test_a_process_that_trains_is_not_announced_as_one_that_was_killed(tmp_path):
+    """Another process was killed before its first checkpoint, and the one after it lives: its records look the same."""
+    stack, others = runs(4), runs(8)[4:]
+    for _ in range(2):
+        start(tmp_path, stack, tmp_path)
+    sizes = Sizes(tmp_path)
+    assert [lengths(parts(sizes, one, CPU)) for one in (stack, others)] == [[4], [4]]
+    assert (sizes.next(others, CPU), sizes.next(stack, CPU), sizes.next(others, CPU)) == (4, 2, 2)
+
+
 def test_a_single_run_that_was_killed_twice_starts_again_with_advice(tmp_path, capsys):
     stack = [make_run()]
     (tmp_path / "starts").mkdir()
