@@ -1,8 +1,9 @@
-"""Scores with their bootstrap intervals, and adapters against full fine-tuning as paired differences."""
+"""Scores with their bootstrap intervals; paired differences of adapters and full fine-tuning, and of poolings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from harness.reporting.claim_list import ON_THE_MEAN
 from harness.reporting.footnotes import table_notes
 from harness.reporting.gaps import paper_adapters
 from harness.reporting.judging import TEST_LEVEL
+from harness.reporting.method_variant import MethodVariant
 from harness.reporting.scores import Column, Row, Scores
 from harness.reporting.table import NOTHING, Table, number
 
@@ -35,6 +37,31 @@ def comparison_tables(scores: Scores, bootstrap: Bootstrap) -> list[Table]:
         verdicts = mean_verdicts(scores, bootstrap) if is_judged else []
         tables.append(_comparison(scores, adapters, full, bootstrap, verdicts))
     return tables
+
+
+def pooling_tables(scores: Scores, boards: Sequence[Scores], bootstrap: Bootstrap) -> list[Table]:
+    """Each method of a group against itself with the checkpoint's own pooling, by task: both with intervals, and their
+    paired difference. Nothing for a group that has this pooling, or where no group of `boards` differs in it alone.
+    """
+    theirs = next((one for one in boards if one.group.key == replace(scores.group.key, pooling=None)), scores)
+    if theirs is scores:
+        return []
+    own = {method: row for row in theirs.methods if (method := _variant(row))}
+    pairs = [(row, own[_variant(row)]) for row in scores.methods if _variant(row) in own]
+    shared = replace(theirs, columns=[column for column in theirs.columns if column in scores.columns])
+    tables = [_comparison(shared, _pooled(ours, scores), _pooled(row, theirs), bootstrap, []) for ours, row in pairs]
+    return [table for table in tables if table.rows]
+
+
+def _variant(row: Row) -> MethodVariant | None:
+    """The method variant of a row; None where it shows the best of several."""
+    found = {cell.method for cell in row.cells.values()}
+    return found.pop() if len(found) == 1 else None
+
+
+def _pooled(row: Row, scores: Scores) -> Row:
+    poolings = (record["encoder"].get("pooling") for record in scores.group.records if record.get("encoder"))
+    return replace(row, label=f"{scores.group.labels[_variant(row)]}, {next(poolings, None) or 'own pooling'}")
 
 
 def mean_verdicts(scores: Scores, bootstrap: Bootstrap) -> list[str]:

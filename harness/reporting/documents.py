@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from harness.records.record import Record
 from harness.reporting.bootstrap import Bootstrap
 from harness.reporting.claims_table import JudgedClaim, claims_frame, claims_table, judge_claims
-from harness.reporting.comparison import comparison_tables, intervals_table
+from harness.reporting.comparison import comparison_tables, intervals_table, pooling_tables
 from harness.reporting.drawings import draw, figure_files
 from harness.reporting.footnotes import DEFINITIONS, group_notes, key_notes, mark_notes
 from harness.reporting.groups import Group, comparable_groups
@@ -76,7 +76,8 @@ def make_report(
     by_task: list[Table] = []
     parts: list[Part] = []
     for scores in boards:
-        main, comparisons = main_table(scores, missing), comparison_tables(scores, bootstrap)
+        main = main_table(scores, missing)
+        comparisons = [*comparison_tables(scores, bootstrap), *pooling_tables(scores, boards, bootstrap)]
         shown, rows = main, scores.methods
         if scores in beyond:  # a column per task is readable for the nine of GLUE; other suites may have many more
             shown, rows = tasks_table(scores, missing, with_paper=with_paper), tasks_rows(scores)

@@ -10,7 +10,7 @@ from datasets import ClassLabel, Value
 
 from harness.data import sources
 from harness.data.sources import diagnostic_rows
-from harness.data.sources.glue_folder import TORN_LINES, GlueFolder
+from harness.data.sources.glue_folder import TORN_LINES, GlueFolder, cola_sources
 from harness.errors import UserError
 from harness.tasks.glue import GLUE_FILES, TASKS
 from tests.fixtures.glue_fixture import sentence, write_diagnostic, write_glue
@@ -65,6 +65,26 @@ def test_the_diagnostic_set_is_read_where_it_lies(tmp_path):
     assert diagnostic_rows(choice, TASKS["cola"]) is None
     assert choice.fingerprint(TASKS["mnli"]) == before  # it trains and scores nothing
     assert diagnostic_rows(sources.resolve(source="synthetic"), TASKS["mnli"]) is None
+
+
+def test_the_sources_of_cola_are_in_the_order_of_its_rows(tmp_path):
+    write(tmp_path, "CoLA/train.tsv", 'gj04\t1\t\tHe left.\n\nbc01\t0\t*\tHim "left.\ngj04\t1\t\tWe left.\n')
+    write(tmp_path, "CoLA/dev.tsv", "swb04\t1\t\tThey left.\r\n")
+    folder = folder_at(tmp_path)
+    found = cola_sources(folder)
+    assert found == {"train": ["gj04", "bc01", "gj04"], "validation": ["swb04"]}
+    assert {split: rows.num_rows for split, rows in folder.load(TASKS["cola"]).items()} == {"train": 3, "validation": 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [("\t1\t\tHe left.", "line 2 names no source"), ("1\tHe left.", "line 2 has 2 fields, expected 4")],
+)
+def test_cola_without_sources_is_refused(tmp_path, line, told):
+    write(tmp_path, "CoLA/train.tsv", f"gj04\t1\t\tWe left.\n{line}\n")
+    write(tmp_path, "CoLA/dev.tsv", "gj04\t1\t\tWe left.\n")
+    with pytest.raises(UserError, match=told):
+        cola_sources(folder_at(tmp_path))
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -20,7 +20,7 @@ from harness.reporting.documents import make_report
 from tests.conftest import ROOT
 
 # Working results have no README.
-FOLDERS = sorted(path.parent for path in (ROOT / "results").glob("*/runs") if (path.parent / "README.md").exists())
+FOLDERS = sorted(path.parent for path in (ROOT / "results").rglob("runs") if (path.parent / "README.md").exists())
 # Where the rows lie that the runs were scored on, if they are not the synthetic suite's.
 VARIABLES = {"further_tasks": "TEXT_DIR", "squad": "SQUAD_DIR"}
 COMMITTED = ("tables/*.md", "tables/*.csv", "tables/*.tex", "runs.csv")

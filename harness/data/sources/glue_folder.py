@@ -19,7 +19,7 @@ from harness.data.columns import features
 from harness.data.content import hash_file
 from harness.data.sources.source import Settings
 from harness.errors import UserError
-from harness.tasks.glue import GLUE_FILES, GlueFiles
+from harness.tasks.glue import GLUE_FILES, TASKS, GlueFiles
 from harness.tasks.task import Task
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,26 @@ class GlueFolder:
     def load(self, task: Task) -> DatasetDict:
         """All splits. Raises `UserError` that names the file, the line and the wrong value."""
         return DatasetDict({split: _read(task, split, path) for split, path in _files(task, self.path).items()})
+
+
+def cola_sources(folder: GlueFolder) -> dict[str, list[str]]:
+    """The publication that each labelled sentence of CoLA is from, by split and in the order of `folder.load`.
+
+    It is the first column of the official files (Warstadt et al. 2019), which the hub's copy does not have.
+    Raises `UserError` as `load` does, and for a line without a source.
+    """
+    task = TASKS["cola"]
+    files = {split: path for split, path in _files(task, folder.path).items() if split not in task.test_sets}
+    return {
+        split: [_source(path, *line) for line in _rows(task, split, path, _layout(task, split, path))]
+        for split, path in files.items()
+    }
+
+
+def _source(path: Path, number: int, fields: list[str]) -> str:
+    if not fields[0].strip():
+        raise UserError(f"{path} line {number} names no source in its first field; give CoLA's official file")
+    return fields[0]
 
 
 def _open(path: str, setting: str, why: str) -> GlueFolder:
