@@ -17,7 +17,7 @@ from transformers import AttentionInterface
 from harness.model.dropout import MaskStreams, zero_dropped
 
 NAME = "harness"
-_PAD_BELOW = 6  #
+_MOST_PADDING = 1 / 6  # of the keys, up to which padding them is faster than padding their weights
 _SHORT = 64  # keys up to which fp32 without dropout is faster here than in torch's fused kernel
 
 
@@ -123,15 +123,20 @@ class _Attention(torch.autograd.Function):
 def _padded(states: Tensor) -> Tensor:
     """Keys or values `[N, T, d]` with zeros up to whole vectors of weights, where that is little.
 
-    The weights are then born in whole vectors, and neither softmax nor its gradient copies them.
+    Softmax and its gradient then pad and cut no weights. 8 texts of 170 tokens with MiniLM's heads, forward and
+    backward in bf16: 24.3 ms without and 21.6 with it; 64 texts of 12 tokens, padded to 32: 4.3 and 5.5 ms, since all
+    products are larger (AMD EPYC, one thread beside others).
     """
     keys = states.shape[1]
     missing = -keys % _lanes(states)
-    return F.pad(states, (0, 0, 0, missing)) if 0 < missing * _PAD_BELOW < keys else states
+    return F.pad(states, (0, 0, 0, missing)) if 0 < missing < _MOST_PADDING * keys else states
 
 
 def _scaled_bmm(left: Tensor, right: Tensor, scale: float) -> Tensor:
-    """`scale * left @ right`: oneDNN scales its sums in fp32, before they are rounded, in no time."""
+    """`scale * left @ right`, scaled by oneDNN in fp32, before sums are rounded.
+
+    1536 x 53 x 53 by 53 x 32 in bf16: 2.4 ms, and 2.8 with a multiplication afterwards and twice its rounding error.
+    """
     return torch.baddbmm(right.new_zeros(1, 1, 1), left, right, beta=0, alpha=scale)
 
 
