@@ -17,6 +17,7 @@ from transformers import AttentionInterface
 from harness.model.dropout import MaskStreams, zero_dropped
 
 NAME = "harness"
+_MOST_PADDING = 1 / 6  # of the keys, up to which padding them is faster than padding their weights
 _SHORT = 64  # keys up to which fp32 without dropout is faster here than in torch's fused kernel
 
 
@@ -88,33 +89,55 @@ class _Attention(torch.autograd.Function):
     def forward(ctx, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float, rate: float,
                 masks: MaskStreams | None):  # fmt: skip
         heads = 1 if mask is None else len(query) // len(mask)
-        shape = (len(query), query.shape[1], key.shape[1])
-        if mask is None:
+        rows, keys = query.shape[:2], key.shape[1]
+        # The scale 1 / (1 - rate) goes to the values, which are fewer than the weights.
+        key, value = _padded(key), _padded(value * (1 / (1 - rate)) if rate else value)
+        if mask is None and key.shape[1] == keys:
             scores = torch.bmm(query, key.mT).mul_(scaling)
         else:
             lowest = torch.finfo(query.dtype).min
+            mask = torch.ones(1, 1, 1, keys, dtype=torch.bool) if mask is None else mask
             bias = torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, lowest)
-            bias = bias.expand(-1, heads, -1, -1).reshape(shape[0], -1, shape[2])
+            bias = F.pad(bias, (0, key.shape[1] - keys), value=-torch.inf)
+            bias = bias.expand(-1, heads, -1, -1).reshape(-1, *bias.shape[2:])
             scores = torch.baddbmm(bias, query, key.mT, alpha=scaling)
         weights = _softmax(scores)
-        # The scale 1 / (1 - rate) goes to the values, which are fewer than the weights.
-        kept, scaled = (masks.draw(shape, rate), value * (1 / (1 - rate))) if rate else (None, value)
-        ctx.save_for_backward(query, key, scaled, weights, kept)
-        ctx.scaling, ctx.rate = scaling, rate
-        return torch.bmm(weights if kept is None else zero_dropped(weights, kept), scaled)
+        kept = masks.draw((*rows, keys), rate) if rate else None
+        ctx.save_for_backward(query, key, value, weights, kept)
+        ctx.keys, ctx.scaling, ctx.rate = keys, scaling, rate
+        return torch.bmm(weights if kept is None else zero_dropped(weights, kept), value)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
-        query, key, scaled, weights, kept = ctx.saved_tensors
+        query, key, value, weights, kept = ctx.saved_tensors
         gradient = gradient.contiguous()
-        to_weights = torch.bmm(gradient, scaled.mT)
-        if kept is None:
-            to_value = torch.bmm(weights.mT, gradient)
-        else:
-            to_value = torch.bmm(zero_dropped(weights, kept).mT, gradient).mul_(1 / (1 - ctx.rate))
-            to_weights = zero_dropped(to_weights, kept)
-        to_scores = _softmax_backward(to_weights, weights).mul_(ctx.scaling)
-        return torch.bmm(to_scores, key), torch.bmm(to_scores.mT, query), to_value, None, None, None, None
+        to_weights = torch.bmm(gradient, value.mT)
+        dropped = weights if kept is None else zero_dropped(weights, kept)
+        to_value = _scaled_bmm(dropped.mT, gradient, 1 / (1 - ctx.rate))
+        to_weights = to_weights if kept is None else zero_dropped(to_weights, kept)
+        to_scores = _softmax_backward(to_weights, weights)
+        to_query, to_key = _scaled_bmm(to_scores, key, ctx.scaling), _scaled_bmm(to_scores.mT, query, ctx.scaling)
+        return to_query, to_key[:, : ctx.keys], to_value[:, : ctx.keys], None, None, None, None
+
+
+def _padded(states: Tensor) -> Tensor:
+    """Keys or values `[N, T, d]` with zeros up to whole vectors of weights, where that is little.
+
+    Softmax and its gradient then pad and cut no weights. 8 texts of 170 tokens with MiniLM's heads, forward and
+    backward in bf16: 24.3 ms without and 21.6 with it; 64 texts of 12 tokens, padded to 32: 4.3 and 5.5 ms, since all
+    products are larger (AMD EPYC, one thread beside others).
+    """
+    keys = states.shape[1]
+    missing = -keys % _lanes(states)
+    return F.pad(states, (0, 0, 0, missing)) if 0 < missing < _MOST_PADDING * keys else states
+
+
+def _scaled_bmm(left: Tensor, right: Tensor, scale: float) -> Tensor:
+    """`scale * left @ right`, scaled by oneDNN in fp32, before sums are rounded.
+
+    1536 x 53 x 53 by 53 x 32 in bf16: 2.4 ms, and 2.8 with a multiplication afterwards and twice its rounding error.
+    """
+    return torch.baddbmm(right.new_zeros(1, 1, 1), left, right, beta=0, alpha=scale)
 
 
 def _softmax(scores: Tensor) -> Tensor:
@@ -140,7 +163,13 @@ def _softmax_backward(gradient: Tensor, weights: Tensor) -> Tensor:
 
 def _to_whole_vectors(x: Tensor, value: float) -> Tensor:
     """The last axis padded to a multiple of 64 bytes."""
-    return F.pad(x, (0, -x.shape[-1] % (64 // x.element_size())), value=value)
+    missing = -x.shape[-1] % _lanes(x)
+    return F.pad(x, (0, missing), value=value) if missing else x
+
+
+def _lanes(x: Tensor) -> int:
+    """Numbers of the type of `x` in one vector of 64 bytes."""
+    return 64 // x.element_size()
 
 
 AttentionInterface.register(NAME, attention)  # layers look their attention up by name

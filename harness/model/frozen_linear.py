@@ -2,8 +2,9 @@
 
 On a CPU torch first writes the bias into every row of the result and then reads it back to add the product. oneDNN adds
 it to its sums in fp32, before they are rounded: 12.4 and 10.9 ms for 1,696 tokens from 384 to 1,536 numbers, 0.74 and
-0.60 ms for 384 tokens and 384 numbers (AMD EPYC, one thread beside others). Weights packed beforehand would save
-another 4 %, and take twice the memory.
+0.60 ms for 384 tokens and 384 numbers (AMD EPYC, one thread beside others). Weights packed beforehand, once for each
+direction, would save another 5 to 7 % and take three times the memory: 384 tokens from 384 to 1,536 numbers take 2.55
+ms and 2.32 packed, their gradient 2.48 and 2.32; 1,696 tokens 10.4 and 9.8, and 10.3 and 9.5.
 """
 
 from __future__ import annotations

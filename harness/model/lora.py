@@ -55,7 +55,7 @@ class Lora(nn.Module):
         up = self.up * self.scalings  # smaller than what it is multiplied with, and still fp32 under autocast
         rows = self.dropout(x)
         if replicas == 1:  # plain products are faster than batches of one
-            added = torch.addmm(y.flatten(0, -2), rows.reshape(-1, width) @ self.down[0], up[0])
+            added = torch.addmm(y.flatten(0, -2), rows.reshape(-1, width) @ self.down.squeeze(0), up.squeeze(0))
         else:
             hidden = torch.bmm(rows.reshape(replicas, -1, width), self.down)
             added = torch.baddbmm(y.reshape(replicas, -1, y.shape[-1]), hidden, up)

@@ -15,10 +15,10 @@ class Owner:
         self.dropout = Dropout(rate, MaskStreams([0]))
 
 
-def inputs(requires_grad=True):
+def inputs(requires_grad=True, keys=5):
     torch.manual_seed(0)
-    states = [torch.randn(3, 2, 5, 4, dtype=torch.float64, requires_grad=requires_grad) for _ in range(3)]
-    mask = torch.ones(3, 1, 1, 5, dtype=torch.bool)
+    states = [torch.randn(3, 2, keys, 4, dtype=torch.float64, requires_grad=requires_grad) for _ in range(3)]
+    mask = torch.ones(3, 1, 1, keys, dtype=torch.bool)
     mask[1, ..., 3:] = False
     return states, mask
 
@@ -32,13 +32,14 @@ def plain(query, key, value, mask, dropped, rate):
 
 
 @pytest.mark.parametrize("masked", [True, False])
-def test_output_and_gradients_equal_the_formula(masked):
+@pytest.mark.parametrize("keys", [5, 16, 31])  # of float64, 8 fill a vector: padded weights, none, padded keys
+def test_output_and_gradients_equal_the_formula(keys, masked):
     """Masked keys get no weight, dropped weights none either, the others are scaled up."""
-    dropped = MaskStreams([0]).draw((6, 5, 5), 0.3) == 0
-    (query, key, value), mask = inputs()
+    dropped = MaskStreams([0]).draw((6, keys, keys), 0.3) == 0
+    (query, key, value), mask = inputs(keys=keys)
     mask = mask if masked else None
     context, _ = attention(Owner(0.3), query, key, value, mask, dropout=0.3)
-    expected = plain(query, key, value, mask, dropped.view(3, 2, 5, 5), 0.3)
+    expected = plain(query, key, value, mask, dropped.view(3, 2, keys, keys), 0.3)
     torch.testing.assert_close(context, expected)
     weight = torch.randn_like(expected)
     got = torch.autograd.grad((context * weight).sum(), (query, key, value))
@@ -75,14 +76,15 @@ def test_its_mean_over_masks_is_attention_without_dropout():
     assert (mean - expected).abs().max() < 0.05
 
 
-def test_one_query_against_all_keys():
-    (query, key, value), mask = inputs(requires_grad=False)
+@pytest.mark.parametrize("keys", [5, 31])
+def test_one_query_against_all_keys(keys):
+    (query, key, value), mask = inputs(requires_grad=False, keys=keys)
     whole, _ = attention(None, query, key, value, mask)
     first, _ = attention(None, query[:, :, :1], key, value, mask)
     torch.testing.assert_close(first, whole[:, :1])
 
 
-@pytest.mark.parametrize("keys", [5, 12, 64])
+@pytest.mark.parametrize("keys", [5, 12, 60, 64])
 def test_in_bf16_gradients_stay_near_those_of_fp32(keys):
     """An error of a few units in the last place of bf16 (2**-8), relative to the largest gradient."""
     torch.manual_seed(0)

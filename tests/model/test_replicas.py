@@ -29,9 +29,31 @@ def test_replicated_layernorm_equals_separate_layernorms(replicas):
         nn.init.normal_(norm.weight)
         nn.init.normal_(norm.bias)
         module.weight.data[replica], module.bias.data[replica] = norm.weight.data, norm.bias.data
-    x = torch.randn(replicas * 2, 3, 6)
+    x = torch.randn(replicas * 2, 3, 6, requires_grad=True)
     expected = torch.cat([norm(part) for norm, part in zip(norms, x.chunk(replicas), strict=True)])
     torch.testing.assert_close(module(x), expected)
+    gradient = torch.randn_like(expected)
+    got = torch.autograd.grad(module(x), (x, module.weight, module.bias), gradient)
+    own = [parameter for norm in norms for parameter in (norm.weight, norm.bias)]
+    to_x, *to_own = torch.autograd.grad(expected, (x, *own), gradient)
+    torch.testing.assert_close(got, (to_x, torch.stack(to_own[::2]), torch.stack(to_own[1::2])))
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_a_replicated_layernorm_without_bias_and_one_whose_bias_alone_trains(replicas):
+    """ModernBERT's, and those of `bitfit`."""
+    torch.manual_seed(0)
+    x = torch.randn(replicas * 2, 3, 6, requires_grad=True)
+    plain = nn.functional.layer_norm(x, (6,))
+    module = ReplicatedLayerNorm(nn.LayerNorm(6, bias=False), replicas)
+    nn.init.normal_(module.weight)
+    scaled = plain.view(replicas, 2, 3, 6) * module.weight[:, None, None]
+    torch.testing.assert_close(module(x), scaled.view_as(x))
+    module = ReplicatedLayerNorm(nn.LayerNorm(6), replicas)
+    module.weight.requires_grad_(False)
+    module(x).sum().backward()
+    assert module.weight.grad is None
+    assert torch.equal(module.bias.grad, torch.full((replicas, 6), 6.0))
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.001])
@@ -57,6 +79,8 @@ def test_dropped_values_are_zero_whatever_they_were(dtype):
     x = torch.tensor([torch.nan, -3.5, torch.inf, 2.0], dtype=dtype)
     kept = torch.tensor([0, -1, 0, -1], dtype=torch.int8)
     assert zero_dropped(x, kept).tolist() == [0.0, -3.5, 0.0, 2.0]
+    longer = torch.cat([x, torch.zeros(3, dtype=dtype)])
+    assert zero_dropped(longer, kept).tolist() == [0.0, -3.5, 0.0, 2.0, 0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
