@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from harness.commands import report
-from tests.fixtures.commands import FAST, SERVER, python, records
+from tests.fixtures.commands import FAST, python, records, server
 from tests.fixtures.tiny import save_tiny
 
 OTHERS = ["roberta", "xlm-roberta", "camembert", "electra", "distilbert", "mpnet", "deberta-v2", "modernbert"]
@@ -116,7 +116,8 @@ def test_scores_of_every_epoch_on_request(harness_run, tmp_path):
 
 def test_several_devices_share_the_stacks(harness_run, tmp_path, monkeypatch):
     """One process per device, here forked instead of spawned (test_checkpoints.py has those); each run trains once."""
-    monkeypatch.setattr(multiprocessing, "get_context", lambda name: SERVER)
+    forked = server()
+    monkeypatch.setattr(multiprocessing, "get_context", lambda name: forked)
     sweep = ["--multirun", "task=mrpc,rte", "train.seed=0,1", "hydra.launcher.devices=[cpu,cpu]"]
     status, out, err = harness_run(*sweep, "hydra.launcher.max_stack=1")
     assert status == 0, err

@@ -9,7 +9,7 @@ from harness.records.record import write_json, write_record
 from scripts import torture
 from scripts.torture_kills import outcome
 from scripts.torture_process import would_halve
-from tests.fixtures.commands import python
+from tests.fixtures.commands import python, server
 from tests.sweeps.test_sweep import make_run
 
 pytestmark = pytest.mark.process
@@ -31,6 +31,7 @@ def test_killed_sweeps_end_like_undisturbed_ones(tmp_path, capsys):
         "--out",
         str(tmp_path),
     ]
+    server()  # with what torture would import, and more
     status = torture.main(options)
     battery = json.loads((tmp_path / "battery.json").read_text())
     assert [check["faults"] for check in battery["checks"]] == [[], [], []]
