@@ -6,6 +6,7 @@ import numpy as np
 import peft
 import pytest
 import torch
+from torch import nn
 from transformers import AutoModelForSequenceClassification, get_linear_schedule_with_warmup
 
 from harness.config import TrainConfig
@@ -190,6 +191,23 @@ def test_a_start_changes_nothing_before_the_first_step():
     plain = predict(build([HeadConfig()]), rows(), bf16=False)
     for config in (LoraConfig(rank=4), IA3Config()):
         np.testing.assert_array_equal(predict(build([config]), rows(), bf16=False), plain)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_dropout_is_of_what_lora_reads_and_not_of_what_the_layer_does(replicas):
+    generators = [torch.Generator().manual_seed(seed) for seed in range(replicas)]
+    dropout, base, x = nn.Threshold(0.0, 0.0), nn.Linear(6, 4), torch.randn(2 * replicas, 3, 6)  # drops what is negative
+    lora = Lora(base, [2] * replicas, scalings=[0.5] * replicas, dropout=dropout, generators=generators)
+    nn.init.normal_(lora.up)
+    kept = x.clamp(min=0).unflatten(0, (replicas, 2))
+    added = torch.einsum("rbti,rim,rmo->rbto", kept, lora.down, lora.up).flatten(0, 1)
+    torch.testing.assert_close(lora(x), base(x) + 0.5 * added)
+
+
+def test_dropout_is_that_of_the_config_and_of_each_replicas_stream():
+    classifier = build([LoraConfig(rank=2, dropout=0.25)] * 2, (0, 1))
+    found = [module.dropout for module in classifier.modules() if isinstance(module, Lora)]
+    assert found and all(one.p == 0.25 and one.masks is classifier.dropout.masks for one in found)
 
 
 def test_a_ranks_padding_is_no_parameter():
