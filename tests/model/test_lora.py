@@ -196,7 +196,7 @@ def test_a_start_changes_nothing_before_the_first_step():
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_dropout_is_of_what_lora_reads_and_not_of_what_the_layer_does(replicas):
     generators = [torch.Generator().manual_seed(seed) for seed in range(replicas)]
-    dropout, base, x = nn.Threshold(0.0, 0.0), nn.Linear(6, 4), torch.randn(2 * replicas, 3, 6)  # drops what is negative
+    dropout, base, x = nn.ReLU(), nn.Linear(6, 4), torch.randn(2 * replicas, 3, 6)
     lora = Lora(base, [2] * replicas, scalings=[0.5] * replicas, dropout=dropout, generators=generators)
     nn.init.normal_(lora.up)
     kept = x.clamp(min=0).unflatten(0, (replicas, 2))
@@ -223,6 +223,8 @@ def test_a_ranks_padding_is_no_parameter():
 def test_a_rank_above_the_width_is_refused():
     with pytest.raises(UserError, match=r"method.rank=33 is above 32, the width of encoder\.layer\.0\..*at most 32"):
         count(tiny_config(), LoraConfig(rank=33), 2)
+    with pytest.raises(UserError, match=r"method.rank=33 is above 32"):
+        build([LoraConfig(rank=rank) for rank in (2, 33)], [0, 1])
     assert count(tiny_config(), LoraConfig(rank=32), 2)["trained"] == 3 * 2 * 2 * 32 * 32 + 66
 
 
