@@ -178,9 +178,11 @@ def test_stacks_equal_runs_alone_in_every_family(family, config):
 def test_a_drawn_start_is_that_of_peft_and_the_same_alone_and_padded():
     stacked = build([LoraConfig(rank=rank, target_modules=["output"]) for rank in (4, 16)], [3, 5])
     alone = build([LoraConfig(rank=4, target_modules=["output"])], [3])
-    padded, own = (next(m for m in model.modules() if isinstance(m, Lora)) for model in (stacked, alone))
-    assert torch.equal(padded.down[0, :, :4], own.down[0]) and not padded.down[0, :, 4:].any()
-    assert not padded.up.any()
+    every = [[m for m in model.modules() if isinstance(m, Lora)] for model in (stacked, alone)]
+    for padded, own in zip(*every, strict=True):
+        assert torch.equal(padded.down[0, :, :4], own.down[0]) and not padded.down[0, :, 4:].any()
+        assert not padded.up.any()
+    padded = every[0][0]
     bound = 64**-0.5  # of 64 input features, as torch's own linear maps and peft draw them
     values = padded.down[1].detach()
     assert values.abs().max() <= bound and values.abs().max() > 0.95 * bound
