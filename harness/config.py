@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -194,16 +195,20 @@ PROTOCOL_CONFIGS: dict[str, type[ProtocolConfig]] = {
 
 def register_configs() -> None:
     """Put the schemas where Hydra's defaults lists find them, and register the resolvers `per_task` and `per_size`."""
-    from hydra.core.config_store import ConfigStore  # a third of a second, which only `run` needs
-
     OmegaConf.register_new_resolver("per_task", per_task, replace=True)
     OmegaConf.register_new_resolver("per_size", per_size, replace=True)
 
-    store = ConfigStore.instance()
-    store.store(name="run_schema", node=RunConfig)
+    _store(None, "run_schema", RunConfig)
     for group, schemas in (("method", METHOD_CONFIGS), ("protocol", PROTOCOL_CONFIGS)):
         for name, schema in schemas.items():
-            store.store(group=group, name=f"{name}_schema", node=schema)
+            _store(group, f"{name}_schema", schema)
+
+
+@cache  # a fifth of what composing a config takes
+def _store(group: str | None, name: str, schema: type) -> None:
+    from hydra.core.config_store import ConfigStore  # a third of a second, which only `run` needs
+
+    ConfigStore.instance().store(group=group, name=name, node=schema)
 
 
 def per_task(values: Mapping[str, Any], *, _root_: Any) -> Any:

@@ -18,7 +18,6 @@ from harness.sweeps.starts import read_start
 MAX_STACK = 4
 POLL_SECONDS, PATIENCE = 0.01, 1800.0
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["scripts.torture_process"])
 
 
 class Sweep:
@@ -28,6 +27,7 @@ class Sweep:
 
     def __init__(self, configs: Sequence[RunConfig], death: Death | None = None) -> None:
         self._printed = tempfile.NamedTemporaryFile("r", prefix="torture-")  # noqa: SIM115 (as long as this object)
+        _SERVER.set_forkserver_preload(["scripts.torture_process"])  # here, since others in this process have a server
         self._process = _SERVER.Process(target=_run, args=(configs, self._printed.name, death))
         self._process.start()
 

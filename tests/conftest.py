@@ -1,5 +1,6 @@
 """What all tests share: the environment, the rules of the markers, and the fixtures of tests/fixtures."""
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -22,9 +23,16 @@ pytest.register_assert_rewrite("tests.fixtures")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Load the fixtures, which import torch, except in the process that only hands the tests to its workers."""
+    gc.disable()  # until all modules are there: a fifth of the time of their imports
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         for name in ("bank", "tiny_glue"):
             config.pluginmanager.import_plugin(f"tests.fixtures.{name}")
+
+
+def pytest_collection_finish() -> None:
+    """Leave modules and tests out of every collection from now on: half a million objects, 0.3 s each time."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_xdist_auto_num_workers() -> int:

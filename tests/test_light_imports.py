@@ -24,16 +24,19 @@ print("ENDED", status, sorted({LEFT_OUT} & set(sys.modules)))
 
 
 def test_every_family_loads_and_runs_without_a_compiler(tmp_path):
-    """And peft, which prediction needs for the banks of its methods, can be imported."""
+    """And peft, which prediction needs for the banks of its methods, can be put into one of them."""
     folders = [str(save_tiny(tmp_path / family, family)) for family in FAMILIES]
     code = f"""
 from harness.light_imports import import_transformers
 import_transformers()
-import torch, peft
+import torch
 from transformers import AutoModel
+from harness.method_config import PeftConfig
+from harness.model.peft_methods import inject_peft
 with torch.inference_mode():
     for folder in {folders}:
         assert AutoModel.from_pretrained(folder)(torch.tensor([[1, 2, 3]])).last_hidden_state.isfinite().all()
+inject_peft(AutoModel.from_pretrained({folders[0]!r}), PeftConfig())
 from transformers.utils import is_scipy_available, is_torch_distributed_available
 assert is_scipy_available() and is_torch_distributed_available() == torch.distributed.is_available()
 """

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import gc
 import io
 import json
 import sys
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from harness.commands.arguments import Parser
 from harness.data.row_files import FORMATS, TASK, format_of, read_rows
 from harness.errors import UserError, writing
-from harness.light_imports import import_transformers
+from harness.light_imports import import_transformers, lasting_imports
 from harness.records.record import write_atomically
 
 if TYPE_CHECKING:
@@ -37,16 +36,11 @@ OUTPUT_FORMATS = ("tsv", "csv", "jsonl")
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harness.predict") -> int:
     """Entry point; returns the exit status."""
     options = _parser(prog).parse_args(arguments)
-    # The imports make many objects that stay, and collecting in between would take a fifth of their time.
-    gc.disable()
-    # Here, since they import torch: wrong arguments are refused at once.
-    import_transformers()
-    from harness.serving.bank_folder import Bank
-    from harness.serving.predictor import predict_rows
-    from harness.training.device import pick_device
-
-    gc.freeze()
-    gc.enable()
+    with lasting_imports():  # here, since they import torch: wrong arguments are refused at once
+        import_transformers()
+        from harness.serving.bank_folder import Bank
+        from harness.serving.predictor import predict_rows
+        from harness.training.device import pick_device
     try:
         bank = Bank.open(options.bank)
         known = {name: bank.entry(name).task for name in [*options.task, *bank.tasks]}

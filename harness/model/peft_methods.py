@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import torch
@@ -33,6 +34,8 @@ def inject_peft(encoder: nn.Module, config: PeftConfig) -> None:
         import peft
     except ImportError as error:
         raise UserError("method=peft needs peft: pip install peft") from error
+    if torch.distributed.is_available():  # peft asks whether weights are its tensors, and leaves the import to others
+        importlib.import_module("torch.distributed.tensor")
     if config.type not in CONFIGS:
         raise UserError(f"method.type={config.type} is not supported; choose one of {', '.join(CONFIGS)}")
     options = dict(config.options)

@@ -34,7 +34,7 @@ import json, resource, sys
 from pathlib import Path
 
 from harness.commands import run
-from harness.sweeps import jobs
+from tests.fixtures import started
 
 
 def status(name):

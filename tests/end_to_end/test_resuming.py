@@ -13,9 +13,9 @@ from tests.fixtures.glue_fixture import write_glue
 
 pytestmark = pytest.mark.process
 
-# 12 runs in 6 stacks of 2, long enough to be killed in between.
+# 8 runs in 4 stacks of 2, long enough to be killed in between.
 SWEEP = [
-    *("--multirun", "task=rte", "method.bottleneck_size=2,4", "train.learning_rate=1e-3,3e-3,1e-2", "train.seed=0,1"),
+    *("--multirun", "task=rte", "method.bottleneck_size=2,4", "train.learning_rate=1e-3,1e-2", "train.seed=0,1"),
     *("train.epochs=8", "train.batch_size=8", "train.max_length=32", "device=cpu", "hydra.launcher.max_stack=2"),
 ]
 TIMELY = ("time", "memory", "provenance")
@@ -56,13 +56,13 @@ def wait_for_training(process, results, count):
         time.sleep(0.01)
 
 
-def test_a_sweep_killed_six_times_ends_as_an_undisturbed_one(start, tmp_path, undisturbed):
+def test_a_sweep_killed_five_times_ends_as_an_undisturbed_one(start, tmp_path, undisturbed):
     dice = random.Random(0)
     kills = 0
-    for attempt in range(6):
+    for attempt in range(5):
         process = start(tmp_path)
-        # At every kill a stack further, so that all stages of the sweep are hit.
-        wait_for_training(process, tmp_path, 2 * attempt + 1)
+        # At every kill further, so that all stages of the sweep are hit.
+        wait_for_training(process, tmp_path, 3 * attempt // 2 + 1)
         time.sleep(dice.uniform(0, 0.4))
         if process.poll() is None:
             process.kill()
@@ -83,8 +83,8 @@ def test_two_sweeps_at_once_train_each_run_once(start, tmp_path, undisturbed):
     processes = [start(tmp_path), start(tmp_path)]
     outputs = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
-    trained = [run for out in outputs for run in re.findall(r"^\[\d+/12\] (.*seed \d)", out, re.M)]
-    assert len(trained) == len(set(trained)) == 12
+    trained = [run for out in outputs for run in re.findall(r"^\[\d+/8\] (.*seed \d)", out, re.M)]
+    assert len(trained) == len(set(trained)) == 8
     assert timeless(tmp_path) == undisturbed
 
 
@@ -122,4 +122,4 @@ def test_a_report_at_any_time_while_a_sweep_writes(start, tmp_path, capsys):
     assert statuses == sorted(statuses, reverse=True), "once there are records, there is a report"
     assert statuses.count(0) > 1
     assert report.main([str(tmp_path)]) == 0
-    assert "12 completed" in (tmp_path / "tables/NOTES.md").read_text()
+    assert "8 completed" in (tmp_path / "tables/NOTES.md").read_text()

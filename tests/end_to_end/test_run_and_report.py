@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from harness.commands import report
-from tests.fixtures.commands import FAST, SERVER, python, records
+from tests.fixtures.commands import FAST, python, records, server
 from tests.fixtures.tiny import save_tiny
 
 OTHERS = ["roberta", "xlm-roberta", "camembert", "electra", "distilbert", "mpnet", "deberta-v2", "modernbert"]
@@ -116,7 +116,8 @@ def test_scores_of_every_epoch_on_request(harness_run, tmp_path):
 
 def test_several_devices_share_the_stacks(harness_run, tmp_path, monkeypatch):
     """One process per device, here forked instead of spawned (test_checkpoints.py has those); each run trains once."""
-    monkeypatch.setattr(multiprocessing, "get_context", lambda name: SERVER)
+    forked = server()
+    monkeypatch.setattr(multiprocessing, "get_context", lambda name: forked)
     sweep = ["--multirun", "task=mrpc,rte", "train.seed=0,1", "hydra.launcher.devices=[cpu,cpu]"]
     status, out, err = harness_run(*sweep, "hydra.launcher.max_stack=1")
     assert status == 0, err
@@ -207,12 +208,15 @@ def test_spans_of_adapters_are_removed_and_drawn(harness_run, tmp_path):
 
 
 def test_the_commands_as_processes(tmp_path, tiny_model, glue):
-    """Quiet without a terminal: finished runs on standard output, nothing on standard error."""
+    """Quiet without a terminal: finished runs on standard output, nothing on standard error. And without a compiler."""
     where = [f"results_dir={tmp_path / 'r'}", f"cache_dir={tmp_path / 'c'}", "model=local", f"model.name={tiny_model}"]
-    done = python("-m", "harness.run", "--multirun", "task=mrpc", "train.learning_rate=1e-3,1e-2", *FAST, *where,
-                  GLUE_DIR=str(glue))  # fmt: skip
+    sweep = ("--multirun", "task=mrpc", "train.learning_rate=1e-3,1e-2", *FAST, *where)
+    done = python("-X", "importtime", "-m", "harness.run", *sweep, GLUE_DIR=str(glue))
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert len(done.stderr.splitlines()) == done.stderr.count("import time:")
+    assert "transformers.modeling_utils" in imported
+    assert not {"torch.distributed.tensor", "torch._dynamo.eval_frame"} & imported
     assert "GLUE_DIR" in done.stdout
     assert "[2/2]" in done.stdout
     told = python("-m", "harness.report", str(tmp_path / "r"))

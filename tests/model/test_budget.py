@@ -56,6 +56,7 @@ def test_a_budget_that_a_size_meets_exactly_is_met():
     exact = trained(AdapterConfig(bottleneck_size=5))
     assert chosen(AdapterConfig(), exact).bottleneck_size == 5
     assert chosen(AdapterConfig(), exact - 1).bottleneck_size == 4
+    assert chosen(AdapterConfig(), trained(AdapterConfig(bottleneck_size=1))).bottleneck_size == 1
     assert chosen(AdapterConfig(), None).bottleneck_size == 64
 
 

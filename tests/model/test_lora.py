@@ -6,6 +6,7 @@ import numpy as np
 import peft
 import pytest
 import torch
+from torch import nn
 from transformers import AutoModelForSequenceClassification, get_linear_schedule_with_warmup
 
 from harness.config import TrainConfig
@@ -177,9 +178,11 @@ def test_stacks_equal_runs_alone_in_every_family(family, config):
 def test_a_drawn_start_is_that_of_peft_and_the_same_alone_and_padded():
     stacked = build([LoraConfig(rank=rank, target_modules=["output"]) for rank in (4, 16)], [3, 5])
     alone = build([LoraConfig(rank=4, target_modules=["output"])], [3])
-    padded, own = (next(m for m in model.modules() if isinstance(m, Lora)) for model in (stacked, alone))
-    assert torch.equal(padded.down[0, :, :4], own.down[0]) and not padded.down[0, :, 4:].any()
-    assert not padded.up.any()
+    every = [[m for m in model.modules() if isinstance(m, Lora)] for model in (stacked, alone)]
+    for padded, own in zip(*every, strict=True):
+        assert torch.equal(padded.down[0, :, :4], own.down[0]) and not padded.down[0, :, 4:].any()
+        assert not padded.up.any()
+    padded = every[0][0]
     bound = 64**-0.5  # of 64 input features, as torch's own linear maps and peft draw them
     values = padded.down[1].detach()
     assert values.abs().max() <= bound and values.abs().max() > 0.95 * bound
@@ -190,6 +193,23 @@ def test_a_start_changes_nothing_before_the_first_step():
     plain = predict(build([HeadConfig()]), rows(), bf16=False)
     for config in (LoraConfig(rank=4), IA3Config()):
         np.testing.assert_array_equal(predict(build([config]), rows(), bf16=False), plain)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_dropout_is_of_what_lora_reads_and_not_of_what_the_layer_does(replicas):
+    generators = [torch.Generator().manual_seed(seed) for seed in range(replicas)]
+    dropout, base, x = nn.ReLU(), nn.Linear(6, 4), torch.randn(2 * replicas, 3, 6)
+    lora = Lora(base, [2] * replicas, scalings=[0.5] * replicas, dropout=dropout, generators=generators)
+    nn.init.normal_(lora.up)
+    kept = x.clamp(min=0).unflatten(0, (replicas, 2))
+    added = torch.einsum("rbti,rim,rmo->rbto", kept, lora.down, lora.up).flatten(0, 1)
+    torch.testing.assert_close(lora(x), base(x) + 0.5 * added)
+
+
+def test_dropout_is_that_of_the_config_and_of_each_replicas_stream():
+    classifier = build([LoraConfig(rank=2, dropout=0.25)] * 2, (0, 1))
+    found = [module.dropout for module in classifier.modules() if isinstance(module, Lora)]
+    assert found and all(one.p == 0.25 and one.masks is classifier.dropout.masks for one in found)
 
 
 def test_a_ranks_padding_is_no_parameter():
@@ -205,6 +225,8 @@ def test_a_ranks_padding_is_no_parameter():
 def test_a_rank_above_the_width_is_refused():
     with pytest.raises(UserError, match=r"method.rank=33 is above 32, the width of encoder\.layer\.0\..*at most 32"):
         count(tiny_config(), LoraConfig(rank=33), 2)
+    with pytest.raises(UserError, match=r"method.rank=33 is above 32"):
+        build([LoraConfig(rank=rank) for rank in (2, 33)], [0, 1])
     assert count(tiny_config(), LoraConfig(rank=32), 2)["trained"] == 3 * 2 * 2 * 32 * 32 + 66
 
 

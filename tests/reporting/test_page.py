@@ -243,7 +243,8 @@ def test_the_page_works_in_a_browser(tmp_path):
     text = make_report(records, Bootstrap(tmp_path)).files["report.html"]
     page, shot = tmp_path / "page.html", tmp_path / "page.png"
     page.write_text(text.replace("<head>", f"<head>{LISTEN}").replace("</body>", f"{READ}</body>"), encoding="utf-8")
-    dom = browse(page, "--dump-dom", f"--user-data-dir={tmp_path}/profile")
+    shoot = [f"--screenshot={shot}", "--window-size=1280,900"]
+    dom = browse(page, "--dump-dom", *shoot, f"--user-data-dir={tmp_path}/profile")
     told = json.loads(re.search(r'<pre id="told">(.*?)</pre>', dom)[1])
     assert told["errors"] == []
     assert (told["first"], told["more"]) == (200, 400)
@@ -256,5 +257,4 @@ def test_the_page_works_in_a_browser(tmp_path):
     assert told["tasks"] == ["RTE"]
     assert told["filtered"].startswith("8 of ")
     assert told["tip"].startswith("CoLA, ") and told["hidden"]
-    browse(page, f"--screenshot={shot}", "--window-size=1280,900", f"--user-data-dir={tmp_path}/profile")
     assert shot.read_bytes().startswith(b"\x89PNG")

@@ -1,6 +1,7 @@
 """The battery of `make torture`, short: it finds nothing, and says what it has done."""
 
 import json
+import os
 
 import pytest
 
@@ -8,8 +9,8 @@ from harness.errors import UserError
 from harness.records.record import write_json, write_record
 from scripts import torture
 from scripts.torture_kills import outcome
-from scripts.torture_process import would_halve
-from tests.fixtures.commands import python
+from scripts.torture_process import Death, die_at, would_halve
+from tests.fixtures.commands import PATIENCE, server
 from tests.sweeps.test_sweep import make_run
 
 pytestmark = pytest.mark.process
@@ -31,6 +32,7 @@ def test_killed_sweeps_end_like_undisturbed_ones(tmp_path, capsys):
         "--out",
         str(tmp_path),
     ]
+    server()  # with what torture would import, and more
     status = torture.main(options)
     battery = json.loads((tmp_path / "battery.json").read_text())
     assert [check["faults"] for check in battery["checks"]] == [[], [], []]
@@ -76,17 +78,23 @@ def test_a_battery_in_parts(tmp_path, monkeypatch):
         torture.main(["--add", "--out", str(tmp_path)])
 
 
+def die_in_a_write(folder):
+    die_at(Death((folder.name,), 1, 0.5), str(folder))
+    os.fsync(os.open(folder / "file", os.O_RDWR | os.O_CREAT))
+
+
 def test_a_kill_that_would_halve_a_stack_waits(tmp_path):
     """The second in a row before the first checkpoint, also where a process kills itself in a write."""
-    run, write = make_run(), "import os; os.fsync(os.open({!r}, os.O_RDWR | os.O_CREAT))"
+    run = make_run()
     write_record(tmp_path, run.record("running"))
     for kills, halves in ((0, False), (1, True)):
         start = {"runs": [run.id], "kills": kills, "halved": False, "kernel": []}
         write_json(tmp_path / "starts" / f"{run.id}.json", start)
         assert would_halve(tmp_path) == halves
-        death = f"die_at(Death(({tmp_path.name!r},), 1, 0.5), {str(tmp_path)!r})"
-        code = f"from scripts.torture_process import *; {death}; "
-        assert python("-c", code + write.format(str(tmp_path / "file"))).returncode == (0 if halves else -9)
+        process = server().Process(target=die_in_a_write, args=(tmp_path,))
+        process.start()
+        process.join(PATIENCE)
+        assert process.exitcode == (0 if halves else -9)
 
 
 def test_what_is_compared(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from harness.sweeps.sweep import Sweep
-from tests.fixtures.commands import PATIENCE, SERVER
+from tests.fixtures.commands import PATIENCE, server
 from tests.sweeps.test_sweep import complete, runs, statuses
 
 pytestmark = [
@@ -52,7 +52,7 @@ def sweep(folder):
 
 
 def test_every_run_trains_in_a_smaller_stack_and_nothing_stays_behind(tmp_path):
-    process = SERVER.Process(target=sweep, args=(tmp_path,))
+    process = server().Process(target=sweep, args=(tmp_path,))
     process.start()
     process.join(PATIENCE)
     assert process.exitcode == 0

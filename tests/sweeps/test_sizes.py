@@ -96,6 +96,8 @@ def test_memory_that_others_have_taken_since_cuts_a_stack_when_it_starts(tmp_pat
     assert "4.0 GB are expected to be needed, 3.8 GB are free on this machine: MRPC trains 3 runs at once" in (
         capsys.readouterr().out
     )
+    said = []
+    assert Sizes(tmp_path, sweep.sizes.growths, there(4)).next(every, CPU, said.append) == 4 and not said
 
 
 def test_a_stack_goes_on_in_the_composition_of_its_checkpoint_whatever_memory_there_is(tmp_path):
@@ -157,8 +159,13 @@ def test_kills_are_counted_whoever_sent_the_signal(tmp_path, kernel):
     for count in range(3):
         start(tmp_path, stack, kernel(5))
         assert kills(tmp_path, stack, kernel(5)) == count + 1
-    note_start(tmp_path, stack[:2], kernel(5))  # in halves
-    assert start_of(tmp_path, stack[:2], kernel(5)).halved and not start_of(tmp_path, stack[:2]).was_killed_too_often
+    for _ in range(2):
+        note_start(tmp_path, stack[:2], kernel(5))  # in halves, and once more without another kill
+        mark(tmp_path, stack[:2], "failed", error="interrupted")
+        found = start_of(tmp_path, stack[:2], kernel(5))
+        assert found.halved and not found.was_killed_too_often
+    assert start_of(tmp_path, stack, kernel(5)) == found  # also of the first runs of more
+    assert start_of(tmp_path, [stack[0], stack[2]], kernel(5)) is None
 
 
 def test_other_ends_are_not(tmp_path, kernel):
@@ -192,7 +199,7 @@ def test_of_a_stack_with_an_older_checkpoint_only_kills_for_lack_of_memory_count
         start(tmp_path, stack, kernel(count + 1))
         mark(tmp_path, stack, "failed", error="interrupted")
     mark(tmp_path, stack)
-    assert kills(tmp_path, stack, kernel(0, boot="another")) == 3  # of another machine nothing is known
+    assert kills(tmp_path, stack, kernel(2, boot="another")) == 3  # of another machine nothing is known
     later(checkpoint(tmp_path, stack[:2]), -60)  # of another stack
     assert kills(tmp_path, stack, kernel(2)) == 3
 
@@ -256,6 +263,7 @@ def test_a_single_run_that_was_killed_twice_starts_again_with_advice(tmp_path, c
     mark(tmp_path, stack, "failed", error="interrupted")
     assert Sizes(tmp_path).next(stack, CPU) == 1
     assert "set train.micro_batch_size=16" in capsys.readouterr().out
+    later(checkpoint(tmp_path, stack), 1)
     for damaged in ("", "{}", "[]", '{"runs": [], "kills": 2, "halved": false, "kernel": []}'):
         path.write_text(damaged)
         assert start_of(tmp_path, stack) is None

@@ -118,6 +118,7 @@ class _Launcher(Launcher):
         if self.session.dry_run:
             self.session.plan(self.plan(configs), self.config.hydra)
             return [_returned(overrides, job, nan) for overrides, job in zip(job_overrides, composed, strict=True)]
+        self.session.import_torch()
         records = self.train(configs)
         self.session.collect(records, composed[0].results_dir)
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)  # where sweepers leave their results
