@@ -35,7 +35,7 @@ def import_transformers() -> None:
 
     They are `scipy.optimize` (losses of models for images; 0.4 s), `torch.distributed.tensor` (models over several
     devices) and `torch._dynamo` (torch's compiler, see `NoCompiler`); the last two have much in common, so that only
-    leaving out both gains anything (0.9 s, of a run 1.8 s: the first step of an optimizer imports the compiler, too).
+    leaving out both gains anything (0.9 s, of a run 2 s: the first step of an optimizer imports the compiler, too).
 
     For a process that compiles nothing, before anything has imported transformers' models; otherwise nothing happens.
     """

@@ -5,6 +5,7 @@ import torch
 
 from harness.errors import UserError
 from harness.method_config import AdapterConfig, HeadConfig, TopLayersConfig
+from harness.model.classifier import Classifier
 from harness.model.pooling import resolve_pooling
 from harness.training.device import autocast
 from harness.training.frozen_states import FrozenStates
@@ -63,6 +64,10 @@ def test_frozen_states_of_the_mean_give_the_logits_of_the_whole_encoder(config):
 def test_poolings_differ():
     found = [predict(build([HeadConfig()], pooling=name), rows(), bf16=False) for name in ("pooler", "first", "mean")]
     assert all(abs(one - other).max() > 1e-2 for one in found for other in found if one is not other)
+
+
+def test_a_head_of_every_token_reads_all_tokens():
+    assert Classifier(tiny_encoder(), 2, dropout_rate=0.0, seeds=[0], reads_all_tokens=True).pooling == "all tokens"
 
 
 def test_auto_is_the_pooler_of_the_checkpoint_or_else_the_first_token():

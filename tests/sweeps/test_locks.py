@@ -1,11 +1,13 @@
 """Locks on runs between processes of one host and of several, which are simulated: no `flock` between them."""
 
+import errno
 import multiprocessing
 import os
 import random
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
 
 import pytest
 
@@ -132,6 +134,33 @@ def test_two_that_claim_at_once_do_not_both_get_it(tmp_path, monkeypatch):
         monkeypatch.setattr(one, "_others", look_late)
         assert not is_held(one)
         assert found == [True]
+
+
+@pytest.mark.parametrize(("number", "is_lost"), [(errno.ESTALE, True), (errno.EIO, False)])
+def test_of_the_errors_of_renewing_only_a_stale_handle_is_a_loss(tmp_path, monkeypatch, number, is_lost):
+    """NFS says so of a file that another host has removed; a file system that fails for once says nothing."""
+
+    def utime(file):
+        raise OSError(number, os.strerror(number))
+
+    with RunLocks(tmp_path, beat=1000) as one:
+        monkeypatch.setattr(os, "utime", utime)
+        with nullcontext() if not is_lost else pytest.raises(LostLocksError):
+            one.check()
+        assert one.is_lost == is_lost
+
+
+def test_a_holder_whose_file_cannot_be_opened_lives(tmp_path, monkeypatch):
+    opens = os.open
+
+    def refuse(path, *more, **options):
+        if Path(path).parent.name == "processes":
+            raise PermissionError(errno.EACCES, "another user's")
+        return opens(path, *more, **options)
+
+    with RunLocks(tmp_path) as one, RunLocks(tmp_path) as other, one.hold(RUN):
+        monkeypatch.setattr(os, "open", refuse)
+        assert not is_held(other)
 
 
 def test_training_ends_at_the_step_after_a_loss(tmp_path, hosts):
