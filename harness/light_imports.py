@@ -1,4 +1,4 @@
-"""Import what a command works with in less time: a third of the start of `harness run` and of `harness predict`."""
+"""Import what a command works with in less time, and for predictions less of it: a third of their start."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ def import_transformers() -> None:
 
     They are `scipy.optimize` (losses of models for images; 0.4 s), `torch.distributed.tensor` (models over several
     devices) and `torch._dynamo` (torch's compiler, see `NoCompiler`); the last two have much in common, so that only
-    leaving out both gains anything (0.9 s, of a run 2 s: the first step of an optimizer imports the compiler, too).
+    leaving out both gains anything (0.9 s).
 
-    For a process that compiles nothing, before anything has imported transformers' models; otherwise nothing happens.
+    For a process that neither trains nor compiles, before anything has imported transformers' models; otherwise nothing
+    happens. A run must be able to compile: a method of the user's own may.
     """
     if "transformers.modeling_utils" in sys.modules:
         return
@@ -53,10 +54,9 @@ def import_transformers() -> None:
 
 
 class NoCompiler(ModuleType):
-    """Stands for `torch._dynamo`, of which loading a model and the steps of an optimizer only use what follows.
+    """Stands for `torch._dynamo`, of which importing transformers and loading a model only use decorators.
 
-    Decorators mark functions for the compiler, and breaks end its graphs; both change nothing where nothing is
-    compiled.
+    They mark functions for the compiler, and change nothing where nothing is compiled.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class NoCompiler(ModuleType):
 
         super().__init__(COMPILER)
         self.__path__ = [str(Path(torch.__file__).parent / "_dynamo")]  # modules imported from there are the real ones
-        self.allow_in_graph = self.assume_constant_result = self.disable = self.graph_break = _unchanged
+        self.allow_in_graph = self.assume_constant_result = self.disable = _unchanged
 
 
 def _unchanged(function: Callable[..., Any] | None = None, *_: Any, **__: Any) -> Callable[..., Any]:

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from harness.config import RunConfig, check, check_sweep
 from harness.errors import UserError
-from harness.light_imports import import_transformers, lasting_imports
+from harness.light_imports import lasting_imports
 from harness.records.choice import choice_score
 from harness.records.method_title import size_key
 from harness.records.record import Record
@@ -47,7 +47,7 @@ class Session:
 
     `records` holds the record of every run that was asked for, by id, and `results_dir` the folder where they lie;
     `refused` the errors of single jobs. In a `dry_run` nothing is trained, and `planned` holds what would be launched.
-    `owns_process` says that nothing else works in this process, which then imports no more than runs use.
+    `owns_process` says that nothing else works in this process, whose garbage is its own.
     """
 
     def __init__(self, *, dry_run: bool = False, owns_process: bool = False) -> None:
@@ -80,7 +80,6 @@ class Session:
         """Import what trains; to be called before anything else does it."""
         if self.owns_process:
             with lasting_imports():
-                import_transformers()
                 importlib.import_module("harness.sweeps.jobs")
 
     def plan(self, launch: Launch, hydra: DictConfig) -> None:
