@@ -208,15 +208,12 @@ def test_spans_of_adapters_are_removed_and_drawn(harness_run, tmp_path):
 
 
 def test_the_commands_as_processes(tmp_path, tiny_model, glue):
-    """Quiet without a terminal: finished runs on standard output, nothing on standard error. And without a compiler."""
+    """Quiet without a terminal: finished runs on standard output, nothing on standard error."""
     where = [f"results_dir={tmp_path / 'r'}", f"cache_dir={tmp_path / 'c'}", "model=local", f"model.name={tiny_model}"]
-    sweep = ("--multirun", "task=mrpc", "train.learning_rate=1e-3,1e-2", *FAST, *where)
-    done = python("-X", "importtime", "-m", "harness.run", *sweep, GLUE_DIR=str(glue))
+    done = python("-m", "harness.run", "--multirun", "task=mrpc", "train.learning_rate=1e-3,1e-2", *FAST, *where,
+                  GLUE_DIR=str(glue))  # fmt: skip
     assert done.returncode == 0, done.stderr
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
-    assert len(done.stderr.splitlines()) == done.stderr.count("import time:")
-    assert "transformers.modeling_utils" in imported
-    assert not {"torch.distributed.tensor", "torch._dynamo.eval_frame"} & imported
+    assert done.stderr == ""
     assert "GLUE_DIR" in done.stdout
     assert "[2/2]" in done.stdout
     told = python("-m", "harness.report", str(tmp_path / "r"))
