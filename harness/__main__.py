@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in COMMANDS:
         module = importlib.import_module(f"harness.commands.{name}")  # only now: some of them load torch
-        return module.main(rest, owns_process=True) if name == "run" else module.main(rest, prog=f"harness {name}")
+        return module.main(rest) if name == "run" else module.main(rest, prog=f"harness {name}")
     if name in ("-h", "--help"):
         print(usage())
         return 0

@@ -5,4 +5,4 @@ import sys
 from harness.commands.run import main
 
 if __name__ == "__main__":
-    sys.exit(main(owns_process=True))
+    sys.exit(main())

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from harness.config import register_configs
 from harness.errors import UserError
 from harness.interrupts import SIGNALS, Terminated
+from harness.light_imports import import_training
 from harness.sweeps.command import COMMAND, check_arguments, with_override
 from harness.sweeps.composition import explained, run_hydra
 from harness.sweeps.help_page import help_page
@@ -31,17 +32,14 @@ if TYPE_CHECKING:
 DRY_RUN = "--dry-run"
 
 
-def main(arguments: Sequence[str] | None = None, *, owns_process: bool = False) -> int:
-    """Entry point; returns the exit status. `arguments` are those of the command line (None: of this process).
-
-    `owns_process` says that nothing else works in this process, see `Session`.
-    """
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status. `arguments` are those of the command line (None: of this process)."""
     with SIGNALS.handled():
-        return _main(list(sys.argv[1:] if arguments is None else arguments), owns_process)
+        return _main(list(sys.argv[1:] if arguments is None else arguments))
 
 
-def _main(arguments: Sequence[str], owns_process: bool) -> int:
-    session = Session(dry_run=DRY_RUN in arguments, owns_process=owns_process)
+def _main(arguments: Sequence[str]) -> int:
+    session = Session(dry_run=DRY_RUN in arguments)
     hydra_arguments = [argument for argument in arguments if argument != DRY_RUN]
     try:
         with explained(arguments):
@@ -92,7 +90,7 @@ def _foresee(session: Session, arguments: Sequence[str]) -> None:
 def _print_plan(session: Session) -> None:
     """What the launches of a dry run come to; nothing where Hydra only showed something, such as a config."""
     if session.planned:
-        session.import_torch()
+        import_training()
         from harness.sweeps.dry_run import print_plan  # imports torch
 
         print_plan(session.planned)

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from harness.config import RunConfig, check, check_sweep
 from harness.errors import UserError
-from harness.light_imports import lasting_imports
+from harness.light_imports import import_training
 from harness.records.choice import choice_score
 from harness.records.method_title import size_key
 from harness.records.record import Record
@@ -47,12 +47,10 @@ class Session:
 
     `records` holds the record of every run that was asked for, by id, and `results_dir` the folder where they lie;
     `refused` the errors of single jobs. In a `dry_run` nothing is trained, and `planned` holds what would be launched.
-    `owns_process` says that nothing else works in this process, whose garbage is its own.
     """
 
-    def __init__(self, *, dry_run: bool = False, owns_process: bool = False) -> None:
+    def __init__(self, *, dry_run: bool = False) -> None:
         self.dry_run = dry_run
-        self.owns_process = owns_process
         self.planned: list[Launch] = []
         self.records: dict[str, Record] = {}
         self.results_dir = ""
@@ -66,7 +64,7 @@ class Session:
             if self.dry_run:
                 self.plan(Launch(configs), HydraConfig.get())
                 return float("nan")
-            self.import_torch()
+            import_training()
             from harness.sweeps.jobs import run_all
 
             records = run_all(configs)
@@ -75,12 +73,6 @@ class Session:
             return float("nan")
         self.collect(records, job.results_dir)
         return score_of(records[0])
-
-    def import_torch(self) -> None:
-        """Import what trains; to be called before anything else does it."""
-        if self.owns_process:
-            with lasting_imports():
-                importlib.import_module("harness.sweeps.jobs")
 
     def plan(self, launch: Launch, hydra: DictConfig) -> None:
         """Note what would be launched; `UserError` where a sweeper chooses runs by the scores of earlier ones."""

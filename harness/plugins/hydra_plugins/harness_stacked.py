@@ -21,6 +21,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from harness.config import RunConfig
+from harness.light_imports import import_training
 from harness.records.record import Record
 from harness.sweeps.session import Launch, Session, checked_configs, refuse_two_sizes, score_of
 
@@ -118,7 +119,7 @@ class _Launcher(Launcher):
         if self.session.dry_run:
             self.session.plan(self.plan(configs), self.config.hydra)
             return [_returned(overrides, job, nan) for overrides, job in zip(job_overrides, composed, strict=True)]
-        self.session.import_torch()
+        import_training()
         records = self.train(configs)
         self.session.collect(records, composed[0].results_dir)
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)  # where sweepers leave their results
