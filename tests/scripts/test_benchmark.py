@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from harness.product_caches import bound
 from scripts import benchmark
 from scripts.benchmark_ours import measure_machine, measure_ours
 from scripts.benchmark_table import PEERS, our_names, peers_of, problems_of, tabulate
@@ -132,26 +133,36 @@ def test_our_side_trains_an_epoch_of_the_rows(name, replicas, method, tmp_path, 
 
 
 ECHO = """
-import json, sys
+import json, os, sys
 for line in sys.stdin:
     asked = json.loads(line)
     if asked.get("die"):
         sys.exit("killed")
-    print(json.dumps(asked | {"seconds": 2.0, "replicas": 1, "peak_bytes": 3}), flush=True)
+    seconds = float(os.environ["SECONDS_TAKEN"])
+    print(json.dumps(asked | {"seconds": seconds, "replicas": 1, "peak_bytes": 3}), flush=True)
 """
 
 
 @pytest.mark.process
 def test_workers_answer_side_by_side_and_come_back_after_their_death():
-    workers = [Worker([sys.executable, "-c", ECHO], {}) for _ in range(2)]
+    """Side by side, the slowest counts."""
+    workers = [Worker([sys.executable, "-c", ECHO], {"SECONDS_TAKEN": seconds}) for seconds in ("2", "3", "1")]
     try:
         assert ask(workers[:1], {"examples": 5}) == {"examples": 5, "seconds": 2.0, "replicas": 1, "peak_bytes": 3}
-        assert ask(workers, {"examples": 5}) == {"examples": 5, "seconds": 2.0, "replicas": 2, "peak_bytes": 6}
+        assert ask(workers, {"examples": 5}) == {"examples": 5, "seconds": 3.0, "replicas": 3, "peak_bytes": 9}
         assert ask(workers, {"die": True}) == {"error": "killed (exit status 1)"}
-        assert ask(workers, {"examples": 6})["replicas"] == 2
+        assert ask(workers, {"examples": 6})["replicas"] == 3
     finally:
         for worker in workers:
             worker.close()
+
+
+def test_opponents_keep_their_own_caches(monkeypatch):
+    """What importing `harness` sets for itself is not handed to them; what the user has set is."""
+    monkeypatch.setattr("os.environ", {"OMP_WAIT_POLICY": "PASSIVE"})
+    bound()
+    environment = Worker(["true"], {"OMP_NUM_THREADS": "1"}).environment
+    assert set(environment) == {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM"}
 
 
 @pytest.mark.peers
