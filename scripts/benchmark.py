@@ -138,7 +138,7 @@ def _write(options: argparse.Namespace, machine: dict, results: dict[str, list[d
     asked = [] if options.precision == "auto" else [machine["precision"]]
     stem = options.output / "-".join([machine["task"], *named, device, *asked])
     record = {"machine": machine, "results": results}
-    stem.with_suffix(".json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    stem.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     stem.with_suffix(".md").write_text(tabulate(results, machine) + "\n", encoding="utf-8")
     print(f"written: {stem}.json, {stem}.md", flush=True)
 

@@ -80,7 +80,7 @@ def test_ratios_are_within_repetitions_and_of_rates_over_all_replicas():
     assert rows["adapterhub-padded"][0] == "failed: no memory"
     assert "0123456789 (dirty)" in table and "a CPU; bf16; products 100 GFLOP/s in bf16" in table
     assert "adapterhub: torch 2.0; ours: torch 2.0" in table
-    assert "- checked: opponents train as many parameters as ours (adapter 1,234), and every loss falls" in table
+    assert "- checked: opponents train as many parameters as ours (adapter 1,234); too few steps for losses to" in table
 
 
 def test_an_unfair_comparison_is_said():
@@ -89,6 +89,7 @@ def test_an_unfair_comparison_is_said():
         "trainer-full": [BASE | {"seconds": 1.0, "method": "full", "trained": 5000}] * 2,  # none of ours
         "ours-1": [BASE | {"seconds": 1.0, "examples": 512, "losses": [0.5, after]} for after in (0.55, 0.46)],
         "ours-2": [BASE | {"seconds": 1.0, "losses": [0.5, 0.6]}] * 2,  # too few rows to tell
+        "ours-4": [BASE | {"seconds": 1.0, "examples": 512, "losses": [0.5, 0.4]}] * 2,
     }
     found = problems_of(results)
     assert found == [
@@ -97,6 +98,19 @@ def test_an_unfair_comparison_is_said():
     ]
     table = tabulate(results, MACHINE)
     assert all(f"- NOT COMPARABLE: {problem}" in table for problem in found) and "checked" not in table
+
+
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [([[0.69, 0.691], [0.69, 0.689]], "too few steps for losses to tell"), ([[0.7, 0.6], [0.7, 0.65]], "every loss")],
+)
+def test_losses_tell_nothing_before_one_clearly_falls(losses, said):
+    results = {
+        f"ours-{count}": [BASE | {"seconds": 1.0, "examples": 512, "losses": own}]
+        for count, own in enumerate(losses, 1)
+    }
+    assert problems_of(results) == []
+    assert f"as many parameters as ours (adapter 1,234); {said}" in tabulate(results, MACHINE)
 
 
 def test_the_machine_is_measured_and_the_code_named():
