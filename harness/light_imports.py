@@ -30,12 +30,6 @@ def lasting_imports() -> Iterator[None]:
         gc.enable()
 
 
-def import_training() -> None:
-    """Import what trains runs; to be called before anything else imports torch."""
-    with lasting_imports():
-        import harness.sweeps.jobs  # noqa: F401 - for its effect
-
-
 def import_transformers() -> None:
     """Import `transformers.modeling_utils` without three packages that it asks for and one encoder does not need.
 

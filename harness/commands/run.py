@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING
 from harness.config import register_configs
 from harness.errors import UserError
 from harness.interrupts import SIGNALS, Terminated
-from harness.light_imports import import_training
 from harness.sweeps.command import COMMAND, check_arguments, with_override
 from harness.sweeps.composition import explained, run_hydra
 from harness.sweeps.help_page import help_page
 from harness.sweeps.progress import print_outcome
-from harness.sweeps.session import Session, register_launchers
+from harness.sweeps.session import Session, import_training, register_launchers
 
 if TYPE_CHECKING:
     from harness.sweeps.dry_run import Outlook

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from harness.config import RunConfig, check, check_sweep
 from harness.errors import UserError
-from harness.light_imports import import_training
+from harness.light_imports import lasting_imports
 from harness.records.choice import choice_score
 from harness.records.method_title import size_key
 from harness.records.record import Record
@@ -40,6 +40,12 @@ class Launch:
     devices: list[str] | None = None
     cluster: str | None = None
     device_type: str | None = None
+
+
+def import_training() -> None:
+    """Import what trains runs; to be called before anything else imports torch."""
+    with lasting_imports():
+        importlib.import_module("harness.sweeps.jobs")
 
 
 class Session:

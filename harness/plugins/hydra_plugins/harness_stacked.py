@@ -21,9 +21,15 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from harness.config import RunConfig
-from harness.light_imports import import_training
 from harness.records.record import Record
-from harness.sweeps.session import Launch, Session, checked_configs, refuse_two_sizes, score_of
+from harness.sweeps.session import (
+    Launch,
+    Session,
+    checked_configs,
+    import_training,
+    refuse_two_sizes,
+    score_of,
+)
 
 
 @dataclass
