@@ -63,8 +63,7 @@ def learning_curves(scores: Scores) -> Figure | None:
         chosen_points([curve.cell for curve in losses]),
         name="learning_curves",
         title="Learning curves",
-        caption=f"Mean training loss of {_spans(losses)}, for the chosen config of each cell; "
-        f"{_seeds(losses)}: its seeds. "
+        caption=f"Mean training loss of {_spans(losses)}, for the chosen config of each cell{_seeds(losses)}. "
         + ("Scores: on the selection split, after each epoch. " if evaluated else "")
         + "Each panel has a scale of its own.",
         legend=styles,
@@ -124,9 +123,9 @@ def _spans(losses: Sequence[_Curve]) -> str:
 
 
 def _seeds(curves: Sequence[_Curve]) -> str:
-    """What `_draw` shows seeds as."""
-    kinds = {"bands" if len(curve.mean) > _FEW else "thin lines" for curve in curves}
-    return " or ".join(sorted(kinds))
+    """What `_draw` shows seeds as, where there are several."""
+    kinds = {"bands" if len(curve.mean) > _FEW else "thin lines" for curve in curves if len(curve.runs) > 1}
+    return f"; {' or '.join(sorted(kinds))}: its seeds" if kinds else ""
 
 
 def _scores(records: Sequence[Record]) -> list[Points]:

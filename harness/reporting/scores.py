@@ -136,7 +136,8 @@ def group_scores(group: Group) -> Scores:
             adapters.append(rows[smallest])
             continue
         best = best_size_row(group, family, columns)
-        same = next((method for method in sizes.values() if rows[method].cells == best.cells), None)
+        known = any(cell.chosen for cell in best.cells.values())  # else no size is the best yet
+        same = next((method for method in sizes.values() if known and rows[method].cells == best.cells), None)
         if same is None:
             in_front[smallest] = best
         else:

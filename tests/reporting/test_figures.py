@@ -464,12 +464,15 @@ def test_many_losses_have_a_band_from_the_lowest_to_the_highest_seed():
     records = [
         with_losses(make_record("mrpc", "full", seed=seed), [0.5 + seed / 10] * 96, every=6) for seed in (0, 1, 2)
     ]
-    (ax,) = drawn(records)["learning_curves"].canvas.axes
+    figure = drawn(records)["learning_curves"]
+    assert "the chosen config of each cell; bands: its seeds. " in figure.caption
+    (ax,) = figure.canvas.axes
     (line,), (band,) = ax.get_lines(), ax.collections
     assert len(line.get_xdata()) == 96 and line.get_marker() in ("", "None")
     assert list(line.get_ydata()) == pytest.approx([0.6] * 96)
     heights = band.get_paths()[0].vertices[:, 1]
     assert (heights.min(), heights.max()) == pytest.approx((0.5, 0.7))
+    assert "the chosen config of each cell. " in drawn(records[:1])["learning_curves"].caption  # a single seed
 
 
 def test_scores_of_every_epoch_have_panels_of_their_own():

@@ -62,6 +62,11 @@ def test_no_two_rows_are_the_same():
     ]
 
 
+def test_no_size_is_the_best_before_a_run_has_completed():
+    records = [make_record(size=size, status="running") for size in (8, 64)]
+    assert list(lines_of(records)) == ["Majority class", "Adapters (best size)", "Adapters (8)", "Adapters (64)"]
+
+
 def test_one_size_needs_no_best_size_row():
     assert list(lines_of([make_record(method="full"), make_record(size=64)])) == [
         "Majority class",
