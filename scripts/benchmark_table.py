@@ -90,13 +90,14 @@ def problems_of(results: dict[str, list[dict]]) -> list[str]:
 
     A loss that stays is one only where another one clearly falls: QNLI takes more steps than most measurements have.
     """
-    found, losses = [], _losses(results)
+    found = []
     ours = {result["method"]: result["trained"] for name, result in _last(results) if name.startswith("ours-")}
     for name, result in _last(results):
         if result["trained"] != ours.get(result["method"], result["trained"]):
             found.append(f"{name} trains {result['trained']:,} parameters, ours {ours[result['method']]:,}")
-        before, after = losses.get(name, (1.0, 0.0))
-        if _can_tell(losses) and not after < before:
+    losses = _losses(results)
+    for name, (before, after) in losses.items() if _can_tell(losses) else ():
+        if not after < before:
             found.append(f"{name}: the loss does not fall ({before:.3f} to {after:.3f})")
     return found
 
@@ -111,6 +112,7 @@ def _losses(results: dict[str, list[dict]]) -> dict[str, tuple[float, float]]:
 
 
 def _can_tell(losses: dict[str, tuple[float, float]]) -> bool:
+    """Whether the steps are enough for a loss to fall clearly."""
     return any(after < _CLEARLY * before for before, after in losses.values())
 
 

@@ -10,7 +10,7 @@ from scripts import benchmark
 from scripts.benchmark_ours import measure_machine, measure_ours
 from scripts.benchmark_table import PEERS, our_names, peers_of, problems_of, tabulate
 from scripts.benchmark_workers import Worker, ask
-from tests.conftest import PEERS_PYTHON
+from tests.conftest import PEERS_PYTHON, ROOT
 
 MACHINE = {
     "task": "cola", "examples": 100, "tokens_per_example": 9.25, "model": "MiniLM", "source": "local",
@@ -111,6 +111,13 @@ def test_losses_tell_nothing_before_one_clearly_falls(losses, said):
     }
     assert problems_of(results) == []
     assert f"as many parameters as ours (adapter 1,234); {said}" in tabulate(results, MACHINE)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("results/benchmarks/*.json")), ids=lambda path: path.stem)
+def test_the_committed_tables_are_those_of_the_committed_measurements(path):
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    table = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert table == tabulate(measured["results"], measured["machine"]) + "\n"
 
 
 def test_the_machine_is_measured_and_the_code_named():
