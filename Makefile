@@ -57,7 +57,7 @@ FAST := -m "not process and not gpu and not peers and not browser"
 test: install ## Run all tests, offline; those that need a GPU, Slurm, AdapterHub's library or Chromium are skipped without
 	$(PYTEST) $(PARALLEL) $(PYTEST_ARGS)
 
-test-fast: install ## Run the tests that run no whole commands, in about a minute
+test-fast: install ## Run the tests that run no whole commands, in a few minutes
 	$(PYTEST) $(PARALLEL) $(FAST) $(PYTEST_ARGS)
 
 test-gpu: install ## Run the tests that need a CUDA device
