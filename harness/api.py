@@ -231,7 +231,8 @@ def _session(arguments: Sequence[str]) -> Session:
     from harness.sweeps.composition import explained, run_hydra
     from harness.sweeps.session import Session
 
-    session = Session()
+    # Processes of multiprocessing import the caller's script, which may not be written for that.
+    session = Session(processes=1)
     with explained(arguments), SIGNALS.handled():  # an interrupted stack leaves its checkpoint
         run_hydra(session, arguments)
     return session

@@ -11,8 +11,9 @@ through the whole benchmark; contenders take turns, and each is measured `--repe
 examples per second, the time of a 15-point sweep, the share of the measured matrix-product peak, peak memory, and
 ratios with their spread; writes them with machine and versions to results/benchmarks/. Opponents must train as many
 parameters as ours, and every loss must fall: otherwise the table says so, and the exit status is 1.
-`...-1x8` is eight processes side by side, with one thread each on a CPU. On a GPU there are two more of ours:
-`ours-R-graphs` (CUDA graphs) and `ours-1x8`.
+`...-1x8` is eight processes side by side, with one thread each on a CPU. There everyone also trains in as many
+processes as a sweep of ours has (`ours-4x2`). On a GPU there are two more of ours: `ours-R-graphs` (CUDA graphs) and
+`ours-1x8`.
 """
 
 from __future__ import annotations
@@ -23,9 +24,23 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from scripts.benchmark_table import PEERS, SIDE_BY_SIDE, SWEEP, our_names, peers_of, problems_of, tabulate
+from scripts.benchmark_table import (
+    PEERS,
+    SIDE_BY_SIDE,
+    SWEEP,
+    is_contender,
+    our_names,
+    peers_of,
+    problems_of,
+    processes_of,
+    tabulate,
+)
 from scripts.benchmark_workers import KEEP_FREED_MEMORY, ROOT, Worker, ask
+
+if TYPE_CHECKING:
+    import torch
 
 REPLICAS = {"adapter": [1, 2, 4, 8, SWEEP], "lora": [1, 4, 8]}
 MODELS = {"minilm": "MiniLM", "bert-large-random": "random encoder of BERT-large's size"}
@@ -46,10 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=ROOT / "results/benchmarks", help="folder of table and JSON")
     options = parser.parse_args(arguments)
     options.replicas = options.replicas or REPLICAS[options.method]
-    peers = PEERS[options.method]
-    unknown = set(options.skip) - {*peers, *our_names(options.replicas, on_gpu=True, method=options.method)}
+    unknown = [name for name in options.skip if not is_contender(name, options.method, options.replicas)]
     if unknown:
-        parser.error(f"--skip {' '.join(sorted(unknown))}: no such contender; choose from {', '.join(peers)}, ours-...")
+        known = ", ".join(PEERS[options.method])
+        parser.error(f"--skip {' '.join(unknown)}: no such contender; choose from {known}, ours-...")
     if options.repetitions < 1 or options.examples < _WARM_UP:
         parser.error(f"give at least --repetitions 1 and --examples {_WARM_UP}")
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +82,7 @@ def compare(options: argparse.Namespace, folder: Path) -> int:
     model = model_folder(options.model, folder / "model")
     shared = {"model": MODELS.get(options.model, Path(options.model).name), "method": options.method,
               "precision": precision, "repetitions": options.repetitions}  # fmt: skip
-    contenders = _contenders(options, model, precision, on_gpu=device.type == "cuda", output=folder)
+    contenders = _contenders(options, model, precision, device, output=folder)
     is_fine = True
     try:
         for task in options.task:
@@ -97,13 +112,16 @@ def compare(options: argparse.Namespace, folder: Path) -> int:
 
 
 def _contenders(
-    options: argparse.Namespace, model: Path, precision: str, *, on_gpu: bool, output: Path
+    options: argparse.Namespace, model: Path, precision: str, device: torch.device, *, output: Path
 ) -> dict[str, tuple[list[Worker], dict]]:
     """Contender -> the workers that measure it at the same time, and what they are asked."""
     # peft works with the versions that this harness uses, AdapterHub's library with others.
     python = sys.executable if options.method == "lora" else options.peers_python
     peer = [python, ROOT / "scripts/peers/adapters_glue.py", "--model", model, "--output", output]
     ours = [sys.executable, "-m", "scripts.benchmark_ours", model]
+    from harness.sweeps.placement import most_processes
+
+    on_gpu, several = device.type == "cuda", most_processes(None, device.type)
     threads = {} if on_gpu else {"OMP_NUM_THREADS": "1"}
 
     def pool(command: list, count: int, environment: dict[str, str]) -> list[Worker]:
@@ -112,16 +130,15 @@ def _contenders(
     pools = {
         (who, count): pool(command, count, environment)
         for who, command, environment in (("peer", peer, KEEP_FREED_MEMORY), ("ours", ours, {}))
-        for count in (1, SIDE_BY_SIDE)
+        for count in {1, several, SIDE_BY_SIDE}
     }
     contenders = {
         name: (pools["peer", one.processes],
                {"method": one.method, "padding": one.padding, "bf16": one.bf16, "every": one.every})
-        for name, one in peers_of(options.method, precision).items()
+        for name, one in peers_of(options.method, precision, several).items()
     } | {
-        name: (pools["ours", SIDE_BY_SIDE if name.endswith(f"x{SIDE_BY_SIDE}") else 1],
-               {"name": name, "method": options.method, "precision": precision})
-        for name in our_names(options.replicas, on_gpu=on_gpu, method=options.method)
+        name: (pools["ours", processes_of(name)], {"name": name, "method": options.method, "precision": precision})
+        for name in our_names(options.replicas, on_gpu=on_gpu, method=options.method, processes=several)
     }  # fmt: skip
     return {name: contender for name, contender in contenders.items() if name not in options.skip}
 

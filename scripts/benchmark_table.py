@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from statistics import mean
 from typing import Any, NamedTuple
 
 SWEEP = 15
 SIDE_BY_SIDE = 8
+_PROCESSES = re.compile(r"(?<=\d)x(\d+)$")
 
 
 class Peer(NamedTuple):
@@ -24,7 +26,7 @@ _ENOUGH = 512  # rows from which on a loss must fall: 16 steps, 4 in a quarter
 _CLEARLY = 0.98  # of the first quarter's loss
 _HUB, _FULL, _LORA = "AdapterHub, adapters", "Trainer, full fine-tuning", "peft's LoRA in Trainer"
 _GROUPED = "dynamic padding, length groups"
-_BESIDE = f"{SIDE_BY_SIDE} processes side by side, one thread each"
+_BESIDE = f"{SIDE_BY_SIDE} processes side by side, one thread each"  # or another number, see `peer_of`
 # An eighth of the rows where padding makes all of them equally long; a quarter for each of eight processes.
 PEERS: dict[str, dict[str, Peer]] = {
     "adapter": {
@@ -56,7 +58,8 @@ PEERS: dict[str, dict[str, Peer]] = {
         ),
     },
 }  # fmt: skip
-# method -> the contenders of which ratios are shown; the best-tuned ones that took part, by precision.
+# method -> the contenders of which ratios are shown; the best-tuned ones that took part, by precision. One that has
+# processes side by side stands for those of another number, too.
 BASES = {
     ("adapter", "bf16"): ("adapterhub-grouped-bf16", "adapterhub-grouped-bf16-1x8", "trainer-full-grouped-bf16"),
     ("adapter", "fp32"): ("adapterhub-grouped", "adapterhub-grouped-1x8", "trainer-full-grouped"),
@@ -66,23 +69,58 @@ BASES = {
 SIZES = {"adapter": "adapters of size 64", "lora": "LoRA of rank 8 on query and value"}
 
 
-def peers_of(method: str, precision: str) -> dict[str, Peer]:
-    """The opponents on a machine of that precision: without bf16 none that uses it, with it only those side by side."""
-    return {
-        name: peer
-        for name, peer in PEERS[method].items()
-        if (peer.bf16 if peer.processes > 1 and precision == "bf16" else precision == "bf16" or not peer.bf16)
-    }
+def peers_of(method: str, precision: str, processes: int = 1) -> dict[str, Peer]:
+    """The opponents on a machine of that precision: without bf16 none that uses it, with it only those side by side.
+
+    Those side by side are there in eight processes, and in as many as ours have, if these are several.
+    """
+    found = {}
+    for name, peer in PEERS[method].items():
+        if peer.bf16 if peer.processes > 1 and precision == "bf16" else precision == "bf16" or not peer.bf16:
+            found[name] = peer
+            if peer.processes > 1 and processes > 1:
+                other = _with_processes(name, processes)
+                found[other] = peer_of(method, other)
+    return found
 
 
-def our_names(replicas: list[int], *, on_gpu: bool, method: str = "adapter") -> list[str]:
-    """Our contenders: `ours-R`, on a GPU `ours-R-graphs` and `ours-1x8`, and next to adapters `ours-full`."""
+def peer_of(method: str, name: str) -> Peer:
+    """The opponent of that name, which may end in another number of processes than those of `PEERS`."""
+    peer, count = PEERS[method].get(_with_processes(name, SIDE_BY_SIDE)), processes_of(name)
+    if peer is None or count == peer.processes:
+        return PEERS[method][name]
+    title = peer.title.replace(f"{SIDE_BY_SIDE} processes", f"{count} processes")
+    # Each process has the more rows the fewer there are, so that all measure for about as long.
+    return peer._replace(title=title, processes=count, every=max(1, peer.every * count // SIDE_BY_SIDE))
+
+
+def processes_of(name: str) -> int:
+    """The number of processes in which a contender trains: 2 of `ours-4x2`, 8 of `peft-grouped-1x8`."""
+    found = _PROCESSES.search(name)
+    return int(found[1]) if found else 1
+
+
+def _with_processes(name: str, processes: int) -> str:
+    return _PROCESSES.sub(f"x{processes}", name)
+
+
+def our_names(replicas: list[int], *, on_gpu: bool, method: str = "adapter", processes: int = 1) -> list[str]:
+    """Our contenders: `ours-R`, next to adapters `ours-full`, with several processes `ours-RxP`, on a GPU
+    `ours-R-graphs` and `ours-1x8`.
+    """
     stacks = [f"ours-{count}" for count in replicas]
     return [
         *(["ours-full"] if method == "adapter" else []),
         *stacks,
+        *([f"{name}x{processes}" for name in stacks] if processes > 1 else []),
         *([f"{name}-graphs" for name in stacks] + [f"ours-1x{SIDE_BY_SIDE}"] if on_gpu else []),
     ]
+
+
+def is_contender(name: str, method: str, replicas: list[int]) -> bool:
+    """Whether there is such a contender, with whatever number of processes."""
+    alike = _with_processes(name, SIDE_BY_SIDE)
+    return alike in {*PEERS[method], *our_names(replicas, on_gpu=True, method=method, processes=SIDE_BY_SIDE)}
 
 
 def problems_of(results: dict[str, list[dict]]) -> list[str]:
@@ -123,7 +161,8 @@ def tabulate(results: dict[str, list[dict]], machine: dict) -> str:
     repetition: mean (minimum–maximum) over repetitions.
     """
     rates = {name: [_rate(one) for one in results[name]] for name, _ in _last(results)}
-    bases = [base for base in (*BASES[machine["method"], machine["precision"]], "ours-1") if base in rates]
+    wanted = (*BASES[machine["method"], machine["precision"]], "ours-1")
+    bases = [name for base in wanted for name in rates if base in (name, _with_processes(name, SIDE_BY_SIDE))]
     lines = [*_setting(results, machine), "",
         f"| contender | examples/s | s for {SWEEP} runs | share of peak | peak memory, GB | "
         + " | ".join(f"× {base}" for base in bases) + " |",
@@ -186,14 +225,14 @@ def _setting(results: dict[str, list[dict]], machine: dict) -> list[str]:
 
 
 def _notes(results: dict[str, list[dict]], machine: dict) -> list[str]:
-    peers = PEERS[machine["method"]]
     lines = []
-    for name, peer in peers.items():
-        if name in results:
+    for name in results:
+        if not name.startswith("ours-"):
+            peer = peer_of(machine["method"], name)
             part = f", every {peer.every}th row" if peer.every > 1 else ""
             lines.append(f"- {name}: {peer.title}{part}{' each' * (part != '' and peer.processes > 1)}")
-    if f"ours-1x{SIDE_BY_SIDE}" in results:
-        lines.append(f"- ours-1x{SIDE_BY_SIDE}: {SIDE_BY_SIDE} processes of one run each, side by side")
+    if any(processes_of(name) > 1 for name in results if name.startswith("ours-")):
+        lines.append("- ours-RxP: P processes side by side, each with R runs in one pass and, on a CPU, one thread")
     lines.append(f"- ours-R: R runs in one pass, examples of all runs counted; times of {SWEEP} runs are those of one "
                  f"pass times {SWEEP} / R")  # fmt: skip
     checkpoints = {name: result["checkpoint"] for name, result in _last(results) if "checkpoint" in result}

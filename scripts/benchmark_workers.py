@@ -71,7 +71,7 @@ def ask(workers: Sequence[Worker], request: dict) -> dict:
     if failed or len(workers) == 1:
         return failed or answers[0]
     result = answers[0] | {
-        "replicas": len(workers),
+        "replicas": sum(answer["replicas"] for answer in answers),
         "seconds": max(answer["seconds"] for answer in answers),
         "peak_bytes": sum(answer["peak_bytes"] for answer in answers),
     }

@@ -79,7 +79,7 @@ def _run(configs: Sequence[RunConfig], printed: str, death: Death | None) -> Non
             os.dup2(file.fileno(), stream.fileno())
     if death is not None:
         die_at(death, configs[0].results_dir)
-    records = jobs.run_all(configs, max_stack=MAX_STACK)
+    records = jobs.run_all(configs, max_stack=MAX_STACK, processes=1)  # which kills itself
     sys.exit(any(record["status"] != "completed" for record in records))
 
 

@@ -22,8 +22,8 @@ from harness.records.method_title import ALWAYS_SHOWN, short_number
 from harness.records.record import FINISHED, canonical, flatten, read_record, runs_folder
 from harness.sweeps.cluster import pin_precision
 from harness.sweeps.expectation import Expectations, Expected, StackNeeds
-from harness.sweeps.fit import fit, parts
-from harness.sweeps.placement import default_devices, stack_limits
+from harness.sweeps.fit import fit, parts, place
+from harness.sweeps.placement import default_devices, devices_title, share_of_threads, stack_limits
 from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run, budget_lines, resolve
 from harness.sweeps.run_lines import method_words, varying_settings
@@ -94,13 +94,17 @@ def print_plan(launches: Sequence[Launch], title: str = _TITLE) -> Outlook:
     needs = StackNeeds(device, first.device_type)
     about_memory = []
     if first.cluster is None:
+        if first.devices is None or first.processes is not None:
+            groups = [stack.runs for stack in stacks], [stack.open for stack in stacks if stack.open]
+            devices = place(devices, first.processes, *groups, needs)
         sizes, about_memory = fit(results_dir, [stack.open for stack in stacks if stack.open], needs, devices)
         stacks = [part for stack in stacks for part in stack.parts(sizes, device)]
     records = [read_record(results_dir, path.stem) for path in sorted(runs_folder(results_dir).glob("*.json"))]
     expectations = Expectations(records, needs, measure=first.cluster is None)
     opened = [stack.open for stack in stacks if stack.open]
-    expected = iter(expectations.of(opened))
-    where = f"jobs on {first.cluster}" if first.cluster else f"device: {', '.join(devices)}"
+    with share_of_threads(devices):
+        expected = iter(expectations.of(opened))
+    where = f"jobs on {first.cluster}" if first.cluster else f"device: {devices_title(devices)}"
     plan = [(stack, next(expected) if stack.open else None) for stack in stacks]
     print(title)
     for line in (*_lines(plan, where, len(devices), results_dir), *about_memory):
@@ -136,7 +140,9 @@ def _state(results_dir: str, run: Run) -> str:
     return "failed" if record["status"] == "failed" and record["error"] != "interrupted" else "interrupted"
 
 
-def _lines(plan: Sequence[tuple[_Stack, Expected | None]], where: str, devices: int, results_dir: str) -> Iterator[str]:
+def _lines(
+    plan: Sequence[tuple[_Stack, Expected | None]], where: str, processes: int, results_dir: str
+) -> Iterator[str]:
     runs = [run for stack, _ in plan for run in stack.runs]
     opened = sum(len(stack.open) for stack, _ in plan)
     known = [expected for _, expected in plan if expected is not None]
@@ -162,7 +168,7 @@ def _lines(plan: Sequence[tuple[_Stack, Expected | None]], where: str, devices: 
         yield "  ".join([*(part.ljust(width) for part, width in zip(text, widths, strict=False)), text[4]])
     if known:
         yield ""
-        yield _total(known, devices)
+        yield _total(known, processes)
         for basis, count in Counter(expected.basis for expected in known).items():
             yield f"time of {counted(count, 'stack')}: {_BASES[basis]}"
 
@@ -204,13 +210,14 @@ def _value(value: Any) -> str:
     return short_number(value) if is_number else canonical(value)
 
 
-def _total(known: Sequence[Expected], devices: int) -> str:
+def _total(known: Sequence[Expected], processes: int) -> str:
     seconds = [expected.seconds for expected in known if expected.seconds is not None]
-    shared = f" by {devices} devices" if devices > 1 else ""
+    shared = f" by {processes} processes" if processes > 1 else ""
     least = "at least " if len(seconds) < len(known) else ""
     peak = _memory(max(known, key=lambda expected: expected.peak_bytes or 0))
-    time = f"{least}{_time(sum(seconds) / devices)} of training and evaluation{shared}" if seconds else "time not known"
-    return f"in total: {time}; at most {peak} at once{' on each device' if devices > 1 else ''}"
+    expected = _time(sum(seconds) / processes)
+    time = f"{least}{expected} of training and evaluation{shared}" if seconds else "time not known"
+    return f"in total: {time}; at most {peak} at once{' in each process' if processes > 1 else ''}"
 
 
 def _time(seconds: float | None) -> str:

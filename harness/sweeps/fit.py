@@ -1,4 +1,4 @@
-"""How large the stacks of a sweep can be in the memory that is there when it starts, and what to say about it."""
+"""How many processes and how large stacks fit into the memory that is there when a sweep starts, and what to say."""
 
 from __future__ import annotations
 
@@ -10,13 +10,52 @@ from pathlib import Path
 import torch
 
 from harness.sweeps.expectation import StackNeeds
+from harness.sweeps.placement import most_processes
 from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run
-from harness.sweeps.sizes import Sizes, checkpointed, fits, fitting_runs, shortage
+from harness.sweeps.sizes import SHARE, Sizes, checkpointed, fits, fitting_runs, shortage
 from harness.training.available import Available, available_memory
 from harness.training.device import free_cached_memory, memory_remedy
 
 _PLENTY = 0.4  # of what is available: half of what a stack may use, since others may take memory later
+_PROCESS = 300_000_000  # bytes of a process forked from the server, beside those of its stack (`workers.py`)
+
+
+def place(
+    devices: Sequence[str],
+    processes: int | None,
+    stacks: Sequence[Sequence[Run]],
+    opened: Sequence[Sequence[Run]],
+    needs: StackNeeds,
+    available: Callable[[torch.device], Available | None] = available_memory,
+) -> list[str]:
+    """The devices with one entry for each process that trains: each device as often as `processes` says.
+
+    None: a CPU has one for each thread, but no more than the sweep has stacks, and no more than fit into its memory
+    with the largest of those that are `opened` in each; other devices have one.
+    """
+    count = most_processes(processes, devices[0])
+    if processes is None and count > 1:
+        count = min(count, sum(stack[0].checkpoint is not None for stack in stacks))
+        count = _fitting_processes(count, opened, needs, available) if count > 1 else 1
+    return list(devices) * count
+
+
+def _fitting_processes(
+    most: int,
+    stacks: Sequence[Sequence[Run]],
+    needs: StackNeeds,
+    available: Callable[[torch.device], Available | None],
+) -> int:
+    """How many processes, at most so many, can each train any of these stacks uncut; 1 where memory is not known."""
+    there = available(needs.device)
+    if there is None:
+        return 1
+    largest = 0
+    for stack in stacks:
+        with suppress(Exception):  # as in `fit`
+            largest = max(largest, _growths(stack, needs, there.size // most)[-1])
+    return max(1, min(most, int(SHARE * there.size) // (largest + _PROCESS)))
 
 
 def fit(

@@ -9,21 +9,34 @@ import torch
 from harness.config import RunConfig
 from harness.records.record import Record, prepare_results_dir, write_plan
 from harness.sweeps.expectation import StackNeeds
-from harness.sweeps.fit import fit, parts
+from harness.sweeps.fit import fit, parts, place
+from harness.sweeps.placement import devices_title, most_processes
 from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run, budget_lines, resolve
 from harness.sweeps.sweep import Sweep
+from harness.sweeps.workers import start_server
 
 
 def run_all(
-    configs: Sequence[RunConfig], *, max_stack: int | None = None, devices: list[str] | None = None
+    configs: Sequence[RunConfig],
+    *,
+    max_stack: int | None = None,
+    devices: list[str] | None = None,
+    processes: int | None = None,
 ) -> list[Record]:
-    """Check all configs, then train what is not finished; their records, in their order."""
+    """Check all configs, then train what is not finished; their records, in their order.
+
+    `processes` share each device (None: see `fit.place`; one each where `devices` are given).
+    """
     wanted = resolve(configs)
     sweep = prepare_sweep(wanted, max_stack=max_stack, devices=devices)
-    device = torch.device(sweep.devices[0])
     opened = [stack for stack in map(sweep.open, sweep.stacks) if stack]
-    sweep.sizes, about_memory = fit(sweep.results_dir, opened, StackNeeds(device), sweep.devices)
+    needs = StackNeeds(torch.device(sweep.devices[0]))
+    if devices is None or processes is not None:
+        if len(opened) > 1 and most_processes(processes, sweep.devices[0]) > 1:
+            start_server()  # which imports while this process looks at rows and encoder
+        sweep.devices = place(sweep.devices, processes, sweep.stacks, opened, needs)
+    sweep.sizes, about_memory = fit(sweep.results_dir, opened, needs, sweep.devices)
     announce(sweep, repeated=len(wanted) - len(sweep.runs))
     for line in about_memory:
         print(line, flush=True)
@@ -68,8 +81,8 @@ def announce(sweep: Sweep, *, repeated: int = 0) -> None:
         why = f": {ignoring[0]} ignores the options of model and train" if ignoring else ""
         print(f"{counted(repeated, 'combination')} left out, the same run as another{why}")
     print(f"data: {first.data_title}")
-    devices = ", ".join(sweep.devices)
     encoder = next((run.checkpoint.title for run in sweep.runs if run.checkpoint), "none")
-    print(f"encoder: {encoder} | device: {devices} | records: {sweep.results_dir}/runs", flush=True)
+    where = devices_title(sweep.devices)
+    print(f"encoder: {encoder} | device: {where} | records: {sweep.results_dir}/runs", flush=True)
     for line in budget_lines(sweep.runs):
         print(line, flush=True)

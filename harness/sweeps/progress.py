@@ -146,6 +146,11 @@ class Progress:
             self._count(record)
         self._show()
 
+    @property
+    def others_train(self) -> bool:
+        """Whether other processes of this sweep are training."""
+        return False
+
     def say(self, line: str) -> None:
         """Print one line, above the bars if there are any."""
         self._print(Text(line))
@@ -212,6 +217,10 @@ class WorkerProgress:
 
     def skip(self, records: Iterable[Record]) -> None:
         """The parent finds the records."""
+
+    @property
+    def others_train(self) -> bool:
+        return any(self._board[::2])  # this one does not when it asks
 
     def say(self, line: str) -> None:
         print(line, flush=True)

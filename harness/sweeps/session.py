@@ -32,12 +32,14 @@ _GRID = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 @dataclass(frozen=True)
 class Launch:
     """Configs that a launcher trains together: in stacks of at most `max_stack` (None: the device's default), on
-    `devices` of this machine (None: as the configs say), or as jobs of a `cluster` that have devices of that type.
+    `devices` of this machine (None: as the configs say), each shared by so many `processes` (None: `fit.place`), or as
+    jobs of a `cluster` that have devices of that type.
     """
 
     configs: list[RunConfig]
     max_stack: int | None = None
     devices: list[str] | None = None
+    processes: int | None = None
     cluster: str | None = None
     device_type: str | None = None
 
@@ -53,10 +55,11 @@ class Session:
 
     `records` holds the record of every run that was asked for, by id, and `results_dir` the folder where they lie;
     `refused` the errors of single jobs. In a `dry_run` nothing is trained, and `planned` holds what would be launched.
+    `processes` share a device where the launcher names no number (None: `fit.place`).
     """
 
-    def __init__(self, *, dry_run: bool = False) -> None:
-        self.dry_run = dry_run
+    def __init__(self, *, dry_run: bool = False, processes: int | None = None) -> None:
+        self.dry_run, self.processes = dry_run, processes
         self.planned: list[Launch] = []
         self.records: dict[str, Record] = {}
         self.results_dir = ""

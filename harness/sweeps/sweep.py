@@ -1,22 +1,19 @@
-"""A sweep: skip what is done, train the rest in stacks, on one device or several.
+"""A sweep: skip what is done, train the rest in stacks, in this process or in several.
 
 Several processes, also of several hosts, may work on one results folder: each run is locked while it trains.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 import torch
 
 from harness.errors import FULL_DISK, UserError, one_line
-from harness.interrupts import SIGNALS
 from harness.records.predictions import predictions_of
 from harness.records.record import (
     FINISHED,
@@ -34,12 +31,13 @@ from harness.records.weights import is_stored
 from harness.sweeps.checkpoints import remove_checkpoint, remove_finished
 from harness.sweeps.locks import LostLocksError, RunLocks, StopsAtLoss, file_time
 from harness.sweeps.placement import default_devices, stack_limits
-from harness.sweeps.progress import Display, Progress, WorkerProgress
+from harness.sweeps.progress import Display, Progress
 from harness.sweeps.resolve import Run
 from harness.sweeps.sizes import Sizes
 from harness.sweeps.stack import run_stack
 from harness.sweeps.stacks import make_stacks
 from harness.sweeps.starts import forget_start, note_start
+from harness.sweeps.workers import work_in_processes
 from harness.training.device import is_out_of_memory, keep_freed_memory, memory_remedy, release_memory
 
 _POLL_SECONDS = 0.5
@@ -52,7 +50,7 @@ class Sweep:
     """The runs of one command over one results folder.
 
     `max_stack` bounds the replicas of a stack (None: `stack_limits` of the device); `devices` are torch device names,
-    each with a process of its own (None: every visible GPU for `device=auto`, else the device of that name).
+    one for each process that trains (None: every visible GPU for `device=auto`, else the device of that name).
     `train_stack` trains a stack and `wait` pauses for so many seconds while other processes hold runs.
     """
 
@@ -90,21 +88,23 @@ class Sweep:
         remove_leftovers(self.results_dir, self._started)
         if len(self.devices) == 1:
             with self.progress() as progress:
-                self._work_on(torch.device(self.devices[0]), progress)
+                self.work_on(torch.device(self.devices[0]), progress)
         else:
-            self._work_in_processes()
-        return self._records(self.runs)
+            work_in_processes(self)
+        return self.records_of(self.runs)
 
     def progress(self) -> Progress:
         """The display of this sweep, with the runs that are open now."""
         planned = [run.record("running") for run in self.open()]
-        finished = self._records(run for run in self.runs if run.id in self._done)
+        finished = self.records_of(run for run in self.runs if run.id in self._done)
         return Progress(planned, results_dir=self.results_dir, finished=finished)
 
-    def _records(self, runs: Iterable[Run]) -> list[Record]:
+    def records_of(self, runs: Iterable[Run]) -> list[Record]:
+        """The records of these runs, in their order."""
         return [read_record(self.results_dir, run.id) or run.record("failed", error="lost") for run in runs]
 
-    def _work_on(self, device: torch.device, progress: Display) -> None:
+    def work_on(self, device: torch.device, progress: Display) -> None:
+        """Train on this device what is open and no other process holds, until nothing is left."""
         if device.type == "cpu":
             keep_freed_memory()
         elif device.type == "cuda" and device.index is not None:
@@ -114,41 +114,10 @@ class Sweep:
             while waiting:
                 left = [stack for stack in waiting if not self._take(stack, device, progress)]
                 if len(left) == len(waiting):  # other processes hold all that is left
-                    self._locks.tell_holders((run.id for stack in left for run in stack), progress.say)
+                    if not progress.others_train:
+                        self._locks.tell_holders((run.id for stack in left for run in stack), progress.say)
                     self.wait(_POLL_SECONDS)
                 waiting = left
-
-    def _work_in_processes(self) -> None:
-        """One process per device, each taking the stacks that no other holds."""
-        context = multiprocessing.get_context("spawn")
-        errors = context.SimpleQueue()
-        board = context.RawArray("d", 2 * len(self.devices))
-        workers = [
-            context.Process(target=_worker, args=(self, device, WorkerProgress(board, index), errors))
-            for index, device in enumerate(self.devices)
-        ]
-        with self.progress() as progress:
-            for worker in workers:
-                worker.start()
-            try:
-                with SIGNALS.held():
-                    while any(worker.is_alive() for worker in workers):
-                        self.wait(_POLL_SECONDS)
-                        self._report(progress)
-                        progress.watch(board)
-                        SIGNALS.pass_on(worker.pid for worker in workers if worker.is_alive())
-                        SIGNALS.release()
-            finally:
-                for worker in workers:
-                    worker.join()
-            self._report(progress)
-        if not errors.empty():
-            raise errors.get()
-
-    def _report(self, progress: Progress) -> None:
-        """Report what has finished, in whatever process."""
-        left = {run.id for run in self.open()}
-        progress.finish(self._records(run for run in self.runs if run.id not in left))
 
     def _take(self, stack: list[Run], device: torch.device, progress: Display) -> bool:
         """Train the open runs of a stack; False if another process holds one of its runs."""
@@ -156,7 +125,7 @@ class Sweep:
             if held:
                 recover_records(self.results_dir)  # of a process that was killed since this one began
                 opened = self.open(stack)
-                progress.skip(self._records(run for run in stack if run not in opened))
+                progress.skip(self.records_of(run for run in stack if run not in opened))
                 try:
                     while opened:  # running out of memory lowers the limit in between
                         count = self.sizes.next(opened[: self.limit], device, progress.say)
@@ -167,7 +136,7 @@ class Sweep:
                     self._locks.rejoin()
                     held = False
                 except KeyboardInterrupt:
-                    running = [record for record in self._records(stack) if record["status"] == "running"]
+                    running = [record for record in self.records_of(stack) if record["status"] == "running"]
                     with suppress(OSError):  # on a full disk they go on as "running", which is repeated as well
                         for record in running:
                             write_record(self.results_dir, record | {"status": "failed", "error": "interrupted"})
@@ -252,14 +221,3 @@ def lacks_files(results_dir: str | Path, run: Run, record: Record) -> bool:
         return False
     kept = predictions_of(results_dir, record) or {}
     return not any(name.endswith(".idx") for name in kept)
-
-
-def _worker(sweep: Sweep, device: str, progress: WorkerProgress, errors: SimpleQueue) -> None:
-    """Body of one process of a sweep over several devices; what ends it goes to `errors`."""
-    try:
-        with SIGNALS.handled():
-            sweep._work_on(torch.device(device), progress)
-    except KeyboardInterrupt:
-        pass  # the records are marked, and the parent has been interrupted as well
-    except (UserError, OSError) as error:
-        errors.put(error)

@@ -191,17 +191,19 @@ def _multiplies_in_bf16(device: torch.device) -> bool:
         return False
 
 
-@cache
 def device_title(device: torch.device) -> str:
     """A GPU's name (an Apple GPU has none: the system's), or a CPU's model with its number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    model = platform.processor() or platform.machine()
     if device.type == "mps":
-        return f"Apple GPU ({model}, {platform.platform(terse=True)})"
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
+        return f"Apple GPU ({platform.processor() or platform.machine()}, {platform.platform(terse=True)})"
     threads = torch.get_num_threads()
-    return f"{model}, {threads} thread{'s' * (threads > 1)}"
+    return f"{_cpu_model()}, {threads} thread{'s' * (threads > 1)}"
+
+
+@cache
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
+    return names[0] if names else platform.processor() or platform.machine()

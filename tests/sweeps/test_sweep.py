@@ -22,6 +22,7 @@ from harness.model.checkpoint import Checkpoint
 from harness.records import record as record_files
 from harness.records.record import load_records, read_record, recover_records, write_record, write_records
 from harness.sweeps import sweep as module
+from harness.sweeps import workers
 from harness.sweeps.locks import RunLocks
 from harness.sweeps.progress import WorkerProgress
 from harness.sweeps.resolve import Run
@@ -212,7 +213,7 @@ def test_a_process_of_a_sweep_hands_over_the_error_that_ended_it(tmp_path):
     training = Training(lambda stack: OSError(errno.ENOSPC, "No space left on device", "results/x.npz"))
     errors = multiprocessing.get_context("spawn").SimpleQueue()
     sweep = Sweep(runs(1), results_dir=tmp_path, train_stack=training)
-    module._worker(sweep, "cpu", WorkerProgress([0.0, 0.0], 0), errors)
+    workers._work(sweep, "cpu", 1, WorkerProgress([0.0, 0.0], 0), errors)
     error = errors.get()
     assert (error.errno, error.filename) == (errno.ENOSPC, "results/x.npz")
 

@@ -37,6 +37,7 @@ class StackedConfig:
     _target_: str = "hydra_plugins.harness_stacked.StackedLauncher"
     max_stack: int | None = None
     devices: list[str] | None = None
+    processes: int | None = None
 
 
 @dataclass
@@ -152,20 +153,28 @@ class StackedLauncher(_Launcher):
     """Trains compatible jobs in one pass, on this machine.
 
     `max_stack` bounds the runs of a stack (null: 4 on a CPU, 32 on a GPU); `devices` names torch devices, each with
-    a process of its own (null: all visible GPUs).
+    processes of its own (null: all visible GPUs), and `processes` says how many (null: one, but on a CPU as many as it
+    has threads, at most 8, as far as stacks and memory go).
     """
 
-    def __init__(self, max_stack: int | None = None, devices: list[str] | None = None) -> None:
-        self.max_stack = max_stack
+    def __init__(
+        self, max_stack: int | None = None, devices: list[str] | None = None, processes: int | None = None
+    ) -> None:
+        self.max_stack, self._processes = max_stack, processes
         self.devices = list(devices) if devices else None
+
+    @property
+    def processes(self) -> int | None:
+        """As asked for, or else what the command lets a sweep have."""
+        return self.session.processes if self._processes is None and self.devices is None else self._processes
 
     def train(self, configs: list[RunConfig]) -> list[Record]:
         from harness.sweeps.jobs import run_all
 
-        return run_all(configs, max_stack=self.max_stack, devices=self.devices)
+        return run_all(configs, max_stack=self.max_stack, devices=self.devices, processes=self.processes)
 
     def plan(self, configs: list[RunConfig]) -> Launch:
-        return Launch(configs, self.max_stack, self.devices)
+        return Launch(configs, self.max_stack, self.devices, self.processes)
 
 
 class SubmititLauncher(_Launcher):
