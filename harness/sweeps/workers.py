@@ -6,11 +6,11 @@ seconds of a core.
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
+import os
 import signal
-import sys
-from multiprocessing import forkserver
+import threading
+from multiprocessing import connection, forkserver
 from multiprocessing.queues import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _POLL_SECONDS = 0.5
-_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl.h
 
 
 def start_server() -> None:
@@ -80,8 +79,7 @@ def _report(sweep: Sweep, progress: Progress) -> None:
 def _work(sweep: Sweep, device: str, threads: int, progress: WorkerProgress, errors: SimpleQueue) -> None:
     """Body of one process; what ends it goes to `errors`."""
     signal.signal(signal.SIGUSR1, signal.SIG_DFL)  # the server ignores it
-    if sys.platform == "linux":  # a command that is killed takes its processes with it: they write their checkpoints
-        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+    threading.Thread(target=_end_after_command, name="command", daemon=True).start()
     try:
         with SIGNALS.handled():
             torch.set_num_threads(threads)
@@ -90,3 +88,11 @@ def _work(sweep: Sweep, device: str, threads: int, progress: WorkerProgress, err
         pass  # the records are marked, and the parent has been interrupted as well
     except (UserError, OSError) as error:
         errors.put(error)
+
+
+def _end_after_command() -> None:
+    """End this process, checkpoint first, when the command that it works for has been killed."""
+    command = multiprocessing.parent_process()
+    if command is not None:
+        connection.wait([command.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -1,13 +1,12 @@
 """From the command line to the tables, on tiny random encoders and small files of the real formats."""
 
-import multiprocessing
 import re
 
 import pandas as pd
 import pytest
 
 from harness.commands import report
-from tests.fixtures.commands import FAST, python, records, server
+from tests.fixtures.commands import FAST, python, records
 from tests.fixtures.tiny import save_tiny
 
 OTHERS = ["roberta", "xlm-roberta", "camembert", "electra", "distilbert", "mpnet", "deberta-v2", "modernbert"]
@@ -112,18 +111,6 @@ def test_scores_of_every_epoch_on_request(harness_run, tmp_path):
     history = record["training"]["history"]
     assert ["scores" in entry for entry in history] == [True, True, False]  # the last is the record's own
     assert set(history[0]["scores"]["validation"]) == {"f1", "accuracy"}
-
-
-def test_several_devices_share_the_stacks(harness_run, tmp_path, monkeypatch):
-    """One process per device, here forked instead of spawned (test_checkpoints.py has those); each run trains once."""
-    forked = server()
-    monkeypatch.setattr(multiprocessing, "get_context", lambda name: forked)
-    sweep = ["--multirun", "task=mrpc,rte", "train.seed=0,1", "hydra.launcher.devices=[cpu,cpu]"]
-    status, out, err = harness_run(*sweep, "hydra.launcher.max_stack=1")
-    assert status == 0, err
-    assert re.findall(r"^\[./.\]", out, re.M) == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
-    assert len(records(tmp_path / "results")) == 4
-    assert {len(record["training"]["stack"]) for record in records(tmp_path / "results").values()} == {1}
 
 
 @pytest.mark.parametrize("family", OTHERS)

@@ -8,7 +8,16 @@ import pytest
 from harness.product_caches import bound
 from scripts import benchmark
 from scripts.benchmark_ours import measure_machine, measure_ours
-from scripts.benchmark_table import PEERS, our_names, peers_of, problems_of, tabulate
+from scripts.benchmark_table import (
+    PEERS,
+    is_contender,
+    our_names,
+    peer_of,
+    peers_of,
+    problems_of,
+    processes_of,
+    tabulate,
+)
 from scripts.benchmark_workers import Worker, ask
 from tests.conftest import PEERS_PYTHON, ROOT
 
@@ -38,6 +47,40 @@ def test_contenders():
         "ours-4-graphs",
         "ours-1x8",
     ]
+
+
+def test_on_several_threads_everyone_trains_in_as_many_processes_too():
+    """The opponents with more rows each than in eight processes, and the rest as there."""
+    assert our_names([1, 4], on_gpu=False, processes=2)[1:] == ["ours-1", "ours-4", "ours-1x2", "ours-4x2"]
+    peers = peers_of("adapter", "bf16", 2)
+    assert peers.keys() - peers_of("adapter", "bf16").keys() == {"adapterhub-grouped-bf16-1x2"}
+    two, eight = (peers[f"adapterhub-grouped-bf16-1x{count}"] for count in (2, 8))
+    assert (two.processes, two.every, eight.processes, eight.every) == (2, 1, 8, 4)
+    assert two.title == eight.title.replace("8 processes", "2 processes")
+    assert two[1:4] == eight[1:4] and peer_of("adapter", "adapterhub-grouped-bf16-1x2") == two
+    assert list(peers_of("lora", "fp32", 8)) == list(peers_of("lora", "fp32"))
+    names = {"ours-4": 1, "ours-4x2": 2, "ours-15x16": 16, "peft-grouped-1x8": 8, "ours-4-graphs": 1}
+    assert {name: processes_of(name) for name in names} == names
+
+
+def test_what_can_be_skipped():
+    known = ["ours-4x2", "ours-4", "ours-1x8", "ours-full", "adapterhub-grouped-1x2", "adapterhub-padded"]
+    assert all(is_contender(name, "adapter", [1, 4]) for name in known)
+    unknown = ["ours-3", "ours-3x2", "adapterhub-padded-1x2", "peft-grouped-1x2"]
+    assert not any(is_contender(name, "adapter", [1, 4]) for name in unknown)
+
+
+def test_ratios_are_to_opponents_in_whatever_number_of_processes():
+    results = {
+        "adapterhub-grouped-bf16": [BASE | {"seconds": 10.0}],
+        "adapterhub-grouped-bf16-1x8": [BASE | {"seconds": 5.0}],
+        "adapterhub-grouped-bf16-1x2": [BASE | {"seconds": 4.0}],
+        "ours-4x2": [BASE | {"seconds": 2.0}],
+    }
+    table = tabulate(results, MACHINE)
+    assert rows_of(table)["ours-4x2"][4:] == ["5.00", "2.50", "2.00"]
+    assert "bf16, 2 processes side by side, one thread each\n" in table
+    assert "- ours-RxP: P processes side by side, each with R runs" in table
 
 
 @pytest.mark.parametrize("method", PEERS)
@@ -160,7 +203,7 @@ for line in sys.stdin:
     if asked.get("die"):
         sys.exit("killed")
     seconds = float(os.environ["SECONDS_TAKEN"])
-    print(json.dumps(asked | {"seconds": seconds, "replicas": 1, "peak_bytes": 3}), flush=True)
+    print(json.dumps({"replicas": 1} | asked | {"seconds": seconds, "peak_bytes": 3}), flush=True)
 """
 
 
@@ -171,6 +214,7 @@ def test_workers_answer_side_by_side_and_come_back_after_their_death():
     try:
         assert ask(workers[:1], {"examples": 5}) == {"examples": 5, "seconds": 2.0, "replicas": 1, "peak_bytes": 3}
         assert ask(workers, {"examples": 5}) == {"examples": 5, "seconds": 3.0, "replicas": 3, "peak_bytes": 9}
+        assert ask(workers[:2], {"replicas": 4})["replicas"] == 8  # stacks of four
         assert ask(workers, {"die": True}) == {"error": "killed (exit status 1)"}
         assert ask(workers, {"examples": 6})["replicas"] == 3
     finally:
