@@ -1,5 +1,6 @@
 """A sweep in several processes: who starts them, what they leave, and what happens when one is killed."""
 
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 import harness
+from harness.training.device import device_title
 from tests.fixtures.commands import PATIENCE, Forked, last_of_each, records, server
 from tests.fixtures.glue_fixture import write_glue
 
@@ -53,9 +55,17 @@ def test_what_is_done_already_starts_no_process(harness_run, two_threads, monkey
     assert "0 runs to do in 0 stacks (4 of 4 are done)" in out
 
 
-def test_a_dry_run_counts_with_the_same_processes(harness_run, two_threads):
-    assert "by 2 processes; at most" in harness_run("--dry-run", *SWEEP).out
-    assert "processes" not in harness_run("--dry-run", *SWEEP, "hydra.launcher.processes=1").out
+def test_a_dry_run_counts_with_the_same_processes(harness_run, tmp_path, two_threads):
+    assert harness_run(*SWEEP).status == 0
+    for path in (tmp_path / "results/runs").glob("*.json"):
+        record = json.loads(path.read_text())
+        record["time"] |= {"train_seconds": 1000.0, "evaluate_seconds": 100.0}
+        record["provenance"]["device"] = device_title(torch.device("cpu"))  # of two threads, as far as it can tell
+        path.write_text(json.dumps(record))
+    more = last_of_each(*SWEEP, "train.seed=2,3")  # two stacks of 1100 s
+    assert "in total: 0:18:20 of training and evaluation by 2 processes; at most" in harness_run("--dry-run", *more).out
+    out = harness_run("--dry-run", *more, "hydra.launcher.processes=1").out
+    assert "in total: 0:36:40 of training and evaluation; at most" in out
 
 
 def test_from_python_a_sweep_stays_in_its_process(two_threads, where, monkeypatch, capsys):

@@ -225,10 +225,13 @@ def test_workers_fill_in_a_board_and_the_parent_reads_it(display, clock, capsys)
         parent.watch(board)
         assert (parent.running, parent.share) == (6, 0.25)
         first.finish(runs[:4])
+        assert first.others_train and not parent.others_train
         parent.finish(runs[:4])
         parent.finish(runs[:4])  # the parent finds the same records at every look
         parent.watch(board)
         assert (parent.running, parent.share) == (2, 0.5)
+        second.finish(runs[4:6])
+        assert not first.others_train
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "0 done, 6 running; all 8 runs: 25%, left 0:15:03"
     assert [line.split()[0] for line in lines[1:]] == ["[1/8]", "[2/8]", "[3/8]", "[4/8]"]

@@ -208,14 +208,17 @@ def test_a_full_disk_ends_the_sweep_at_once(tmp_path):
     assert len(sweep.open()) == 4
 
 
-def test_a_process_of_a_sweep_hands_over_the_error_that_ended_it(tmp_path):
+def test_a_process_of_a_sweep_takes_its_threads_and_hands_over_the_error_that_ended_it(tmp_path, monkeypatch):
     """In this process: a new one takes seconds to import torch."""
+    taken = []
+    monkeypatch.setattr(torch, "set_num_threads", taken.append)
     training = Training(lambda stack: OSError(errno.ENOSPC, "No space left on device", "results/x.npz"))
     errors = multiprocessing.get_context("spawn").SimpleQueue()
     sweep = Sweep(runs(1), results_dir=tmp_path, train_stack=training)
-    workers._work(sweep, "cpu", 1, WorkerProgress([0.0, 0.0], 0), errors)
+    workers._work(sweep, "cpu", 3, WorkerProgress([0.0, 0.0], 0), errors)
     error = errors.get()
     assert (error.errno, error.filename) == (errno.ENOSPC, "results/x.npz")
+    assert taken == [3]
 
 
 def test_a_record_that_finds_the_disk_full_names_its_file(tmp_path, monkeypatch):
