@@ -18,7 +18,9 @@ from harness.training.available import Available, available_memory
 from harness.training.device import free_cached_memory, memory_remedy
 
 _PLENTY = 0.4  # of what is available: half of what a stack may use, since others may take memory later
-_PROCESS = 300_000_000  # bytes of a process forked from the server, beside those of its stack (`workers.py`)
+# Bytes of a process forked from the server (`workers.py`) beside those of its stack: half a second after the fork, with
+# MiniLM loaded already, it had 0.26 GB of its own.
+_PROCESS = 300_000_000
 
 
 def place(
