@@ -55,6 +55,9 @@ def work_in_processes(sweep: Sweep) -> None:
                 while any(worker.is_alive() for worker in workers):
                     sweep.wait(_POLL_SECONDS)
                     _report(sweep, progress)
+                    for index, worker in enumerate(workers):
+                        if not worker.is_alive():  # one that was killed has left its stack on the board
+                            board[2 * index : 2 * index + 2] = [0.0, 0.0]
                     progress.watch(board)
                     SIGNALS.pass_on(worker.pid for worker in workers if worker.is_alive())
                     SIGNALS.release()
