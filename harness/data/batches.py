@@ -6,6 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F
+from filelock import FileLock
 from torch import Tensor
 
 from harness.errors import naming
@@ -211,14 +213,27 @@ def _tokenise(columns: list[list[str]], tokenizer: PreTrainedTokenizerBase, max_
 
 
 def cached(cache_dir: Path | None, key: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The tokens of that key from the cache, or made and written there; without a folder, only made."""
+    """The tokens of that key from the cache, or made and written there; without a folder, only made.
+
+    One process at a time makes them, and others that want the same wait for it: a sweep's processes start together.
+    """
     if cache_dir is None:
         return make()
     path = cache_dir / "tokens" / f"{key}.npz"
     tokens = _read_cached(path)
     if tokens is None:
-        tokens = make()
-        _write_cached(path, tokens)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_suffix(".lock"))
+        with suppress(OSError, NotImplementedError):  # some file systems have no locks, which costs only time
+            lock.acquire()
+        try:
+            tokens = _read_cached(path)
+            if tokens is None:
+                tokens = make()
+                _write_cached(path, tokens)
+            Path(lock.lock_file).unlink(missing_ok=True)  # those that still wait for it will find the tokens
+        finally:
+            lock.release()
     return tokens
 
 
@@ -235,7 +250,6 @@ def _read_cached(path: Path) -> dict[str, np.ndarray] | None:
 
 
 def _write_cached(path: Path, tokens: dict[str, np.ndarray]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     with naming(path), tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
         try:
             np.savez(file, **tokens, **{_NAME: np.array(path.stem)})

@@ -1,11 +1,17 @@
 """Tokenising, the disk cache and the batch plan."""
 
+import errno
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset
 from tokenizers import normalizers
 
+from harness.data import batches
 from harness.data.batches import encode, evaluation_batches, padding_share, plan_epoch
 from harness.tasks.glue import get_task
 from tests.fixtures.tiny import tiny_tokenizer
@@ -141,6 +147,30 @@ def test_a_damaged_cache_file_is_written_again(tmp_path):
     (file,) = (tmp_path / "tokens").iterdir()
     file.write_bytes(file.read_bytes()[:40])
     assert torch.equal(encoded(tmp_path).ids, first.ids)
+
+
+def test_two_that_want_the_same_tokens_make_them_once(tmp_path):
+    """Two processes of a sweep start together; a lock of the file holds between threads as well."""
+    inside, second = threading.Event(), threading.Event()
+
+    def make():
+        if inside.is_set():
+            second.set()
+        inside.set()
+        second.wait(0.5)
+        return {"ids": np.arange(3)}
+
+    with ThreadPoolExecutor(2) as pool:
+        first, other = [pool.submit(batches.cached, tmp_path, "key", make) for _ in range(2)]
+    assert not second.is_set()
+    assert first.result()["ids"].tolist() == other.result()["ids"].tolist() == [0, 1, 2]
+    assert cached(tmp_path) == ["key.npz"]
+
+
+@pytest.mark.parametrize("error", [NotImplementedError, OSError(errno.ENOLCK, "no locks available")])
+def test_a_file_system_without_locks_keeps_tokens_all_the_same(tmp_path, monkeypatch, error):
+    monkeypatch.setattr(batches.FileLock, "acquire", Mock(side_effect=error))
+    assert encoded(tmp_path).lengths.tolist() and len(cached(tmp_path)) == 1
 
 
 def test_another_tokenizer_is_not_served_from_the_cache(tmp_path):
