@@ -8,6 +8,7 @@ from harness.reporting.figure_style import Figure, Point, captioned, mark_one_se
 from harness.reporting.published import CLAIMS
 from harness.reporting.scores import Column, Scores
 from harness.reporting.table import number
+from harness.tasks.glue import OFFICIAL_ROWS
 
 ZERO = "full fine-tuning (0)"
 _GAP = 0.6  # lines between the columns of the mean, the mean, and columns outside it
@@ -38,8 +39,8 @@ def paired_differences(scores: Scores, bootstrap: Bootstrap) -> Figure | None:
             else:
                 ax.plot(one.bounds_with_seeds, [y, y], color=color, linewidth=0.7)
     ax.axvline(0, color="0.3", linewidth=0.8, label=ZERO)
-    margins = ", ".join(number(-claim.margin, "g") for claim in CLAIMS)
-    for claim in CLAIMS:
+    reported = CLAIMS if any(column.task.name in OFFICIAL_ROWS for column in scores.columns) else ()
+    for claim in reported:
         ax.axvline(-claim.margin, color="0.4", linewidth=0.8, linestyle=":", label="the paper's gaps")
     ax.set_yticks(list(height_of.values()), list(height_of))
     for label in ax.get_yticklabels():
@@ -50,11 +51,12 @@ def paired_differences(scores: Scores, bootstrap: Bootstrap) -> Figure | None:
     sides = [(row, one.column) for adapters, full, found in drawn for one in found for row in (adapters, full)]
     points = [Point(row.cells[c.task.name], row.candidate(c).completed) for row, c in sides if c is not None]
     outside = [column.title for column in scores.columns if column not in scores.counted and column.title in height_of]
+    margins = ", ".join(number(-claim.margin, "g") for claim in reported)
     caption = (
         f"Paired difference in points with {LEVEL:.0%} bootstrap intervals: thick over the evaluation rows, thin over "
         "rows and seeds; hollow, without the latter: a side has a single seed (of the mean, in some column)."
         + (f" Below the mean, and not in it: {', '.join(outside)}." if outside else "")
-        + f" Dotted: {margins}, the gaps that the paper reports."
+        + (f" Dotted: {margins}, the gaps that the paper reports." if reported else "")
     )
     return captioned(
         scores.group,

@@ -548,6 +548,18 @@ def test_paired_differences_are_drawn_where_they_lie(tmp_path):
     assert "CoLA" not in figure.caption
 
 
+def test_gaps_that_the_paper_has_on_glue_are_not_drawn_for_other_tasks(tmp_path):
+    task = {"name": "spam", "kind": "classification", "title": "Spam", "labels": ["a", "b"]}
+    labels = np.random.default_rng(0).integers(0, 2, 300)
+    for method, accuracy in (("full", 0.9), ("adapter", 0.7)):
+        write_predictions_of(tmp_path, [make_record(task, method)], labels=labels, accuracy=accuracy)
+    (group,) = comparable_groups(load_records(tmp_path))
+    found = figures(group_scores(group), Bootstrap(tmp_path))
+    (figure,) = [one for one in found if one.name == "paired_differences"]
+    assert legend_of(figure) == ["Adapters (64)", "full fine-tuning (0)", "one seed"]
+    assert "Dotted" not in figure.caption
+
+
 def test_differences_show_both_intervals_and_columns_outside_the_mean_below_it(tmp_path):
     labels = np.random.default_rng(0).integers(0, 2, 300)
     for task in ("rte", "wnli"):
