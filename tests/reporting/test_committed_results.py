@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 # Working results have no README.
 FOLDERS = sorted(path.parent for path in (ROOT / "results").rglob("runs") if (path.parent / "README.md").exists())
 # Where the rows lie that the runs were scored on, if they are not the synthetic suite's.
-VARIABLES = {"further_tasks": "TEXT_DIR", "squad": "SQUAD_DIR"}
+VARIABLES = {"further_tasks": "TEXT_DIR", "squad": "SQUAD_DIR", "short": "SQUAD_DIR"}
 COMMITTED = ("tables/*.md", "tables/*.csv", "tables/*.tex", "runs.csv")
 
 
