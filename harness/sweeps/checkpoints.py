@@ -7,6 +7,7 @@ so that the file of the old composition is noticed, said to be of no use, and re
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from harness.records.record import FINISHED, read_record
 from harness.sweeps.progress import Display
 from harness.sweeps.provenance import versions
 from harness.sweeps.resolve import Run
-from harness.training.stack_checkpoint import StackCheckpoint, temporary_path
+from harness.training.stack_checkpoint import StackCheckpoint, temporary_folder
 
 CHECKPOINT_SCHEMA = 1  # raise it where a state has another meaning, or training continues otherwise from the same one
 
@@ -70,7 +71,8 @@ def remove_checkpoint(results_dir: str | Path, runs: Sequence[Run]) -> None:
 def remove_finished(results_dir: str | Path) -> None:
     """Remove the checkpoints that nobody will use: a process was killed between the records and the removal."""
     for path in _folder(results_dir).glob("*"):
-        run_id = path.name.removeprefix(".").removesuffix(".part").removesuffix(".safetensors")  # see `temporary_path`
+        name = path.name.removeprefix(".").removesuffix(".part")  # see `temporary_folder`
+        run_id = name.removesuffix(".safetensors")
         record = read_record(results_dir, run_id)
         if record is not None and record["status"] in FINISHED:
             _remove(checkpoint_path(results_dir, run_id))
@@ -87,4 +89,4 @@ def checkpoint_path(results_dir: str | Path, run_id: str) -> Path:
 
 def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
-    temporary_path(path).unlink(missing_ok=True)  # of a process that was killed while it wrote
+    shutil.rmtree(temporary_folder(path), ignore_errors=True)  # of a process that was killed while it wrote

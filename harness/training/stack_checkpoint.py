@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -95,21 +96,23 @@ class _UnusableError(Exception):
 
 
 def write_state(path: Path, saved: Saved, made_by: Mapping[str, Any]) -> None:
-    """Write a state under a temporary name, which only one process uses, then rename it: it appears as a whole.
+    """Write a state in a temporary folder, which only one process uses, then move it: it appears as a whole.
 
     The tensors are written from where they are, without a copy in memory.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     head = json.dumps({"made_by": made_by, "values": saved.values})
-    temporary = temporary_path(path)
+    folder = temporary_folder(path)
+    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed while it wrote
     try:
+        folder.mkdir()
+        temporary = folder / path.name
         save_file(saved.tensors, temporary, metadata={"head": head, "sha256": _digest(head, saved.tensors)})
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_state(path: Path) -> tuple[Saved, dict[str, Any]]:
@@ -131,8 +134,8 @@ def read_state(path: Path) -> tuple[Saved, dict[str, Any]]:
         raise _UnusableError(f"it cannot be read: {' '.join(str(error).split())}") from None
 
 
-def temporary_path(path: Path) -> Path:
-    """The name under which a checkpoint is written."""
+def temporary_folder(path: Path) -> Path:
+    """Where a checkpoint is written: safetensors names the file as it likes until it is complete."""
     return path.with_name(f".{path.name}.part")
 
 

@@ -23,7 +23,7 @@ from harness.method_config import (
     TopLayersConfig,
 )
 from harness.training.loop import predict
-from harness.training.stack_checkpoint import StackCheckpoint, temporary_path
+from harness.training.stack_checkpoint import StackCheckpoint, temporary_folder
 from tests.fixtures.training import build, rows, train
 
 STEPS = 21  # 3 epochs of 7
@@ -314,14 +314,15 @@ def test_a_death_while_writing_leaves_the_file_before(tmp_path, monkeypatch):
     path, config = tmp_path / "stack.safetensors", AdapterConfig(bottleneck_size=4)
     undisturbed, _, _ = trained(None, config)
     trained(path, config, write_at=5, die_at=5)
-    temporary_path(path).write_bytes(path.read_bytes()[:1000])  # what SIGKILL leaves
+    temporary_folder(path).mkdir()
+    (temporary_folder(path) / ".tmpA1b2C3").write_bytes(path.read_bytes()[:1000])  # what SIGKILL leaves
     resumed, _, at = trained(path, config, write_at=9)
     assert at == [(5, STEPS)]
     assert_equal(resumed, undisturbed)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
     def interrupted(*_, **__):
-        temporary_path(path).write_bytes(b"a part")
+        (temporary_folder(path) / ".tmpA1b2C3").write_bytes(b"a part")
         raise KeyboardInterrupt
 
     monkeypatch.setattr("harness.training.stack_checkpoint.save_file", interrupted)
