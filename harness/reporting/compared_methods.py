@@ -53,15 +53,27 @@ def compared_methods(scores: Scores, bootstrap: Bootstrap | None) -> list[Compar
     Empty unless they are of at least three kinds. Without a bootstrap they have no `spread`.
     """
     columns = scores.counted
-    rows = {
-        method: row
-        for method, row in method_rows(scores.group, scores.columns).items()
-        if row.mean(columns) is not None and all(row.candidate(column) for column in columns)
-        if all(cell.has_encoder for cell in row.cells.values())
-    }
+    rows = {method: row for method, row in _rows(scores).items() if not _missing(row, columns)}
     device = _usual_device([record for row in rows.values() for record in _chosen_runs(row, columns)])
     found = [_compared(method, row, columns, device, bootstrap) for method, row in rows.items()]
     return found if len({one.kind for one in found}) >= _FEWEST else []
+
+
+def without_mean(scores: Scores) -> list[str]:
+    """The methods that `compared_methods` leaves out, with the columns where they have no score: 'LoRA (STS-B)'."""
+    missing = {row.label: _missing(row, scores.counted) for row in _rows(scores).values()}
+    return [f"{label} ({', '.join(titles)})" for label, titles in missing.items() if titles]
+
+
+def _rows(scores: Scores) -> dict[MethodVariant, Row]:
+    """The methods with an encoder, in row order."""
+    rows = method_rows(scores.group, scores.columns)
+    return {method: row for method, row in rows.items() if all(cell.has_encoder for cell in row.cells.values())}
+
+
+def _missing(row: Row, columns: list[Column]) -> list[str]:
+    """The columns in which the row has no score."""
+    return [column.title for column in columns if row.candidate(column) is None]
 
 
 def _compared(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from harness.reporting.bootstrap import LEVEL, Bootstrap, Interval, Spread
-from harness.reporting.compared_methods import Compared, compared_methods
+from harness.reporting.compared_methods import Compared, compared_methods, without_mean
 from harness.reporting.comparison import Difference, differences
 from harness.reporting.footnotes import mark_notes
 from harness.reporting.gaps import paper_adapters
@@ -72,6 +72,8 @@ def methods_comparison(scores: Scores, bootstrap: Bootstrap) -> Table | None:
             ]
         )
     notes = [*_notes(columns, len(against)), *mark_notes(rows)]
+    if left_out := without_mean(scores):
+        notes.insert(0, f"Left out, without a score in the columns in parentheses: {', '.join(left_out)}.")
     return Table(f"Methods compared: {scores.group.title}", header, rows, notes)
 
 

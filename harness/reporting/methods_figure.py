@@ -8,7 +8,7 @@ from statistics import fmean
 from matplotlib.axes import Axes
 
 from harness.reporting.bootstrap import LEVEL, Bootstrap
-from harness.reporting.compared_methods import Compared, compared_methods
+from harness.reporting.compared_methods import Compared, compared_methods, without_mean
 from harness.reporting.figure_style import (
     Figure,
     Series,
@@ -60,7 +60,7 @@ def methods(scores: Scores, bootstrap: Bootstrap | None = None) -> Figure | None
         one.interval for one in found
     )
     moved = any(places[one.method] != one.trained for one in found)
-    left_out = [one.row.label for one in found if one not in timed]
+    untimed = [one.row.label for one in found if one not in timed]
     hollow = HOLLOW_POINT * any(_has_one_seed(one, names) for one in found)
     return captioned(
         scores.group,
@@ -71,7 +71,7 @@ def methods(scores: Scores, bootstrap: Bootstrap | None = None) -> Figure | None
         caption=f"Mean score over {columns}{bars}{hollow}. Trained parameters: mean over the tasks, the head included"
         f"{'; methods within a tenth of each other stand side by side' * moved}. "
         "Seconds: training of one run per task at the chosen settings, summed; a run in a stack counts its share of "
-        f"the stack's time{_left_out(left_out)}.",
+        f"the stack's time{_untimed(untimed)}.{_without_mean(without_mean(scores))}",
         legend=styles,
     )
 
@@ -116,5 +116,9 @@ def _has_one_seed(one: Compared, names: Container[str]) -> bool:
     return any(len(cell.chosen.completed) == 1 for name, cell in one.row.cells.items() if name in names and cell.chosen)
 
 
-def _left_out(labels: Sequence[str]) -> str:
+def _untimed(labels: Sequence[str]) -> str:
     return f"; not shown, since runs of theirs were on another device: {', '.join(labels)}" if labels else ""
+
+
+def _without_mean(labels: Sequence[str]) -> str:
+    return f" Left out, without a score in the columns in parentheses: {', '.join(labels)}." if labels else ""

@@ -99,6 +99,18 @@ def test_many_comparisons_need_more_than_one(points, comparisons, verdict):
     assert _verdict(Spread(draws - draws.mean() + points), comparisons) == verdict
 
 
+def test_a_method_without_a_score_in_some_column_is_named(tmp_path):
+    table = methods_comparison(*runs(tmp_path))
+    assert not any("Left out" in note for note in table.notes)
+    records = [*load_records(tmp_path), make_record("rte", "ia3", 0.8, trained=14_000)]
+    (group,) = comparable_groups(records)
+    scores, bootstrap = group_scores(group), Bootstrap(tmp_path)
+    table = methods_comparison(scores, bootstrap)
+    assert "IA3" not in by_method(table)
+    assert table.notes[0] == "Left out, without a score in the columns in parentheses: IA3 (QNLI)."
+    assert table.notes[0] in methods(scores, bootstrap).caption
+
+
 def test_times_on_another_device_are_left_out(tmp_path):
     scores, bootstrap = runs(tmp_path, full={"device": "another"})
     seconds = {one.row.label: one.seconds for one in compared_methods(scores, bootstrap)}
