@@ -38,7 +38,7 @@ SQUAD = {
     "paper": "BERT-large with the paper's full grid and three seeds, from the hub: days on one GPU",
 }
 METHODS = SCALES | {
-    "cpu": "1,000 training rows (CoLA: 2,000), three seeds: two hours and more on two CPU cores",
+    "cpu": "1,000 training rows (CoLA: 2,000), three seeds: an hour and a half or more on two CPU cores",
 }
 FURTHER_TASKS = {
     "quick": "300 training rows of two tasks, for any machine: shows that the experiment works, no more",

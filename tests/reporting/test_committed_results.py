@@ -52,6 +52,8 @@ def without_intervals(name: str, text: str) -> str:
         return pd.read_csv(io.StringIO(text)).drop(columns=["interval", "low", "high", "reason", "verdict"]).to_csv()
     if name.endswith("claims.md"):  # columns: statement, section, paper, here, interval, verdict, why
         text = re.sub(r"(?m)^(\|(?:[^|]*\|){4}).*$", r"\1", text)
+    if "methods_compared" in name:
+        text = re.sub(r"\b(ahead|behind|inconclusive)(, by itself)?\b|(?<=&) --(?= &)", "", text)
     lines = [line for line in text.splitlines() if not line.lstrip("-% ").startswith("'Within")]
     if name.endswith(".tex"):  # widths of columns and of the table
         lines = [line.replace("table*", "table") for line in lines if not line.startswith(("  S[", "  r", "  l"))]
