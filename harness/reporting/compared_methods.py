@@ -53,6 +53,8 @@ def compared_methods(scores: Scores, bootstrap: Bootstrap | None) -> list[Compar
     Empty unless they are of at least three kinds. Without a bootstrap they have no `spread`.
     """
     columns = scores.counted
+    if not columns:
+        return []
     rows = {method: row for method, row in _rows(scores).items() if not _missing(row, columns)}
     device = _usual_device([record for row in rows.values() for record in _chosen_runs(row, columns)])
     found = [_compared(method, row, columns, device, bootstrap) for method, row in rows.items()]
