@@ -1,13 +1,17 @@
 """The command `harness`: its sub-commands, what it loads, and what bash completes."""
 
 import importlib
+import os
 import subprocess
+import sys
 
 import pytest
 
 from harness.__main__ import COMMANDS, COMPLETION, main
+from harness.records.record import write_record
 from tests.conftest import ROOT
 from tests.fixtures.commands import assert_one_line_error, python
+from tests.fixtures.make_records import make_record
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
@@ -78,3 +82,16 @@ def test_bash_completes_what_follows_the_equals_sign_of_an_override():
 
 def test_bash_leaves_the_arguments_of_other_commands_to_file_names():
     assert completed("harness report re") == []
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("unbuffered", [False, True], ids=["at the end", "at once"])
+def test_a_command_ends_quietly_where_nobody_reads_on(tmp_path, unbuffered):
+    for seed in range(1, 4):
+        write_record(tmp_path, make_record("mrpc", seed=seed))
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, *(["-u"] if unbuffered else []), "-m", "harness.report", str(tmp_path)]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, cwd=ROOT, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")

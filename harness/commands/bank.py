@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.commands.arguments import Parser
+from harness.commands.arguments import Parser, ends_with_its_reader
 from harness.errors import UserError
 from harness.method_config import METHOD_CONFIGS
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # Each command imports what it uses: torch takes seconds, and wrong arguments are refused at once.
 
 
+@ends_with_its_reader
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harness.bank") -> int:
     """Entry point; returns the exit status."""
     options = _parser(prog).parse_args(arguments)

@@ -20,7 +20,7 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from harness.commands.arguments import Parser
+from harness.commands.arguments import Parser, ends_with_its_reader
 from harness.config import RunConfig, conf_folder, register_configs
 from harness.errors import UserError
 from harness.sweeps.hydra_errors import explain
@@ -38,6 +38,7 @@ MOST_LABELS = 20  # that are listed, the most frequent first
 EXAMPLES = 3
 
 
+@ends_with_its_reader
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harness.describe") -> int:
     """Entry point; returns the exit status."""
     options, overrides = _parser(prog).parse_known_intermixed_args(arguments)

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.commands.arguments import Parser
+from harness.commands.arguments import Parser, ends_with_its_reader
 from harness.data.row_files import FORMATS, TASK, format_of, read_rows
 from harness.errors import UserError, writing
 from harness.light_imports import import_transformers, lasting_imports
@@ -33,6 +33,7 @@ PRECISIONS = ("auto", "bf16", "fp32")
 OUTPUT_FORMATS = ("tsv", "csv", "jsonl")
 
 
+@ends_with_its_reader
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harness.predict") -> int:
     """Entry point; returns the exit status."""
     options = _parser(prog).parse_args(arguments)

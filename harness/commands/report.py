@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.commands.arguments import Parser
+from harness.commands.arguments import Parser, ends_with_its_reader
 from harness.data import SOURCE_NAMES
 from harness.errors import UserError, writing
 from harness.records.record import Record, load_planned, load_records
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.reporting.table import Table
 
 
+@ends_with_its_reader
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harness.report") -> int:
     """Entry point; returns the exit status: 0, or 2 with one line on stderr for what the user can fix."""
     options = _parser(prog).parse_args(arguments)

@@ -12,13 +12,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.commands.arguments import Parser
+from harness.commands.arguments import Parser, ends_with_its_reader
 from harness.config import PROTOCOL_CONFIGS
 from harness.errors import UserError
 from harness.method_config import METHOD_CONFIGS
 from harness.records.record import load_records
 
 
+@ends_with_its_reader
 def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m harness.submit") -> int:
     """Entry point; returns the exit status."""
     options = _parser(prog).parse_args(arguments)

@@ -26,9 +26,18 @@ def method_labels(variants: Iterable[MethodVariant]) -> dict[MethodVariant, str]
 
     def order(variant: MethodVariant) -> tuple[Any, ...]:
         rank = {"tfidf": 0, "full": 1, "adapter": 2}.get(variant.name, 3)
-        return rank, variant.name, variant.without(variant.scale_field), variant.scale, variant
+        return rank, variant.name, _sortable(variant.without(variant.scale_field)), variant.scale, variant
 
     return {variant: _label(variant, variants) for variant in sorted(variants, key=order)}
+
+
+def _sortable(variant: MethodVariant) -> list[tuple[str, bool, float, str]]:
+    """The settings, numbers as numbers: in the key, a text, 1e-05 comes after 0.01."""
+    numbers = {name: value for name, value in variant.settings.items() if isinstance(value, int | float)}
+    return [
+        (name, name in numbers, numbers.get(name, 0), canonical(value))
+        for name, value in sorted(variant.settings.items())
+    ]
 
 
 def family_label(family: MethodVariant, families: Iterable[MethodVariant], *what: str) -> str:

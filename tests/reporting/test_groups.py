@@ -271,6 +271,13 @@ def test_methods_of_peft_are_called_by_their_type_and_options():
     assert sorted(labels.values()) == ["IA3", "LoRA (lora_alpha=16, r=8)"]
 
 
+def test_rows_that_differ_in_a_number_stand_in_its_order():
+    stds = [1.0, 1e-5, 0.01, 1e-7, 0.001]
+    methods = [{"name": "adapter", "bottleneck_size": 64, "init_std": std} for std in stds]
+    ordered = [variant.config["init_std"] for variant in method_labels(map(MethodVariant.of, methods))]
+    assert ordered == sorted(stds)
+
+
 def test_a_run_without_an_encoder_stands_in_every_group_on_its_data():
     records = [make_record("mrpc"), make_record("mrpc", sha256="another encoder"), make_baseline("mrpc")]
     groups = comparable_groups(records)
