@@ -42,18 +42,17 @@ def fresh(folder: Path, predictions: Path) -> dict[str, str]:
 
 
 def without_intervals(name: str, text: str) -> str:
-    """What depends on no gold label: no bounds, none of the paddings that they change, no verdict on a claim and no command."""
+    """What depends on no gold label: no bounds, none of the paddings that they change, no verdict on a claim, with what
+    is to be run for one.
+    """
     if name.endswith("glue.csv"):
         frame = pd.read_csv(io.StringIO(text))
         return frame[[column for column in frame if not column.endswith((" low", " high"))]].to_csv()
     if name.endswith(("scores_long.csv", "tasks.csv")):
         return pd.read_csv(io.StringIO(text)).drop(columns=["low", "high"]).to_csv()
     if name.endswith("claims.csv"):
-        return (
-            pd.read_csv(io.StringIO(text))
-            .drop(columns=["interval", "low", "high", "reason", "verdict", "command"])
-            .to_csv()
-        )
+        judged = ["interval", "low", "high", "reason", "verdict", "command"]
+        return pd.read_csv(io.StringIO(text)).drop(columns=judged).to_csv()
     if name.endswith("claims.md"):  # columns: statement, section, paper, here, interval, verdict, why
         text = re.sub(r"(?m)^(\|(?:[^|]*\|){4}).*$", r"\1", text)
     if "methods_compared" in name:
