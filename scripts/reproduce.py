@@ -40,15 +40,20 @@ SQUAD = {
 METHODS = SCALES | {
     "cpu": "1,000 training rows (CoLA: 2,000), three seeds: an hour and a half or more on two CPU cores",
 }
+ROBUSTNESS = SCALES | {"cpu": "at most 2,000 training rows, three seeds"}
 FURTHER_TASKS = {
     "quick": "300 training rows of two tasks, for any machine: shows that the experiment works, no more",
     "cpu": "at most 2,000 training rows of five tasks, one seed",
     "minilm": "all seventeen tasks on MiniLM with three seeds, for one GPU",
     "paper": "BERT-base with the paper's full grid, from the hub: about 3,000 runs, weeks on one GPU",
 }
-EXPERIMENTS = {"glue": GLUE, "squad": SQUAD, "methods": METHODS, "further_tasks": FURTHER_TASKS} | dict.fromkeys(
-    ("tradeoff", "ablation", "init_scale", "robustness"), SCALES
-)
+EXPERIMENTS = {
+    "glue": GLUE,
+    "squad": SQUAD,
+    "methods": METHODS,
+    "further_tasks": FURTHER_TASKS,
+    "robustness": ROBUSTNESS,
+} | dict.fromkeys(("tradeoff", "ablation", "init_scale"), SCALES)
 
 
 def main() -> int:
