@@ -11,13 +11,14 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import ConfigCompositionException, HydraException
 from hydra.version import VersionBase
 from omegaconf.errors import OmegaConfBaseException
 
 from harness.config import conf_folder, register_configs
 from harness.errors import UserError
 from harness.sweeps.command import as_typed, check_arguments
+from harness.sweeps.help_page import compose_first
 from harness.sweeps.hydra_errors import explain
 from harness.sweeps.session import Session, register_launchers
 
@@ -29,7 +30,13 @@ def run_hydra(session: Session, arguments: Sequence[str]) -> None:
     register_configs()
     register_launchers()
     with _callers_hydra_kept(), as_typed(arguments), _raising():
-        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="run")(session)()
+        try:
+            hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="run")(session)()
+        except ConfigCompositionException:
+            # Hydra looks for the mode in the config. Where that does not compose it takes the command for a single
+            # run, and complains of the values of a sweep instead. With one value each, the real error is raised.
+            compose_first(arguments)
+            raise
     if session.refused:
         raise session.refused[0]
 

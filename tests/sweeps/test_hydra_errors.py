@@ -67,9 +67,28 @@ def test_a_config_that_does_not_compose_is_one_line(harness_run, arguments, word
     assert "_schema" not in line
 
 
+@pytest.mark.parametrize("value", ["glob(c*)", "choice(cola,rte)"])
+def test_a_sweep_of_a_single_run_by_function_is_refused(harness_run, value):
+    assert f"task={value}' requires --multirun" in harness_run(f"task={value}")
+
+
 def test_several_values_of_a_single_run_are_refused(harness_run):
     line = harness_run("task=rte,mrpc")
     assert "task=rte,mrpc: several values need --multirun" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["experiment=quick/adapter", "train.lr=3"], "train.lr=3: there is no key"),
+        (["experiment=quick/adapter", "hydra.launcher.max_stak=2"], "did you mean max_stack?"),
+        (["experiment=quick/adaptr"], "there is no config experiment/quick/adaptr"),
+        (["experiment=quick/adapter", "~train.seed"], "leave it out to keep the default"),
+    ],
+)
+def test_a_mistake_next_to_the_values_of_a_sweep_is_the_one_that_is_named(harness_run, arguments, words):
+    line = harness_run("task=rte,mrpc", *arguments)
+    assert words in line and "several values" not in line
 
 
 def test_experiments_of_a_folder_of_ones_own_are_listed(harness_run, tmp_path):
