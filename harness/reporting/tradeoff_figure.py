@@ -188,6 +188,9 @@ def tradeoff_by_task(scores: Scores, bootstrap: Bootstrap | None = None) -> Figu
         return None
     canvas, axes = panels(len(found.columns))
     styles = series(found.curves)
+    for ax in axes[1:]:  # before anything is drawn: later, the limits would be those of the first panel's points
+        ax.sharex(axes[0])
+        ax.sharey(axes[0])
     for ax, column in zip(axes, found.columns, strict=True):
         for label, sizes in found.curves.items():
             shown = [size for size in sizes if column.title in size.differences]
@@ -201,9 +204,6 @@ def tradeoff_by_task(scores: Scores, bootstrap: Bootstrap | None = None) -> Figu
                     ax, styles[label], label, x, [one.points for one in ones], bars, list(map(_is_hollow, ones))
                 )
         ax.set_title(column.title)
-        if ax is not axes[0]:
-            ax.sharex(axes[0])
-            ax.sharey(axes[0])
     for ax in axes:
         _finish_axes(ax)
     return captioned(

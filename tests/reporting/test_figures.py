@@ -183,6 +183,19 @@ def test_by_task_has_a_panel_per_task(tradeoff):
     np.testing.assert_allclose(lines_of(panels[1])["Adapters"].get_ydata(), [-6, -2, -1], atol=1e-6)
 
 
+def test_panels_of_tasks_share_axes_that_hold_the_points_and_bars_of_all_of_them(tmp_path):
+    labels = np.random.default_rng(0).integers(0, 2, 30)
+    for task, accuracy in (("sst2", 0.9), ("rte", 0.3)):  # the first panel holds the zero line
+        write_predictions_of(tmp_path, [make_record(task, "full")], labels=labels, accuracy=0.9)
+        for size in (1, 8, 64):
+            write_predictions_of(tmp_path, [make_record(task, size=size)], labels=labels, accuracy=accuracy)
+    (group,) = comparable_groups(load_records(tmp_path))
+    found = {one.name: one for one in figures(group_scores(group), Bootstrap(tmp_path))}
+    first, last = found["tradeoff_by_task"].canvas.axes
+    assert (first.get_xlim(), first.get_ylim()) == (last.get_xlim(), last.get_ylim())
+    assert last.get_ylim()[0] < last.dataLim.y0 < first.dataLim.y0
+
+
 def test_the_mean_is_over_all_columns_that_both_have_and_names_the_methods_that_lack_some(tradeoff):
     kept = [
         r
