@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from harness.config import conf_folder, register_configs
 from harness.errors import UserError
 from harness.sweeps.command import as_typed, check_arguments
-from harness.sweeps.help_page import compose_first
+from harness.sweeps.first_config import compose_first
 from harness.sweeps.hydra_errors import explain
 from harness.sweeps.session import Session, register_launchers
 

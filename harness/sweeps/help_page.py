@@ -9,17 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ValueType
-from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf import OmegaConf, flag_override
 
-from harness.config import conf_folder
-from harness.errors import UserError
-
-_LISTS = (ValueType.CHOICE_SWEEP, ValueType.SIMPLE_CHOICE_SWEEP, ValueType.RANGE_SWEEP)
+from harness.sweeps.first_config import compose_first
 
 _PAGE = """\
 Train a pre-trained encoder on a GLUE task, with adapters or another method, and write one record per run to
@@ -62,28 +56,6 @@ def help_page(arguments: Sequence[str]) -> str:
     groups = [f"{name}: {', '.join(names)}" for name, names in sorted(groups_of(folders).items())]
     resolve = get_args(arguments).resolve
     return _PAGE.format(groups="\n".join(groups), config=OmegaConf.to_yaml(config, resolve=resolve))
-
-
-def compose_first(arguments: Sequence[str]) -> DictConfig:
-    """The config of a command line, Hydra's own part included; of values that are separated by commas, the first.
-
-    Raises what Hydra raises for a config that does not compose.
-    """
-    given = get_args(arguments)
-    searched = []
-    if given.config_dir is not None:
-        folder = Path(given.config_dir).absolute()
-        if not folder.is_dir():
-            raise UserError(f"--config-dir={given.config_dir} is not a folder")
-        searched = [f"hydra.searchpath=['file://{folder}']"]
-    overrides = [
-        f"{item.get_key_element()}={next(item.sweep_string_iterator())}"
-        if item.value_type in _LISTS
-        else item.input_line
-        for item in OverridesParser.create().parse_overrides(given.overrides)
-    ]
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return compose(given.config_name or "run", [*searched, *overrides], return_hydra_config=True)
 
 
 def groups_of(folders: Iterable[Path]) -> dict[str, list[str]]:
