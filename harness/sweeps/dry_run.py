@@ -109,8 +109,8 @@ def print_plan(launches: Sequence[Launch], title: str = _TITLE) -> Outlook:
     print(title)
     for line in (*_lines(plan, where, len(devices), results_dir), *about_memory):
         print(line)
-    seconds = sum(one.seconds or 0.0 for _, one in plan if one is not None) / len(devices)
-    return Outlook(sum(len(stack.open) for stack, _ in plan), seconds)
+    seconds = [one.seconds or 0.0 for _, one in plan if one is not None]
+    return Outlook(sum(len(stack.open) for stack, _ in plan), _shared_seconds(seconds, len(devices)))
 
 
 def _resolved(launch: Launch) -> tuple[list[Run], list[str], tuple[int, int | None]]:
@@ -215,9 +215,14 @@ def _total(known: Sequence[Expected], processes: int) -> str:
     shared = f" by {processes} processes" if processes > 1 else ""
     least = "at least " if len(seconds) < len(known) else ""
     peak = _memory(max(known, key=lambda expected: expected.peak_bytes or 0))
-    expected = _time(sum(seconds) / processes)
+    expected = _time(_shared_seconds(seconds, processes))
     time = f"{least}{expected} of training and evaluation{shared}" if seconds else "time not known"
     return f"in total: {time}; at most {peak} at once{' in each process' if processes > 1 else ''}"
+
+
+def _shared_seconds(seconds: Sequence[float], processes: int) -> float:
+    """How long so many processes take for stacks of so many seconds each, which they begin with the longest."""
+    return max(sum(seconds) / processes, max(seconds, default=0.0))
 
 
 def _time(seconds: float | None) -> str:

@@ -93,6 +93,14 @@ class StackNeeds:
         states = 4 * encoder.config.hidden_size * work.train_rows * work.longest
         return peak + self._held(work) + states
 
+    def tokens(self, stack: Sequence[Run]) -> float:
+        """The tokens that these runs, of one stack, train on in all their epochs; 0 for runs without an encoder."""
+        first = stack[0]
+        if first.checkpoint is None:
+            return 0.0
+        work = self.work(first)
+        return len(stack) * first.config.train.epochs * work.train_rows * float(work.sample.lengths.mean())
+
     def _batch(self, stack: Sequence[Run]) -> tuple[int, int]:
         """The rows of a step, of all replicas together, and the tokens of a batch without gradients."""
         settings = stack[0].config.train
@@ -174,10 +182,7 @@ class Expectations:
         works = {
             index: self.needs.work(stack[0]) for index, stack in enumerate(stacks) if stack[0].checkpoint is not None
         }
-        tokens = {
-            index: len(stacks[index]) * work.train_rows * work.sample.lengths.mean() for index, work in works.items()
-        }
-        order = sorted(works, key=lambda index: -tokens[index])
+        order = sorted(works, key=lambda index: -self.needs.tokens(stacks[index]))
         growths = {index: self.needs.growth(stacks[index]) for index in order}
         held = PeakMemory(self.device).read()["peak_bytes"] if self.needs.target == "cpu" else 0
         found = {index: self._expected(stacks[index], works[index], held + growths[index]) for index in order}

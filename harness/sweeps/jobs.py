@@ -9,7 +9,7 @@ import torch
 from harness.config import RunConfig
 from harness.records.record import Record, prepare_results_dir, write_plan
 from harness.sweeps.expectation import StackNeeds
-from harness.sweeps.fit import fit, parts, place
+from harness.sweeps.fit import fit, largest_first, parts, place
 from harness.sweeps.placement import devices_title, most_processes
 from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run, budget_lines, resolve
@@ -36,6 +36,8 @@ def run_all(
         if len(opened) > 1 and most_processes(processes, sweep.devices[0]) > 1:
             start_server()  # which imports while this process looks at rows and encoder
         sweep.devices = place(sweep.devices, processes, sweep.stacks, opened, needs)
+    if len(sweep.devices) > 1:
+        sweep.stacks = largest_first(sweep.stacks, sweep.open, needs)
     sweep.sizes, about_memory = fit(sweep.results_dir, opened, needs, sweep.devices)
     announce(sweep, repeated=len(wanted) - len(sweep.runs))
     for line in about_memory:

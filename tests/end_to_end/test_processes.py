@@ -57,15 +57,21 @@ def test_what_is_done_already_starts_no_process(harness_run, two_threads, monkey
 
 def test_a_dry_run_counts_with_the_same_processes(harness_run, tmp_path, two_threads):
     assert harness_run(*SWEEP).status == 0
-    for path in (tmp_path / "results/runs").glob("*.json"):
-        record = json.loads(path.read_text())
-        record["time"] |= {"train_seconds": 1000.0, "evaluate_seconds": 100.0}
-        record["provenance"]["device"] = device_title(torch.device("cpu"))  # of two threads, as far as it can tell
-        path.write_text(json.dumps(record))
+
+    def took(task, seconds):
+        for path in (tmp_path / "results/runs").glob(f"{task}-*.json"):
+            record = json.loads(path.read_text())
+            record["time"] |= {"train_seconds": seconds - 100.0, "evaluate_seconds": 100.0}
+            record["provenance"]["device"] = device_title(torch.device("cpu"))  # of two threads, as far as it can tell
+            path.write_text(json.dumps(record))
+
+    took("*", 1100)
     more = last_of_each(*SWEEP, "train.seed=2,3")  # two stacks of 1100 s
     assert "in total: 0:18:20 of training and evaluation by 2 processes; at most" in harness_run("--dry-run", *more).out
     out = harness_run("--dry-run", *more, "hydra.launcher.processes=1").out
     assert "in total: 0:36:40 of training and evaluation; at most" in out
+    took("rte", 200)  # one process ends long before the other, which has MRPC's stack
+    assert "in total: 0:18:20 of training and evaluation by 2 processes; at most" in harness_run("--dry-run", *more).out
 
 
 def test_from_python_a_sweep_stays_in_its_process(two_threads, where, monkeypatch, capsys):
@@ -75,6 +81,19 @@ def test_from_python_a_sweep_stays_in_its_process(two_threads, where, monkeypatc
     found = harness.sweep("hydra.launcher.max_stack=1", *where, task="rte", train__seed=[0, 1], **settings)
     assert [record["status"] for record in found] == ["completed"] * 2
     assert "| device: cpu |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("devices", "expected"), [("[cpu,cpu]", [3, 2, 1]), ("[cpu]", [1, 3, 2])])
+def test_several_processes_begin_with_the_largest_stacks(where, monkeypatch, devices, expected):
+    found = []
+
+    def work(sweep):
+        found.extend(stack[0].config.train.epochs for stack in sweep.stacks)
+        return [run.record("failed", error="not trained") for run in sweep.runs]
+
+    monkeypatch.setattr("harness.sweeps.sweep.Sweep.work", work)
+    harness.sweep(f"hydra.launcher.devices={devices}", *where, task="rte", train__epochs=[1, 3, 2], device="cpu")
+    assert found == expected
 
 
 def test_what_a_killed_process_leaves_another_one_trains(tmp_path, where):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from harness.errors import UserError
-from harness.sweeps.fit import place
+from harness.sweeps.fit import largest_first, place
 from harness.sweeps.placement import devices_title, share_of_threads, threads_of_each
 from harness.sweeps.stacks import make_stacks
 from tests.sweeps.test_sizes import Needs, there
@@ -62,6 +62,19 @@ def test_a_gpu_has_one_process_unless_more_are_asked_for(threads):
 def test_there_is_at_least_one_process():
     with pytest.raises(UserError, match=r"processes=0 .* at least 1, or null"):
         placed(make_stacks(runs(4), 1), processes=0)
+
+
+def test_what_is_left_of_the_largest_stacks_comes_first():
+    class Tokens:
+        def tokens(self, stack):
+            if stack[0].task.name == "wnli":
+                raise RuntimeError("no rows")
+            return len(stack) * {"mrpc": 5, "rte": 7, "cola": 100}[stack[0].task.name]
+
+    mrpc, rte, cola, wnli = (runs(2, task=task) for task in ("mrpc", "rte", "cola", "wnli"))
+    open_of = {"mrpc": mrpc, "rte": rte[:1], "cola": [], "wnli": wnli}  # one of RTE and all of CoLA are finished
+    found = largest_first([wnli, cola, rte, mrpc], lambda stack: open_of[stack[0].task.name], Tokens())
+    assert found == [mrpc, rte, wnli, cola]
 
 
 def test_processes_share_the_threads_and_are_counted_where_they_are_named():
