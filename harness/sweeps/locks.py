@@ -62,7 +62,8 @@ class RunLocks:
         self._processes = self._folder / "processes"
         self._beat, self._clock = beat, clock
         self._looks: dict[str, _Look] = {}  # by the name of a process
-        self._told: list[str] = []  # the holders that were last named
+        self._seen: list[str] = []  # the holders at the last look
+        self._told: list[str] = []  # those that were last named
         self.is_lost = False
 
     def __enter__(self) -> RunLocks:
@@ -106,12 +107,17 @@ class RunLocks:
         self.__enter__()
 
     def tell_holders(self, run_ids: Iterable[str], say: Callable[[str], None]) -> None:
-        """One line about who holds these runs, unless it was said last."""
+        """One line about who holds these runs, when they are seen a second time in a row, unless it was said last.
+
+        At a first look it may be a process of the same sweep, which holds runs a moment before it shows that it trains.
+        """
         names = {name for run_id in run_ids for name in self._others(run_id)}
         shown = sorted(f"{host} (process {process})" for _, process, _, host in (name.split("-", 3) for name in names))
-        if shown and shown != self._told:
-            say(f"waiting for runs that others train: {', '.join(shown)}")
-        self._told = shown
+        if shown == self._seen and shown != self._told:
+            if shown:
+                say(f"waiting for runs that others train: {', '.join(shown)}")
+            self._told = shown
+        self._seen = shown
 
     def _claim(self, run_id: str, held: ExitStack) -> bool:
         folder = self._folder / run_id

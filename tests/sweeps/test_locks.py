@@ -188,11 +188,18 @@ def test_a_file_system_without_flock_has_the_heartbeat(tmp_path, monkeypatch):
         assert looks(other, clock, MISSED + 1) == [False] * MISSED + [True]
 
 
-def test_holders_are_named_once(tmp_path):
+def test_holders_are_named_once_when_they_are_seen_again(tmp_path):
+    """One that is seen for a moment may be a process of the same sweep that is about to train."""
     said = []
-    with RunLocks(tmp_path) as one, RunLocks(tmp_path) as other, one.hold(RUN):
-        for _ in range(3):
+    with RunLocks(tmp_path) as one, RunLocks(tmp_path) as other:
+        for _ in range(2):
+            with one.hold(RUN):
+                other.tell_holders(RUN, said.append)
             other.tell_holders(RUN, said.append)
+        assert not said
+        with one.hold(RUN):
+            for _ in range(3):
+                other.tell_holders(RUN, said.append)
     assert len(said) == 1 and f"(process {os.getpid()})" in said[0]
 
 
