@@ -65,8 +65,8 @@ def largest_first(
 ) -> list[list[Run]]:
     """The stacks by the tokens that their `opened` runs train on, for processes that share them.
 
-    In this order no process has a long stack left when the others have nothing to do. Counted with the times of the
-    sweeps in `results/`, two processes end 0 to 10 % earlier than in the order given (one sweep: 24 %), eight 0 to 22 %.
+    So no process has a long stack left when the others have nothing to do. Counted with the times of the sweeps in
+    `results/`, two processes end 0 to 10 % earlier than in the order given (one sweep: 24 %), eight 0 to 22 %.
     """
 
     def tokens(stack: list[Run]) -> float:
