@@ -1,5 +1,6 @@
 """Everything here runs the real commands, some in this process: seconds each, and no part of `make test-fast`."""
 
+import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.process)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _none_left_running() -> Iterator[None]:
+    """A test that fails between starting a command and waiting for it leaves nothing that slows the next ones down."""
+    yield
+    for command in multiprocessing.active_children():
+        command.kill()
+        command.join()
 
 
 @pytest.fixture(scope="session")
