@@ -24,6 +24,7 @@ from harness.sweeps.cluster import pin_precision
 from harness.sweeps.expectation import Expectations, Expected, StackNeeds
 from harness.sweeps.fit import fit, parts, place
 from harness.sweeps.placement import default_devices, devices_title, share_of_threads, stack_limits
+from harness.sweeps.precision_lines import precision_lines
 from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run, budget_lines, resolve
 from harness.sweeps.run_lines import method_words, varying_settings
@@ -92,12 +93,14 @@ def print_plan(launches: Sequence[Launch], title: str = _TITLE) -> Outlook:
             stacks.append(_Stack(group, [_state(results_dir, run) for run in group]))
     device = torch.device(devices[0])
     needs = StackNeeds(device, first.device_type)
-    about_memory = []
+    notes = []
     if first.cluster is None:
         if first.devices is None or first.processes is not None:
             groups = [stack.runs for stack in stacks], [stack.open for stack in stacks if stack.open]
             devices = place(devices, first.processes, *groups, needs)
+        notes += precision_lines([run for stack in stacks for run in stack.open], results_dir, device)
         sizes, about_memory = fit(results_dir, [stack.open for stack in stacks if stack.open], needs, devices)
+        notes += about_memory
         stacks = [part for stack in stacks for part in stack.parts(sizes, device)]
     records = [read_record(results_dir, path.stem) for path in sorted(runs_folder(results_dir).glob("*.json"))]
     expectations = Expectations(records, needs, measure=first.cluster is None)
@@ -107,7 +110,7 @@ def print_plan(launches: Sequence[Launch], title: str = _TITLE) -> Outlook:
     where = f"jobs on {first.cluster}" if first.cluster else f"device: {devices_title(devices)}"
     plan = [(stack, next(expected) if stack.open else None) for stack in stacks]
     print(title)
-    for line in (*_lines(plan, where, len(devices), results_dir), *about_memory):
+    for line in (*_lines(plan, where, len(devices), results_dir), *notes):
         print(line)
     seconds = [one.seconds or 0.0 for _, one in plan if one is not None]
     return Outlook(sum(len(stack.open) for stack, _ in plan), _shared_seconds(seconds, len(devices)))

@@ -11,6 +11,7 @@ from harness.records.record import Record, prepare_results_dir, write_plan
 from harness.sweeps.expectation import StackNeeds
 from harness.sweeps.fit import fit, largest_first, parts, place
 from harness.sweeps.placement import devices_title, most_processes
+from harness.sweeps.precision_lines import precision_lines
 from harness.sweeps.progress import counted
 from harness.sweeps.resolve import Run, budget_lines, resolve
 from harness.sweeps.sweep import Sweep
@@ -86,5 +87,5 @@ def announce(sweep: Sweep, *, repeated: int = 0) -> None:
     encoder = next((run.checkpoint.title for run in sweep.runs if run.checkpoint), "none")
     where = devices_title(sweep.devices)
     print(f"encoder: {encoder} | device: {where} | records: {sweep.results_dir}/runs", flush=True)
-    for line in budget_lines(sweep.runs):
+    for line in (*budget_lines(sweep.runs), *precision_lines(sweep.open(), sweep.results_dir, device)):
         print(line, flush=True)
