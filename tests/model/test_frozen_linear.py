@@ -29,9 +29,14 @@ def test_products_and_gradients_are_those_of_a_linear_map(view, dtype, bias):
         results.append((y.detach(), own.grad))
     (plain, plain_gradient), (fused, gradient) = results
     assert fused.dtype == torch.bfloat16 and gradient.dtype == dtype
-    exact = nn.functional.linear(x.bfloat16().double(), linear.weight.double(), linear.bias.double() if bias else None)
-    torch.testing.assert_close(fused.double(), exact, rtol=2**-8, atol=1e-3)
-    assert (fused - exact).abs().max() <= (plain - exact).abs().max() * 1.01
+    if frozen_linear._onednn_has_bf16():
+        exact = nn.functional.linear(
+            x.bfloat16().double(), linear.weight.double(), linear.bias.double() if bias else None
+        )
+        torch.testing.assert_close(fused.double(), exact, rtol=2**-8, atol=1e-3)
+        assert (fused - exact).abs().max() <= (plain - exact).abs().max() * 1.01
+    else:  # a CPU without AVX512: torch may round the product before it adds the bias
+        assert torch.equal(fused, plain)
     torch.testing.assert_close(gradient, plain_gradient, rtol=2**-7, atol=1e-3)
 
 
